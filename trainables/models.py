@@ -30,7 +30,8 @@ class PaperCNN(nn.Module):
         if x.shape[1] == 1:  # strides that say "channels last": torch cannot tell for one channel, and is 2x slower
             x = x.reshape(-1, *x.shape[2:], 1).permute(0, 3, 1, 2)
         x = F.relu(self.conv1(x), inplace=True)
-        x = F.relu(F.max_pool2d(self.conv2(x), 2).flatten(1), inplace=True)
+        x = F.relu(F.max_pool2d(self.conv2(x), 2), inplace=True)
+        x = x.permute(0, 2, 3, 1).flatten(1)  # a view: channels-last memory is in this order already
         x = F.relu(self.fc1(x), inplace=True)
         logits: Tensor = self.fc2(x)
         return logits

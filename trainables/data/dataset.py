@@ -52,6 +52,11 @@ class Data:
     train: Split
     validation: Split
 
+    @property
+    def mirrors(self) -> bool:
+        """Whether an image keeps its class when it is mirrored left and right."""
+        return self.name != "mnist"
+
     @cached_property
     def mean(self) -> tuple[float, ...]:
         """The mean of each channel over the training images, in [0, 1]."""
