@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-WIDTHS = (2, 3, 4, 6, 8, 32)
+from trainables.models import quantisable
+
 FLOOR = 1e-3  # alpha never falls below this: at 0 every activation is clipped and no gradient returns
 
 
@@ -40,10 +41,10 @@ class _ClipRound(torch.autograd.Function):
         bottom, top, below = ctx.bounds
         passed = torch.ops.aten.hardtanh_backward(grad, x, bottom, top)
         # threshold_backward keeps x > t; with t one float below alpha that is x >= alpha, as PACT eq. 3 has it.
-        clipped = torch.ops.aten.threshold_backward(grad, x, below).sum(dtype=torch.float32)
+        clipped = torch.ops.aten.threshold_backward(grad, x, below).sum()
         if bottom < 0:
-            clipped = clipped - torch.ops.aten.threshold_backward(grad, -x, below).sum(dtype=torch.float32)
-        return passed, clipped, None, None
+            clipped = clipped - torch.ops.aten.threshold_backward(grad, -x, below).sum()
+        return passed, clipped.float(), None, None
 
 
 class Pact(nn.Module):
@@ -146,11 +147,6 @@ class LSQ(nn.Module):
 
 
 WEIGHT_QUANTISERS = ("lsq", "affine")
-
-
-def quantisable(model: nn.Module) -> dict[str, nn.Module]:
-    """Every Conv2d and Linear by its name, in the model's order."""
-    return {name: m for name, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
 
 
 def quantise(

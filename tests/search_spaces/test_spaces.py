@@ -173,6 +173,10 @@ def test_conditions_on_names_outside_the_space():
     assert not space.fix({"mask": "ratio"}).parameters
     assert not space.settle({"mask": "ratio", "gamma": 0.1}).parameters
     assert space.settle({"gamma": 0.1}) == space
+    child = {"type": "choice", "values": [1], "when": {"gamma": [0.1]}}
+    chain = search_spaces.parse({"parameters": {"gamma": gamma, "child": child}}, "x")
+    assert list(chain.settle({"mask": "threshold"}).parameters) == ["gamma", "child"]
+    assert not chain.settle({"mask": "ratio", "gamma": 0.1}).parameters
 
 
 def test_fixing_names_of_points_merges_what_they_told_apart():
