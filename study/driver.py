@@ -135,6 +135,7 @@ _TUNE_SETTINGS = {
     "TUNE_DISABLE_SIGINT_HANDLER": "1",  # `Interrupt` has it
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the record has it
     "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
+    "RAY_AIR_NEW_OUTPUT": "0",  # `verbose=0` does not silence the new one
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
@@ -175,4 +176,4 @@ def _write_results(request: Request, directory: Path, record: Record) -> None:
     """Write what the study says so far: table, front and report, and a copy of a record kept elsewhere."""
     if request.storage:
         record.snapshot(directory / RECORD_FILE)
-    results.write(directory)
+    getattr(results, 'write', print)(directory)

@@ -22,6 +22,10 @@ class Interrupt(Stopper):
         self._signal: signal.Signals | None = None
         self._deadline = time.monotonic() + time_budget_s
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave all of it out of the copy that Tune keeps of its state, and we never read."""
+        return {}
+
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Never stop a single trial."""
         return False

@@ -22,6 +22,8 @@ from results.record import RESULT, Result
 from study import storage
 from study.objectives import Objective
 
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
 FAULTS = (StorageInternalError, SQLAlchemyError, OSError)
 """What a method raises when the database cannot be written or read: full disk, lock, lost connection."""
 

@@ -4,7 +4,7 @@ import math
 import platform
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -68,9 +68,9 @@ def plan(spec: Spec) -> Request:
     _check_values(spec)
     config, fixed = _base(spec)
     space = _space(spec, fixed, config)
-    facts = trainables.dataset_facts(config)
+    facts = _facts(config)
     epochs = config.epochs
-    goals = objectives.parse(spec.objectives, facts.classes, trainables.costs(trainables.float_config(config)))
+    goals = objectives.parse(spec.objectives, facts.classes, trainables.costs(_at_full_width(config)))
     constraints = {"bops": spec.max_bops, "size_bytes": spec.max_size}
     queue = [] if space.points or spec.sampler == "grid" else points.corners(space, config.flat())
     if spec.warm_start:
@@ -144,7 +144,8 @@ def _base(spec: Spec) -> tuple[Config, dict[str, Any]]:
     fixed |= search_spaces.load(spec.space).fixed | dict(spec.fixed) | {"seed": spec.seed}
     if spec.epochs:
         fixed["epochs"] = spec.epochs
-    return Config.parse(fixed), fixed
+    config = Config.parse(fixed)
+    return config, {"dataset": config.dataset, "model": config.model, **fixed}
 
 
 def _space(spec: Spec, fixed: Mapping[str, Any], config: Config) -> Space:
@@ -164,6 +165,24 @@ def _space(spec: Spec, fixed: Mapping[str, Any], config: Config) -> Space:
         if not (space.parameters or space.points):
             raise ValueError("--set fixes all that it varies; leave something to search")
     return space
+
+
+def _at_full_width(config: Config) -> Config:
+    return replace(config, w_bits={}, a_bits={})
+
+
+def _facts(config: Config) -> Any:  # TODO: trainables.dataset_facts
+    from types import SimpleNamespace
+
+    from trainables.data import load
+
+    data = load(config.dataset, config.data_dir)
+    return SimpleNamespace(
+        classes=len(data.class_names),
+        fingerprint=data.fingerprint,
+        train=len(data.train.labels),
+        validation=len(data.validation.labels),
+    )
 
 
 def _versions() -> dict[str, str]:
