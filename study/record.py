@@ -6,17 +6,22 @@ transactions, however many parameters or trials there are, and is safe to be cut
 finished by `trials`.
 """
 
+import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self
 
 import optuna
-from optuna.distributions import BaseDistribution
+import sqlalchemy
+from optuna.distributions import BaseDistribution, distribution_to_json
 from optuna.exceptions import DuplicatedStudyError, StorageInternalError
 from optuna.storages import RDBStorage
+from optuna.storages._rdb import models
 from optuna.study import StudyDirection
-from optuna.trial import FrozenTrial, TrialState, create_trial
+from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
 
 from results.record import RESULT, Result
 from study import storage
@@ -63,13 +68,34 @@ class Record:
         return self.study.get_trials(deepcopy=False)
 
     def add(self, values: Mapping[str, Any], distributions: Mapping[str, BaseDistribution], result: Result) -> int:
-        """Add a running trial with the searched `values`, in one transaction, and return its number."""
-        chosen = {name: distributions[name] for name in values}
-        trial = create_trial(
-            state=TrialState.RUNNING, params=dict(values), distributions=chosen, user_attrs={RESULT: result}
-        )
-        self._ids.append(self.rdb.create_new_trial(self.study._study_id, trial))
-        return len(self._ids) - 1
+        """Add a running trial with the searched `values`, and return its number.
+
+        One transaction of three statements. Optuna's `create_new_trial` from a template writes the same rows with
+        four statements a parameter, which takes ten times as long at 56 bit-widths.
+        """
+        number = len(self._ids)
+        with Session(self.rdb.engine) as session, session.begin():
+            trial = models.TrialModel(
+                study_id=self.study._study_id, number=number, state=TrialState.RUNNING, datetime_start=datetime.now()
+            )
+            session.add(trial)
+            session.flush()
+            trial_id = trial.trial_id
+            rows = [
+                {
+                    "trial_id": trial_id,
+                    "param_name": name,
+                    "param_value": distributions[name].to_internal_repr(value),
+                    "distribution_json": distribution_to_json(distributions[name]),
+                }
+                for name, value in values.items()
+            ]
+            session.execute(sqlalchemy.insert(models.TrialParamModel), rows)
+            session.add(
+                models.TrialUserAttributeModel(trial_id=trial_id, key=RESULT, value_json=json.dumps(result))
+            )
+        self._ids.append(trial_id)
+        return number
 
     def update(self, number: int, result: Result) -> None:
         """Keep what a running trial has reported."""

@@ -14,6 +14,7 @@ from results.record import FORMAT, REQUEST_FILE
 from search_spaces import Choice, Domain, Float, Int, Space
 from study import objectives as rules
 from study.objectives import Objective
+from trainables import Config
 
 BASIC = ("dataset", "data_dir", "model", "preset")
 """The settings of a run that have a flag of their own and a place in [request]."""
@@ -57,8 +58,8 @@ class Request:
     versions: dict[str, str]
 
     def flat(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the flat configuration of the trial that has these searched `values`."""
-        return {**self.fixed, **values, "epochs": self.epochs, "rungs": list(self.rungs)}
+        """Return the whole configuration, defaults included, of the trial that has these searched `values`."""
+        return Config.parse({**self.fixed, **values, "epochs": self.epochs, "rungs": self.rungs}).flat()
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return the Optuna distribution of each searched name, as the record keeps it.
