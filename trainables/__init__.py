@@ -1,7 +1,7 @@
 """One training run: SGT-PACT on images, with its metrics, costs and checkpoints.
 
-    for epoch in trainables.train(trainables.Config.parse({"bits": 4})):
-        print(epoch.number, epoch.metrics["accuracy"])
+for epoch in trainables.train(trainables.Config.parse({"bits": 4})):
+    print(epoch.number, epoch.metrics["accuracy"])
 """
 
 from trainables.config import Config, float_config, layers, presets

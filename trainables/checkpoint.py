@@ -53,5 +53,5 @@ def _digest(tensors: Mapping[str, Tensor]) -> str:
     digest = hashlib.sha256()
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        digest.update(tensor.contiguous().flatten().view(dtype=torch.uint8).numpy())
+        digest.update(tensor.contiguous().flatten().view(dtype=torch.uint8).numpy().data)
     return digest.hexdigest()

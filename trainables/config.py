@@ -120,7 +120,9 @@ class Config:
         for kind, widths in (("w_bits", self.w_bits), ("a_bits", self.a_bits)):
             for layer, bits in widths.items():
                 if bits not in WIDTHS:
-                    raise ValueError(f"{kind}.{layer} is {bits!r}; a bit-width is one of {', '.join(map(str, WIDTHS))}")
+                    raise ValueError(
+                        f"{kind}.{layer} is {bits!r}; a bit-width is one of {', '.join(map(str, WIDTHS))}"
+                    )
 
     @classmethod
     def parse(cls, flat: Mapping[str, Any]) -> Self:
@@ -130,7 +132,9 @@ class Config:
         width of its weights. Raises ValueError, with the nearest valid name, for an unknown key, layer or value.
         """
         flat = {**preset(str(flat.get("preset", cls.preset)))["run"], **flat}
-        widths = {name: value for name, value in flat.items() if name.split(".")[0] in ("bits", "w_bits", "a_bits")}
+        widths = {
+            name: value for name, value in flat.items() if name.split(".")[0] in ("bits", "w_bits", "a_bits")
+        }
         plain = {name: _convert(name, value) for name, value in flat.items() if name not in widths}
         config = cls(**plain)
         names = layer_names(config.model)
@@ -192,7 +196,7 @@ def _convert(name: str, value: Any) -> Any:
     by_name = {f.name: f for f in fields(Config)}
     if name not in by_name:
         raise unknown("setting", name, [*Config.names(), "bits.<layer>", "w_bits.<layer>", "a_bits.<layer>"])
-    kind = by_name[name].type
+    kind: Any = by_name[name].type
     try:
         if kind is bool:
             return {"true": True, "false": False}[str(value).lower()]

@@ -55,7 +55,12 @@ def _row(name: str, layer: nn.Module, macs: int) -> Layer:
 
 
 def costs(
-    table: Iterable[Layer], w_bits: Mapping[str, int], a_bits: Mapping[str, int], *, weights: str, others: int = 0
+    table: Iterable[Layer],
+    w_bits: Mapping[str, int],
+    a_bits: Mapping[str, int],
+    *,
+    weights: str,
+    others: int = 0,
 ) -> dict[str, int | float]:
     """The cost of one image and of the packed file.
 

@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 from torchmetrics.functional import classification
 
 from trainables.config import Config
@@ -11,12 +12,14 @@ from trainables.faithfulness import IMAGES, faithfulness, saliency_maps
 from trainables.pixels import Scale
 from trainables.sgt import keep, kl_divergence, saliency
 
-CHUNK = 500  # images a forward pass
-KL_IMAGES = 1000  # the masked pass is measured on so many images of the split
+CHUNK = 100  # images a forward pass: more fall out of the cache
+KL_IMAGES = 500  # the masked pass is measured on so many images of the split
 FILL_SEED = 0
 
 
-def evaluate(model: nn.Module, split: Split, scale: Scale, config: Config, *, faithful: bool) -> dict[str, float]:
+def evaluate(
+    model: nn.Module, split: Split, scale: Scale, config: Config, *, faithful: bool
+) -> dict[str, float]:
     """Every metric that needs images, on a split of uint8 images (n, C, H, W).
 
     accuracy (top-1), sensitivity and specificity (macro, one-vs-rest), loss (mean CE); kl and mask_fraction over the
@@ -24,17 +27,25 @@ def evaluate(model: nn.Module, split: Split, scale: Scale, config: Config, *, fa
     """
     was_training = model.training
     model.eval()
-    metrics = _quality(_logits(model, split.images, scale), split.labels) | _masked(model, split, scale, config)
-    if faithful:
-        X = scale(split.images[:IMAGES])
-        score = faithfulness(model, X, saliency_maps(model, X, _logits(model, split.images[:IMAGES], scale).argmax(1)))
-        metrics |= {
-            "faithfulness": score.score,
-            "faithfulness_se": score.standard_error,
-            "faithfulness_images": score.images,
-        }
+    with parametrize.cached():
+        metrics = _quality(_logits(model, split.images, scale), split.labels) | _masked(
+            model, split, scale, config
+        )
+        if faithful:
+            metrics |= _faithful(model, scale(split.images[:IMAGES]))
     model.train(was_training)
     return metrics
+
+
+def _faithful(model: nn.Module, X: Tensor) -> dict[str, float]:
+    with torch.no_grad():
+        predicted = model(X).argmax(1)
+    score = faithfulness(model, X, saliency_maps(model, X, predicted))
+    return {
+        "faithfulness": score.score,
+        "faithfulness_se": score.standard_error,
+        "faithfulness_images": score.images,
+    }
 
 
 @torch.no_grad()

@@ -63,9 +63,9 @@ def faithfulness(model: nn.Module, X: Tensor, maps: Tensor, *, fill: float | Ten
 def _survival(model: nn.Module, X: Tensor, order: Tensor, predicted: Tensor, fill: float | Tensor) -> Tensor:
     """Whether each image keeps its class when the first fraction q of its `order` is removed, (n, 9) of 0 and 1."""
     pixels = order.shape[1]
-    rank = torch.empty_like(order).scatter_(1, order, torch.arange(pixels, device=order.device).expand_as(order))
+    rank = torch.empty_like(order).scatter_(
+        1, order, torch.arange(pixels, device=order.device).expand_as(order)
+    )
     rank = rank.view(len(X), 1, *X.shape[2:])
-    kept = [
-        model(torch.where(rank < round(q * pixels), fill, X)).argmax(1) == predicted for q in FRACTIONS
-    ]
+    kept = [model(torch.where(rank < round(q * pixels), fill, X)).argmax(1) == predicted for q in FRACTIONS]
     return torch.stack(kept, 1).float()

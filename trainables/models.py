@@ -27,7 +27,9 @@ class PaperCNN(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Logits of shape (n, classes). ReLU comes after the pool: the same values at a quarter of the work."""
-        if x.shape[1] == 1:  # strides that say "channels last": torch cannot tell for one channel, and is 2x slower
+        if (
+            x.shape[1] == 1
+        ):  # strides that say "channels last": torch cannot tell for one channel, and is 2x slower
             x = x.reshape(-1, *x.shape[2:], 1).permute(0, 3, 1, 2)
         x = F.relu(self.conv1(x), inplace=True)
         x = F.relu(F.max_pool2d(self.conv2(x), 2), inplace=True)

@@ -27,4 +27,7 @@ class Scale:
         def zero(like: Tensor) -> Tensor:
             return (-self.mean / self.std).expand_as(like)
 
-        return {"uniform": uniform, "zero": zero, "mean": torch.zeros_like}[kind]
+        def mean(like: Tensor) -> Tensor:
+            return torch.zeros_like(like)
+
+        return {"uniform": uniform, "zero": zero, "mean": mean}[kind]

@@ -139,7 +139,9 @@ class LSQ(nn.Module):
     def forward(self, w: Tensor) -> Tensor:
         """Quantise w of shape (out, ...)."""
         high = 2 ** (self.bits - 1) - 1
-        damp = (w[0].numel() * high) ** -0.5  # LSQ section 2.2: balances the steps' gradient against the weights'
+        damp = (
+            w[0].numel() * high
+        ) ** -0.5  # LSQ section 2.2: balances the steps' gradient against the weights'
         step = self.log_step * damp + (self.log_step * (1 - damp)).detach()
         step = step.exp()
         inside = F.hardtanh(w / step, -high - 1, high)
@@ -213,6 +215,6 @@ def calibrate(model: nn.Module, images: Tensor, *, percentile: float | None) -> 
 
 
 def _weight_quantisers(module: nn.Module) -> Iterator[tuple[nn.Module, Tensor]]:
-    chain = module.parametrizations["weight"]  # type: ignore[index]
+    chain: Any = module.parametrizations["weight"]  # type: ignore[index]
     for quantiser in chain:
         yield quantiser, chain.original

@@ -1,7 +1,7 @@
 """The SGT-PACT objective: seed A Algorithm 2 and seed B Algorithm 1, one batch at a time.
 
-    o = f(X)      S_i = d l_i / d X_i from the same graph      X~ = mask(X, |S|)      o~ = f(X~)
-    L = CE(o, y) + lambda1 KL(softmax(o) || softmax(o~)) + lambda2 mean_i sum |S_i| + eta ||alpha||
+o = f(X)      S_i = d l_i / d X_i from the same graph      X~ = mask(X, |S|)      o~ = f(X~)
+L = CE(o, y) + lambda1 KL(softmax(o) || softmax(o~)) + lambda2 mean_i sum |S_i| + eta ||alpha||
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -59,7 +59,9 @@ def losses(
     norm = sum((a.abs() if config.alpha_norm == "l1" else a.square() for a in alphas), start=zero)
     if config.lambda1 == 0 and config.lambda2 == 0:
         o = network(X).float()
-        return Losses(cross_entropy=F.cross_entropy(o, y), kl=zero, saliency=zero, alpha=norm, mask_fraction=zero)
+        return Losses(
+            cross_entropy=F.cross_entropy(o, y), kl=zero, saliency=zero, alpha=norm, mask_fraction=zero
+        )
 
     X.requires_grad_()
     o = network(X).float()
@@ -108,7 +110,9 @@ def keep(S: Tensor, config: Config, epsilon: Tensor | None = None) -> Tensor:
     """1 where a pixel stays and 0 where it is masked, (n, 1, H, W); one spatial mask for all channels, by max |S|."""
     size = S.abs().amax(1, keepdim=True)
     if config.mask == "ratio":
-        return (~lowest(size.flatten(1), round(config.mask_ratio * size[0].numel()))).view_as(size).to(S.dtype)
+        return (
+            (~lowest(size.flatten(1), round(config.mask_ratio * size[0].numel()))).view_as(size).to(S.dtype)
+        )
     assert epsilon is not None
     relative = size / size.flatten(1).amax(1).clamp(min=torch.finfo(S.dtype).tiny).view(-1, 1, 1, 1)
     return straight_through_step(relative, epsilon)
@@ -142,7 +146,11 @@ def kl_divergence(o: Tensor, o_masked: Tensor) -> Tensor:
 @contextmanager
 def statistics_frozen(network: nn.Module) -> Iterator[None]:
     """Let BatchNorm use the batch without moving its running statistics: masked images are not what it will see."""
-    norms = [m for m in network.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats]
+    norms = [
+        m
+        for m in network.modules()
+        if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats
+    ]
     for norm in norms:
         norm.track_running_stats = not network.training
     try:

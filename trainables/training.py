@@ -11,21 +11,20 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.utils import parametrize
 
 from trainables import checkpoint
 from trainables.config import Config
 from trainables.cost import costs, layer_table
-from trainables.data import Data, batches, load, shift_and_flip
+from trainables.data import batches, load, shift_and_flip
 from trainables.evaluation import evaluate
-from trainables.models import build
-from trainables.pixels import Scale
-from trainables.quantise import Pact, LSQ, calibrate, clipping_levels, keep_positive, quantise
+from trainables.network import load_float, new_model, scale_of, signature
+from trainables.optimiser import autocast, optimizer
+from trainables.quantise import calibrate, clipping_levels, keep_positive
 from trainables.sgt import losses
 
 log = logging.getLogger("trainables")
@@ -79,8 +78,10 @@ class Run:
         images = len(self.data.train.labels)
         self.steps = images // config.batch_size
         if self.steps == 0:
-            raise ValueError(f"batch_size is {config.batch_size}; it must be at most the {images} training images")
-        self.model = new_model(config, self.data).to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            raise ValueError(
+                f"batch_size is {config.batch_size}; it must be at most the {images} training images"
+            )
+        self.model = new_model(config, self.data).to(self.device)
         self.prepare()
         self.optimizer = optimizer(self.model, config)
         self.curve: list[dict[str, float]] = []
@@ -89,17 +90,24 @@ class Run:
         """Start from the float checkpoint, if there is one, and fit the quantisers to the first batch."""
         if self.config.init:
             load_float(self.model, Path(self.config.init))
-        first = next(batches(self.data.train, self.config.batch_size, torch.Generator().manual_seed(self.config.seed)))
+        first = next(
+            batches(self.data.train, self.config.batch_size, torch.Generator().manual_seed(self.config.seed))
+        )
+        self.model.to(memory_format=torch.channels_last)
         calibrate(self.model, self.scale(first.images), percentile=self.config.alpha_percentile or None)
 
     def epoch(self, number: int) -> dict[str, float]:
         """Train on every image once; the mean of L and of its terms over the steps."""
         config = self.config
-        generator = torch.manual_seed(config.seed * 100_003 + number)  # the global one, which dropout uses too
+        generator = torch.manual_seed(
+            config.seed * 100_003 + number
+        )  # the global one, which dropout uses too
         fill = self.scale.fill(config.fill, generator)
         self.model.train()
         total = 0.0
-        for step, (images, y) in enumerate(batches(self.data.train, config.batch_size, generator, drop_last=True)):
+        for step, (images, y) in enumerate(
+            batches(self.data.train, config.batch_size, generator, drop_last=True)
+        ):
             self.schedule((number - 1) * self.steps + step)
             if config.augment:
                 images = shift_and_flip(images, generator, flip=self.data.mirrors)
@@ -187,91 +195,6 @@ class Run:
             index, slot = name.split(".", 1)
             state.setdefault(int(index), {})[slot] = tensor
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
-
-
-def new_model(config: Config, data: Data) -> nn.Module:
-    """The configuration's model with its quantisers, weights drawn from its seed."""
-    torch.manual_seed(config.seed)
-    channels, size, classes = signature(data)
-    model = build(config.model, channels=channels, size=size, classes=classes)
-    quantise(model, w_bits=config.w_bits, a_bits=config.a_bits, weights=config.weights, alpha=config.alpha_init)
-    if config.mask == "threshold":
-        model.epsilon = nn.Parameter(torch.tensor(config.epsilon))
-    return model
-
-
-def load_float(model: nn.Module, path: Path) -> None:
-    """Copy the weights of a float checkpoint into a model, under its quantisers."""
-    tensors, about = checkpoint.read(path)
-    own = model.state_dict()
-    for name, tensor in tensors.items():
-        place = name if name in own else name.replace("weight", "parametrizations.weight.original")
-        if name == "epsilon":
-            continue
-        if place not in own or own[place].shape != tensor.shape:
-            raise ValueError(f"{path} does not fit this model ({name}); train one of the same model and data set")
-        own[place].copy_(tensor)
-
-
-def load_checkpoint(path: Path) -> tuple[nn.Module, Config, dict[str, Any]]:
-    """The model of a checkpoint file in evaluation mode, its configuration, and the metrics recorded with it."""
-    tensors, about = checkpoint.read(path)
-    config = Config.parse(about["config"])
-    channels, size, classes = about["signature"]
-    model = build(config.model, channels=channels, size=size, classes=classes)
-    quantise(model, w_bits=config.w_bits, a_bits=config.a_bits, weights=config.weights, alpha=config.alpha_init)
-    if "epsilon" in tensors:
-        model.epsilon = nn.Parameter(tensors["epsilon"])
-    model.load_state_dict(tensors)
-    return model.eval(), config, about["metrics"]
-
-
-def optimizer(model: nn.Module, config: Config) -> torch.optim.Optimizer:
-    """Adam or SGD over theta, alpha and epsilon, each group with its own step size as `start`."""
-    alphas = {id(p) for p in clipping_levels(model)}
-    steps = {id(m.log_step) for m in model.modules() if isinstance(m, LSQ)}
-    epsilon = id(getattr(model, "epsilon", None))
-    groups: dict[str, list[nn.Parameter]] = {"theta": [], "steps": [], "alpha": [], "epsilon": []}
-    for p in model.parameters():
-        kind = (
-            "alpha" if id(p) in alphas else "steps" if id(p) in steps else "epsilon" if id(p) == epsilon else "theta"
-        )
-        groups[kind].append(p)
-    sizes = {"theta": config.lr, "steps": config.lr, "alpha": config.lr_alpha, "epsilon": config.gamma}
-    rows = [
-        {"params": params, "lr": sizes[kind], "start": sizes[kind],
-         "weight_decay": config.weight_decay if kind == "theta" else 0.0}
-        for kind, params in groups.items()
-        if params
-    ]  # fmt: skip
-    if config.optimizer == "sgd":
-        return torch.optim.SGD(rows, momentum=0.9)
-    return torch.optim.AdamW(rows, fused=True)
-
-
-def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """The context in which the training step runs its convolutions."""
-    fast = precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
-    return torch.autocast(device.type, torch.bfloat16, enabled=fast, cache_enabled=False)
-
-
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether the processor multiplies bfloat16 faster than float32."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-
-
-def scale_of(data: Data, device: torch.device) -> Scale:
-    """The normalisation of a data set, on a device."""
-    mean, std = (torch.tensor(v, device=device).view(1, -1, 1, 1) for v in (data.mean, data.std))
-    return Scale(mean=mean, std=std)
-
-
-def signature(data: Data) -> tuple[int, int, int]:
-    """Channels, height and classes of a data set: what a model must fit."""
-    _, channels, size, _ = data.train.images.shape
-    return channels, size, len(data.class_names)
 
 
 def run_costs(config: Config) -> dict[str, int | float]:
