@@ -14,7 +14,7 @@ from ray import tune
 
 import results
 import trainables
-from results.record import RECORD_FILE, RESULT
+from results.record import RECORD_FILE
 from study import directory as directories
 from study import storage
 from study.batch import Interrupted, run_all
@@ -24,7 +24,7 @@ from study.lease import Lease
 from study.monitor import Monitor
 from study.record import Record
 from study.request import Request
-from study.scheduler import Fifo, ParetoAsha
+from study.scheduler import make_scheduler
 from study.searcher import Searcher
 from study.spec import Spec, plan
 from study.view import View
@@ -117,7 +117,7 @@ def _tune(
             name=request.name,
             num_samples=-1,
             search_alg=searcher,
-            scheduler=_scheduler(request, record),
+            scheduler=make_scheduler(request, record),
             max_concurrent_trials=workers,
             resources_per_trial={"cpu": 1, "gpu": request.gpus_per_trial},
             reuse_actors=True,
@@ -139,17 +139,6 @@ _TUNE_SETTINGS = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
-
-
-def _scheduler(request: Request, record: Record) -> Fifo:
-    if request.scheduler == "fifo":
-        return Fifo()
-    history = [
-        (trial.number, rung["epoch"], rung["metrics"])
-        for trial in record.study.get_trials(deepcopy=False)
-        for rung in trial.user_attrs[RESULT]["rungs"]
-    ]
-    return ParetoAsha(request.objectives, request.rungs, request.reduction_factor, history)
 
 
 def _float_model(

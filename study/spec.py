@@ -88,7 +88,7 @@ def plan(spec: Spec) -> Request:
         constraints={name: bound for name, bound in constraints.items() if bound < math.inf},
         trials=trials,
         epochs=epochs,
-        rungs=rungs(epochs, spec.reduction_factor) if spec.scheduler == "pareto_asha" else (epochs,),
+        rungs=rungs(epochs, spec.reduction_factor),
         time_budget_s=spec.time_budget_s,
         workers=spec.workers or 0,
         gpus_per_trial=spec.gpus_per_trial,
