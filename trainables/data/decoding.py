@@ -8,7 +8,7 @@ from PIL import Image, ImageOps
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 """The formats that are read, whatever a file's name says."""
 DARK = 24
-"""A pixel is black border if no channel is brighter than this, of 255."""
+"""A pixel is black border if its luminance is not above this, of 255."""
 SHARE = 1 / 3
 """A row or column belongs to the picture if more than this share of it is not black."""
 
@@ -28,21 +28,21 @@ def decode(path: Path, size: int, *, crop_border: bool = False) -> np.ndarray:
         image.draft(None, (2 * size, 2 * size))
         colour = _colour(ImageOps.exif_transpose(image))
     if crop_border:
-        colour = colour.crop(picture_box(np.asarray(colour)))
+        colour = colour.crop(picture_box(np.asarray(colour.convert("L"))))
     return np.asarray(colour.resize((size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
 
 
-def picture_box(pixels: np.ndarray) -> tuple[int, int, int, int]:
+def picture_box(luminance: np.ndarray) -> tuple[int, int, int, int]:
     """Return the box (left, top, right, bottom) of the picture inside a black border; all of a black image.
 
     Text and small displays in the border, as endoscopes write there, do not make it picture.
 
     Parameters
     ----------
-    pixels
-        (H, W, 3) uint8
+    luminance
+        (H, W) uint8
     """
-    bright = pixels.max(2) > DARK
+    bright = luminance > DARK
     left, right = _extent(bright.mean(0))
     top, bottom = _extent(bright[:, left:right].mean(1))
     return left, top, right, bottom
