@@ -20,7 +20,7 @@ from torch.nn.utils import parametrize
 from trainables import checkpoint
 from trainables.config import Config
 from trainables.cost import costs, layer_table
-from trainables.data import batches, load, shift_and_flip
+from trainables.data import augmentation, batches, load
 from trainables.evaluation import evaluate
 from trainables.network import load_float, new_model, scale_of, signature
 from trainables.optimiser import autocast, optimizer
@@ -110,7 +110,7 @@ class Run:
         ):
             self.schedule((number - 1) * self.steps + step)
             if config.augment:
-                images = shift_and_flip(images, generator, flip=self.data.mirrors)
+                images = augmentation(config.dataset)(images, generator)
             total += self.step(self.scale(images), y.to(self.device), fill, number)
         return {"train_loss": total / self.steps}
 
