@@ -1,4 +1,4 @@
-"""Which trial to take: the report's three recommendations, a choice within bounds, and what the chosen one is.
+"""Which trial to take: three recommendations, a choice within bounds, and what the chosen one is.
 
 Rows are rows of ``study.trials``.
 """
@@ -31,10 +31,11 @@ Z95 = 1.96
 
 
 def recommend(study: Study) -> dict[str, pd.Series]:
-    """Return up to three named rows of the front: the most accurate, the knee, and the cheapest that is near the best.
+    """Return up to three named rows of the front: most accurate, knee, cheapest that is near the best.
 
-    The knee is the nearest to the ideal (:func:`results.fronts.distance_to_ideal`), near is within one point of
-    accuracy. They may be the same trial; there is none when the front is empty. O(n log n), as the front.
+    The knee is the nearest to the ideal (:func:`results.fronts.distance_to_ideal`), near is within one
+    point of accuracy. They may be the same trial; there is none when the front is empty. O(n log n), as the
+    front.
     """
     front = fronts.front(study.trials, study.directions)
     if front.empty:
@@ -111,8 +112,8 @@ def metric(frame: pd.DataFrame, name: str) -> pd.Series:
 def error_bar(row: pd.Series, name: str, study: Study) -> float:
     """Return the half width of the 95 % interval of a metric of ``row``, NaN where it has none.
 
-    It is the sampling error of the images it was measured on (binomial for accuracy, the recorded standard error for
-    faithfulness); how much another seed would differ is what ``study.confirm`` measures.
+    It is the sampling error of the images it was measured on (binomial for accuracy, the recorded standard
+    error for faithfulness); how much another seed would differ is what ``study.confirm`` measures.
     """
     if name == "accuracy" and (images := study.request.get("data", {}).get("validation")):
         share = row["metrics.accuracy"]
@@ -121,7 +122,7 @@ def error_bar(row: pd.Series, name: str, study: Study) -> float:
 
 
 def widths(study: Study, row: pd.Series) -> dict[str, dict[str, int]]:
-    """Return the widths in bits of each layer that the trial names: ``{"conv1": {"weights": 4, "activations": 8}}``."""
+    """Return the bits of each layer that the trial names: ``{"conv1": {"weights": 4, "activations": 8}}``."""
     found: dict[str, dict[str, int]] = {}
     for name, value in configuration(study, row).items():
         prefix, _, layer = name.partition(".")
@@ -131,7 +132,7 @@ def widths(study: Study, row: pd.Series) -> dict[str, dict[str, int]]:
 
 
 def configuration(study: Study, row: pd.Series) -> dict[str, Any]:
-    """Return the flat configuration of a trial: its ``config.toml``, or what the record knows if that was not copied."""
+    """Return a trial's flat configuration: its ``config.toml``, or what the record knows without it."""
     file = study.path / record.TRIALS_DIR / str(row["number"]) / "config.toml"
     if file.is_file():
         return _flat(tomllib.loads(file.read_text(encoding="utf-8")))

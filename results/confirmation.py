@@ -1,4 +1,4 @@
-"""What ``study.confirm`` found on the test split: noise over seeds, who stays on the front, and lucky selection."""
+"""What ``study.confirm`` found on the test split: noise over seeds, who stays on the front, luck."""
 
 import numpy as np
 import pandas as pd
@@ -13,11 +13,12 @@ DRAWS = 4000
 
 
 def confirmed(study: Study) -> pd.DataFrame:
-    """Return one row a confirmed trial, objective and way of training, validation beside test; O(k) for k retrainings.
+    """Return validation beside test, one row a confirmed trial, way of training and objective.
 
-    trial, refit, seeds (their number), objective, validation (what the search saw), then on the test split mean, sd, low
-    and high (95 % interval of the mean by Student's t; NaN for one seed), and ``lucky``: the validation figure is better
-    than the 95 % prediction interval of one more test run, so the choice owes to chance.
+    trial, refit, seeds (their number), objective, validation (what the search saw), then on the test split
+    mean, sd, low and high (95 % interval of the mean by Student's t; NaN for one seed), and ``lucky``: the
+    validation figure is better than the 95 % prediction interval of one more test run, so the choice owes
+    to chance.
     """
     rows = []
     validation = study.trials.set_index("number")
@@ -30,9 +31,15 @@ def confirmed(study: Study) -> pd.DataFrame:
             better = seen - mean if direction == "max" else mean - seen
             rows.append(
                 {
-                    "trial": trial, "refit": refit, "seeds": seeds, "objective": name, "validation": seen,
-                    "mean": mean, "sd": sd,
-                    "low": mean - t * sd / np.sqrt(seeds), "high": mean + t * sd / np.sqrt(seeds),
+                    "trial": trial,
+                    "refit": refit,
+                    "seeds": seeds,
+                    "objective": name,
+                    "validation": seen,
+                    "mean": mean,
+                    "sd": sd,
+                    "low": mean - t * sd / np.sqrt(seeds),
+                    "high": mean + t * sd / np.sqrt(seeds),
                     "lucky": bool(sd > 0 and better > t * sd * np.sqrt(1 + 1 / seeds)),
                 }
             )
@@ -43,9 +50,9 @@ def confirmed(study: Study) -> pd.DataFrame:
 def probability_nondominated(study: Study, seed: int = 0) -> pd.Series:
     """Return how probable it is that each confirmed trial is non-dominated among them; index (trial, refit).
 
-    The true means are drawn from their Student's t posteriors (flat prior, objectives and trials independent), trials
-    trained alike are compared, and a share of draws is returned. NaN for a trial with one seed, which has no measured
-    noise and competes with nobody. O(DRAWS x front) for c confirmed trials.
+    The true means are drawn from their Student's t posteriors (flat prior, objectives and trials
+    independent), trials trained alike are compared, and a share of draws is returned. NaN for a trial with
+    one seed, which has no measured noise and competes with nobody. O(DRAWS x front) for c confirmed trials.
     """
     noise = np.random.default_rng(seed)
     table = confirmed(study)

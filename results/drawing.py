@@ -1,7 +1,8 @@
 """Which trials the report draws and tabulates, and the part each of them plays.
 
-A figure of 100,000 points tells less than one of 2,000 and does not scroll. The front stays whole up to ``MOST`` trials,
-the others are thinned to as many that show the same picture; ``trials.parquet`` has them all.
+A figure of 100,000 points tells less than one of 2,000 and does not scroll. The front stays whole up to
+``MOST`` trials, the others are thinned to as many that show the same picture; ``trials.parquet`` has them
+all.
 """
 
 from collections.abc import Iterable
@@ -22,7 +23,7 @@ ROLES = ("front", "dominated", "excluded", "stopped", "failed", "running")
 
 
 def drawn(study: Study, always: Iterable[int] = ()) -> pd.DataFrame:
-    """Return the rows of ``study.trials`` to draw, by number, with a column ``role`` (one of :data:`ROLES`) before.
+    """Return the rows of ``study.trials`` to draw, by number, with a column ``role`` of :data:`ROLES` before.
 
     Trials whose number is in ``always`` stay whatever their number.
     """

@@ -1,7 +1,7 @@
 """Which trials are worth having: fronts, dominated hypervolume, the knee, and thinning for display.
 
-Only complete, feasible trials with finite objectives count. Throughout, n is the number of trials, m of objectives, and
-*costs* are objective values turned so that less is better. The mathematics is moocore's.
+Only complete, feasible trials with finite objectives count. Throughout, n is the number of trials, m of
+objectives, and *costs* are objective values turned so that less is better. The mathematics is moocore's.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ def front(frame: pd.DataFrame, directions: Mapping[str, str]) -> pd.DataFrame:
 
 
 def nondominated(points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which costs ``points`` (n, m), all finite, no other dominates, (n,). Complexity as :func:`front`."""
+    """Return which costs ``points`` (n, m), all finite, no other dominates, (n,); O as :func:`front`."""
     if len(points) == 0:
         return np.zeros(0, dtype=bool)
     return moocore.is_nondominated(points, keep_weakly=True)
@@ -57,7 +57,8 @@ def hypervolume(frame: pd.DataFrame, objectives: Mapping[str, Objective]) -> flo
     """Return the share of the box between reference and ideal that the trials of ``frame`` dominate.
 
     Trials worse than the reference in any objective add 0, as do ineligible ones. O(n log n) for up to three
-    objectives, O(n^2) for four, O(n^3) for five; beyond, an approximation (moocore's deterministic ``hv_approx``).
+    objectives, O(n^2) for four, O(n^3) for five; beyond, an approximation (moocore's deterministic
+    ``hv_approx``).
 
     >>> box = {"accuracy": Objective(direction="max", ideal=1.0, reference=0.0),
     ...        "flops": Objective(direction="min", ideal=0.0, reference=4.0)}
@@ -92,7 +93,8 @@ def history(frame: pd.DataFrame, objectives: Mapping[str, Objective], points: in
 def distance_to_ideal(rows: pd.DataFrame, directions: Mapping[str, str]) -> pd.Series:
     """Return how far each of ``rows`` is from the best values among them, in [0, sqrt(m)]; O(n m).
 
-    Every objective is scaled to its range over ``rows``, a constant one counts nothing. The nearest is the knee.
+    Every objective is scaled to its range over ``rows``, a constant one counts nothing. The nearest is the
+    knee.
     """
     points = costs(rows, directions)
     lowest = points.min(axis=0, initial=np.inf)
@@ -104,9 +106,10 @@ def distance_to_ideal(rows: pd.DataFrame, directions: Mapping[str, str]) -> pd.S
 def thin(points: NDArray[np.float64], limit: int) -> NDArray[np.intp]:
     """Return at most ``limit`` row numbers of ``points`` (n, m) that show the same picture.
 
-    The range of each objective is cut into the same number of cells, and the first point of every occupied box
-    stays: each dropped point is epsilon-dominated by a kept one, epsilon being one cell (the grid of Laumanns et al.
-    2002), and outliers stay. The cells are made finer until ``limit`` is passed: about 30 times O(n (m + log n)).
+    The range of each objective is cut into the same number of cells, and the first point of every occupied
+    box stays: each dropped point is epsilon-dominated by a kept one, epsilon being one cell (the grid of
+    Laumanns et al. 2002), and outliers stay. The cells are made finer until ``limit`` is passed: about 30
+    times O(n (m + log n)).
     """
     if len(points) <= limit:
         return np.arange(len(points))

@@ -118,7 +118,9 @@
   async function draw(id, figure) {
     const plot = document.getElementById(id);
     kindOf(figure).prepare(figure);
-    await Plotly.newPlot(plot, figure.data, figure.layout, { responsive: true, displaylogo: false });
+    if (matchMedia("(pointer: coarse)").matches && !figure.layout.scene) figure.layout.dragmode = false; // a finger scrolls
+    if (figure.layout.scene && plot.clientWidth < 600) figure.layout.scene.camera = { eye: { x: 1.9, y: 1.9, z: 1.3 } };
+    await Plotly.newPlot(plot, figure.data, figure.layout, { responsive: true, displaylogo: false, scrollZoom: false });
     await Plotly.relayout(plot, ink(figure));
     plot.on("plotly_click", (event) => {
       const number = event.points[0].customdata;

@@ -1,4 +1,4 @@
-"""The report: one HTML page that works offline, made of ``page.html``, ``page.css``, ``page.js`` and plotly.js.
+"""The report: one HTML page that works offline, of ``page.html``, ``page.css``, ``page.js`` and plotly.js.
 
 What the page shows is gathered here; how it looks is in the HTML and CSS; hovering, pinning, sorting and
 exporting are in the JavaScript. All text is escaped by the template, all data travels as JSON.
@@ -66,7 +66,9 @@ def _card(study: Study, name: str, row: pd.Series) -> dict[str, Any]:
         if f"metrics.{metric}" in row:
             error = choosing.error_bar(row, metric, study)
             value = wording.tell(metric, row[f"metrics.{metric}"])
-            figures.append((metric, value, f"± {wording.tell(metric, error)}" if math.isfinite(error) else ""))
+            figures.append(
+                (metric, value, f"± {wording.tell(metric, error)}" if math.isfinite(error) else "")
+            )
     return {
         "name": name,
         "why": WHY[name].format(cost=choosing.cost_metric(study)),
@@ -102,7 +104,10 @@ def _confirmed(study: Study) -> list[dict[str, Any]]:
 def _failures(study: Study) -> dict[str, Any]:
     failed = study.trials[study.trials["state"] == "failed"]
     listed = failed.head(MOST_FAILURES)
-    return {"count": len(failed), "rows": list(zip(listed["number"], listed["error"].fillna(""), strict=True))}
+    return {
+        "count": len(failed),
+        "rows": list(zip(listed["number"], listed["error"].fillna(""), strict=True)),
+    }
 
 
 def _data(study: Study, drawn: pd.DataFrame, sections: dict[str, list[Panel]]) -> Markup:
@@ -114,7 +119,9 @@ def _data(study: Study, drawn: pd.DataFrame, sections: dict[str, list[Panel]]) -
         "objectives": list(study.objectives),
         "columns": list(table),
         "rows": [[_plain(value) for value in row] for row in table.itertuples(index=False, name=None)],
-        "figures": {panel.id: json.loads(panel.figure.to_json()) for group in sections.values() for panel in group},
+        "figures": {
+            panel.id: json.loads(panel.figure.to_json()) for group in sections.values() for panel in group
+        },
     }
     return Markup(json.dumps(document, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"))
 

@@ -1,6 +1,7 @@
 """Reading a study directory into pandas, with neither Ray nor torch nor a running driver.
 
-``study.toml`` says what was asked, ``study.db`` what happened, ``trials/<number>/`` holds what each trial left.
+``study.toml`` says what was asked, ``study.db`` what happened, ``trials/<number>/`` holds what each trial
+left.
 """
 
 import os
@@ -43,7 +44,7 @@ class Study:
     """The document of ``study.toml``."""
     objectives: dict[str, Objective]
     trials: pd.DataFrame
-    """One row a trial by number: number, state, feasible, params.*, metrics.*, epochs, seed, duration_s, error."""
+    """By number: number, state, feasible, params.*, metrics.*, epochs, seed, duration_s, error."""
     spans: pd.DataFrame
     """Who trained it when, one row a trial: number, worker, started, finished (UTC; NaT while running)."""
     confirmations: pd.DataFrame
@@ -127,20 +128,19 @@ def _request(file: Path) -> dict[str, Any]:
 
 def _params(rows: database.Rows) -> tuple[pd.DataFrame, dict[str, BaseDistribution]]:
     """Return one column a parameter (index: number), and their distributions."""
-    frame = pd.DataFrame(rows.params, columns=["number", "name", "value", "distribution"])
-    columns: dict[str, pd.Series] = {}
     distributions: dict[str, BaseDistribution] = {}
-    for name, group in frame.groupby("name", sort=False):
-        parts = []
-        for text, part in group.groupby("distribution", sort=False):
-            distributions[str(name)] = json_to_distribution(str(text))
-            parts.append(_external(part.set_index("number")["value"], distributions[str(name)]))
-        column = pd.concat(parts)
+    parts: dict[str, list[pd.Series]] = {}
+    for (name, text), values in rows.params.items():
+        distributions[name] = json_to_distribution(text)
+        parts.setdefault(name, []).append(_external(pd.Series(values, dtype=float), distributions[name]))
+    columns = {}
+    for name, some in parts.items():
+        column = pd.concat(some)
         if len(column) < len(
             rows.states
         ):  # a conditional parameter: integers stay integers beside the missing
             column = column.convert_dtypes(convert_floating=False)
-        columns[f"params.{name}"] = column.reindex(rows.states)
+        columns[f"params.{name}"] = column.reindex(list(rows.states))
     return pd.DataFrame(columns, index=list(rows.states)), distributions
 
 

@@ -14,7 +14,7 @@ SHARES = ("accuracy", "sensitivity", "specificity")
 def tell(metric: str, value: float) -> str:
     """Write the value of ``metric`` for reading, with about four digits.
 
-    >>> tell("accuracy", 0.8734), tell("flops", 1_856_648), tell("faithfulness", 0.41237), tell("loss", float("nan"))
+    >>> tell("accuracy", 0.8734), tell("flops", 1_856_648), tell("loss", 0.41237), tell("kl", float("nan"))
     ('87.34 %', '1.857 M', '0.4124', '-')
     """
     if not math.isfinite(value):
@@ -46,7 +46,9 @@ def in_a_sentence(study: Study) -> str:
     request, trials = study.request.get("request", {}), study.trials
     searched = " on ".join(str(request[key]) for key in ("model", "dataset") if key in request)
     how = ", ".join(f"{key} {request[key]}" for key in ("sampler", "scheduler") if key in request)
-    aims = " and ".join(f"{'more' if way == 'max' else 'less'} {name}" for name, way in study.directions.items())
+    aims = " and ".join(
+        f"{'more' if way == 'max' else 'less'} {name}" for name, way in study.directions.items()
+    )
     states = trials["state"].value_counts()
     counts = ", ".join(f"{states[state]:,} {state}" for state in record.STATES.values() if state in states)
     started, finished = study.spans["started"].min(), study.spans["finished"].max()
@@ -55,6 +57,6 @@ def in_a_sentence(study: Study) -> str:
     share = 100 * fronts.hypervolume(front, study.objectives)
     return (
         f"A search{f' of {searched}' if searched else ''} for {aims}{f' ({how})' if how else ''}: "
-        f"{len(trials):,} trials{f' ({counts})' if counts else ''}{took}. {len(front):,} of them form the front, "
+        f"{len(trials):,} trials{f' ({counts})' if counts else ''}{took}. {len(front):,} form the front, "
         f"which dominates {share:.1f} % of the box between the references and the ideals (the hypervolume)."
     )

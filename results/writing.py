@@ -10,7 +10,7 @@ from results.studies import Study, load
 
 
 def write(path: str | os.PathLike[str]) -> Study:
-    """Write ``trials.parquet``, ``front.csv`` and ``report.html`` of the study directory ``path``; return the study.
+    """Write ``trials.parquet``, ``front.csv`` and ``report.html`` of the study ``path``; return the study.
 
     Each file appears whole or not at all. O(n log n) for n trials, as the front.
 
@@ -25,7 +25,9 @@ def write(path: str | os.PathLike[str]) -> Study:
         _replace(study.path / record.FRONT_FILE, lambda file: front.to_csv(file, index=False))
         _replace(study.path / record.REPORT_FILE, lambda file: file.write_text(report, encoding="utf-8"))
     except OSError as error:
-        raise ValueError(f"the report cannot be written ({error}); copy the study to a directory of your own.") from None
+        raise ValueError(
+            f"the report cannot be written ({error}); copy the study to a directory of your own."
+        ) from None
     return study
 
 

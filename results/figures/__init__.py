@@ -3,8 +3,8 @@
     drawn = results.drawing.drawn(study)
     results.figures.front_3d(drawn, study.directions).show()
 
-Each takes the data and returns a figure. A mark that stands for a trial has the trial's number as its ``customdata``: the
-page finds there what to tell on hover and what to pin.
+Each takes the data and returns a figure. A mark that stands for a trial has the trial's number as its
+``customdata``: the page finds there what to tell on hover and what to pin.
 """
 
 from results.figures.objectives import CLOUD as CLOUD

@@ -1,4 +1,4 @@
-"""Figures of what was reached: the front in three objectives and in pairs, the hypervolume, the confirmed front."""
+"""Figures of what was reached: the front in three objectives and in pairs, hypervolume, confirmations."""
 
 from collections.abc import Mapping
 
@@ -46,7 +46,11 @@ def hypervolume(growth: pd.DataFrame, drawn: pd.DataFrame, x: str, title: str) -
         title: what it is called.
     """
     line = go.Scatter(
-        x=short(growth[x]), y=short(growth["hypervolume"]), mode="lines", name="hypervolume", hoverinfo="skip",
+        x=short(growth[x]),
+        y=short(growth["hypervolume"]),
+        mode="lines",
+        name="hypervolume",
+        hoverinfo="skip",
         line={"shape": "hv", "color": SERIES[0]},
     )
     traces = [line]
@@ -78,11 +82,16 @@ def confirmations(table: pd.DataFrame, objective: str) -> go.Figure:
     return figure(
         [
             go.Scatter(
-                x=short(rows["validation"]), name="validation", **common,
+                x=short(rows["validation"]),
+                name="validation",
+                **common,
                 marker={"symbol": "circle-open", "size": 11, "color": SERIES[1], "line": {"width": 2}},
             ),
             go.Scatter(
-                x=short(rows["mean"]), name="test, mean and 95 % interval", error_x={"array": short(half), "thickness": 2}, **common,
+                x=short(rows["mean"]),
+                name="test, mean and 95 % interval",
+                error_x={"array": short(half), "thickness": 2},
+                **common,
                 marker={"symbol": "diamond", "size": 9, "color": SERIES[0]},
             ),
         ],
@@ -97,7 +106,7 @@ def _cloud(drawn: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
     return [(role, rows) for role, rows in parts if len(rows)]
 
 
-def _marks(role: str, rows: pd.DataFrame, marker: dict[str, object]) -> dict[str, object]:
+def _marks(role: str, rows: pd.DataFrame, marker: Mapping[str, object]) -> dict[str, object]:
     return {
         "mode": "markers",
         "name": text(role),

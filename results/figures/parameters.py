@@ -1,4 +1,4 @@
-"""Figures of what was varied: the widths of the front, parallel coordinates, importances, what a halved width costs."""
+"""Figures of what was varied: widths of the front, parallel coordinates, importances, effects of widths."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -15,8 +15,11 @@ MOST_AXES = 14
 MOST_BARS = 15
 """Parameters in the figure of importances."""
 
+MARKS = ("circle", "diamond", "square", "cross")
+"""Shapes of series that are not trials."""
+
 LEVELS = ("dominated", "front", "pinned")
-"""What the colour of a line of the parallel coordinates means: 0, 1 (the front), 2 (pinned, in the page's ink)."""
+"""What the colour of a line of the parallel coordinates means: 0, 1, and 2 in the page's ink."""
 
 
 def widths(rows: pd.DataFrame, layers: Sequence[str]) -> go.Figure:
@@ -50,9 +53,10 @@ def widths(rows: pd.DataFrame, layers: Sequence[str]) -> go.Figure:
 
 
 def parallel(drawn: pd.DataFrame, directions: Mapping[str, str], parameters: Sequence[str]) -> go.Figure:
-    """Objectives and ``parameters`` of the complete trials as parallel coordinates; dragging along an axis filters.
+    """Objectives and ``parameters`` of the complete trials as parallel coordinates; dragging filters.
 
-    One trace whatever the number of trials. Conditional parameters have no value for some trials and are left out.
+    One trace whatever the number of trials. Conditional parameters have no value for some trials and are
+    left out.
     """
     rows = drawn[drawn["role"].isin(["dominated", "front"])].sort_values(
         "role"
@@ -70,12 +74,12 @@ def parallel(drawn: pd.DataFrame, directions: Mapping[str, str], parameters: Seq
                     "cmin": 0,
                     "cmax": 2,
                 },
-                labelangle=-20,
-                labelside="bottom",
+                labelangle=-15,
+                labelfont={"size": 13},
             )
         ],
         height=460,
-        margin={"l": 55, "r": 45, "t": 30, "b": 90},
+        margin={"l": 55, "r": 55, "t": 90, "b": 30},
     )
 
 
@@ -84,8 +88,12 @@ def importances(shares: pd.DataFrame) -> go.Figure:
     most = shares.loc[shares.max(axis=1).sort_values(ascending=False).index[:MOST_BARS]]
     bars = [
         go.Bar(
-            x=short(most[name]), y=[text(parameter) for parameter in most.index], orientation="h", name=text(name),
-            marker={"color": SERIES[k % len(SERIES)]}, hovertemplate="%{y}: %{x:.0%}<extra></extra>",
+            x=short(most[name]),
+            y=[text(parameter) for parameter in most.index],
+            orientation="h",
+            name=text(name),
+            marker={"color": SERIES[k % len(SERIES)]},
+            hovertemplate="%{y}: %{x:.0%}<extra></extra>",
         )
         for k, name in enumerate(most)
     ]
@@ -100,22 +108,35 @@ def importances(shares: pd.DataFrame) -> go.Figure:
 
 def width_effects(effects: pd.DataFrame) -> go.Figure:
     """What halving each width does to each objective, with 95 % intervals: :func:`results.width_effects`."""
-    parameters = effects["parameter"].unique()
-    traces = [
-        go.Scatter(
-            x=short(rows["effect"]), y=[text(name) for name in rows["parameter"]], mode="markers", name=text(objective),
-            error_x={"array": short(rows["high"] - rows["effect"]), "thickness": 2},
-            marker={"size": 9, "symbol": ["circle", "diamond", "square", "cross"][k % 4], "color": SERIES[k % len(SERIES)]},
-            hovertemplate="%{y}: %{x:.4f}<extra></extra>",
+    parameters = list(effects["parameter"].unique())
+    objectives = list(effects["objective"].unique())
+    traces = []
+    for k, objective in enumerate(objectives):
+        rows = effects[effects["objective"] == objective]
+        aside = 0.3 * ((k + 0.5) / len(objectives) - 0.5)  # beside each other on a parameter's line
+        traces.append(
+            go.Scatter(
+                x=short(rows["effect"]),
+                y=[parameters.index(name) + aside for name in rows["parameter"]],
+                mode="markers",
+                name=text(objective),
+                error_x={"array": short(rows["high"] - rows["effect"]), "thickness": 2},
+                marker={"size": 9, "symbol": MARKS[k % len(MARKS)], "color": SERIES[k % len(SERIES)]},
+                hovertemplate="%{x:.4f}<extra></extra>",
+            )
         )
-        for k, (objective, rows) in enumerate(effects.groupby("objective", sort=False))
-    ]
+    names = [text(name) for name in parameters]
     return figure(
         traces,
-        height=150 + 30 * len(parameters),
-        scattermode="group",
+        height=150 + 34 * len(parameters),
         xaxis={**axis("change when the width is halved"), "zeroline": True},
-        yaxis={"type": "category", "automargin": True, "autorange": "reversed"},
+        yaxis={
+            "tickvals": list(range(len(names))),
+            "ticktext": names,
+            "range": [len(names) - 0.5, -0.5],
+            "automargin": True,
+            "zeroline": False,
+        },
     )
 
 
@@ -133,11 +154,11 @@ def _dimension(column: str, values: pd.Series) -> dict[str, Any]:
         }
     if axis(column, values).get("type") == "log":
         low, high = np.log10(values.min()), np.log10(values.max())
-        ticks = [10.0**k for k in range(int(np.ceil(low)), int(high) + 1)] or [values.min(), values.max()]
+        powers = [10.0**k for k in range(int(np.ceil(low)), int(high) + 1)] or [values.min(), values.max()]
         return {
             "label": label,
             "values": short(np.log10(values)),
-            "tickvals": np.log10(ticks).tolist(),
-            "ticktext": [f"{tick:g}" for tick in ticks],
+            "tickvals": np.log10(powers).tolist(),
+            "ticktext": [f"{power:g}" for power in powers],
         }
     return {"label": label, "values": short(values)}

@@ -33,13 +33,22 @@ def curves(points: pd.DataFrame, roles: pd.Series, metric: str) -> go.Figure:
         shared = {"legendgroup": name, "name": name}
         traces += [
             go.Scatter(
-                x=short(line["epoch"]), y=short(line[f"metrics.{metric}"]), customdata=line["number"].tolist(), mode="lines",
-                line={"color": COLOURS[name], "width": 1.5}, opacity=0.9 if name == "front" else 0.45,
-                showlegend=False, **shared,
+                x=short(line["epoch"]),
+                y=short(line[f"metrics.{metric}"]),
+                customdata=line["number"].tolist(),
+                mode="lines",
+                line={"color": COLOURS[name], "width": 1.5},
+                opacity=0.9 if name == "front" else 0.45,
+                showlegend=False,
+                **shared,
             ),
             go.Scatter(
-                x=short(ends["epoch"]), y=short(ends[f"metrics.{metric}"]), customdata=ends["number"].tolist(), mode="markers",
-                marker={"color": COLOURS[name], "symbol": SYMBOLS[name], "size": 8}, **shared,
+                x=short(ends["epoch"]),
+                y=short(ends[f"metrics.{metric}"]),
+                customdata=ends["number"].tolist(),
+                mode="markers",
+                marker={"color": COLOURS[name], "symbol": SYMBOLS[name], "size": 8},
+                **shared,
             ),
         ]
     return figure(traces, xaxis={**axis("epoch"), "rangemode": "tozero"}, yaxis=axis(metric))
@@ -69,8 +78,12 @@ def workers(spans: pd.DataFrame, roles: pd.Series) -> go.Figure:
         if len(rows):
             bars.append(
                 go.Bar(
-                    base=short(rows["from"]), x=short(rows["length"]), y=[text(worker) for worker in mine["worker"]],
-                    customdata=mine["number"].tolist(), orientation="h", name=name,
+                    base=short(rows["from"]),
+                    x=short(rows["length"]),
+                    y=[text(worker) for worker in mine["worker"]],
+                    customdata=mine["number"].tolist(),
+                    orientation="h",
+                    name=name,
                     marker={"color": COLOURS[name], "line": {"width": 1, "color": "rgba(128,128,128,0.6)"}},
                 )
             )

@@ -1,4 +1,4 @@
-"""How marks and axes look: one colour and one shape for each role, from the Okabe-Ito palette that every eye can tell apart.
+"""How marks and axes look: one colour and one shape a role, of the Okabe-Ito palette for every eye.
 
 Ink, paper and grid are the page's own (light or dark), so figures leave them open.
 """
@@ -47,6 +47,7 @@ def figure(traces: list[Any], height: int = 420, **layout: Any) -> go.Figure:
             "margin": {"l": 60, "r": 15, "t": 35, "b": 50},
             "paper_bgcolor": "rgba(0,0,0,0)",
             "plot_bgcolor": "rgba(0,0,0,0)",
+            "font": {"family": "system-ui, sans-serif"},
             "legend": {"orientation": "h", "x": 0, "y": 1, "yanchor": "bottom"},
             "hovermode": "closest",
             **layout,
@@ -55,7 +56,7 @@ def figure(traces: list[Any], height: int = 420, **layout: Any) -> go.Figure:
 
 
 def axis(name: str, values: pd.Series | None = None) -> dict[str, Any]:
-    """The axis of a metric or parameter; logarithmic where ``values`` are positive and span more than a factor of 20."""
+    """The axis of a metric or parameter; logarithmic if ``values`` are positive and span a factor of 20."""
     settings: dict[str, Any] = {
         "title": {"text": text(NAMES.get(name, name))},
         "automargin": True,
@@ -74,5 +75,5 @@ def text(value: object) -> str:
 
 
 def short(values: pd.Series) -> list[Any]:
-    """Numbers as a list of six significant digits, which no figure can show more of; None where not finite."""
+    """Numbers as a list, to the six digits that a figure can show; None where not finite."""
     return [float(f"{value:.6g}") if np.isfinite(value) else None for value in values.astype(float)]

@@ -17,7 +17,12 @@ from optuna.trial import TrialState
 
 from results import record
 
-LAYERS = {"conv1": (194_688, 320), "conv2": (10_616_832, 18_496), "fc1": (1_179_648, 1_179_776), "fc2": (1_280, 1_290)}
+LAYERS = {
+    "conv1": (194_688, 320),
+    "conv2": (10_616_832, 18_496),
+    "fc1": (1_179_648, 1_179_776),
+    "fc2": (1_280, 1_290),
+}
 WIDTHS = (2, 3, 4, 6, 8)
 SPACE = {
     "lambda1": FloatDistribution(0.01, 10.0, log=True),
@@ -103,7 +108,9 @@ def trials(count: int, seed: int = 0) -> Iterable[optuna.trial.FrozenTrial]:
         metrics = [outcome(params, rng, epoch / 9) for epoch in epochs]
         changes: dict[str, Any] = {}
         if state == TrialState.FAIL:
-            changes["error"] = f"NonFiniteLoss: the loss was nan in epoch 2 with lambda1={params['lambda1']:.3g}"
+            changes["error"] = (
+                f"NonFiniteLoss: the loss was nan in epoch 2 with lambda1={params['lambda1']:.3g}"
+            )
         if state == TrialState.RUNNING:
             changes["finished"] = None
         yield trial(params, result(number, metrics, epochs, **changes), state)
@@ -128,7 +135,10 @@ def trial(
 
 
 def write_study(
-    path: Path, rows: Iterable[optuna.trial.FrozenTrial], attributes: dict[str, Any] | None = None, **changes: Any
+    path: Path,
+    rows: Iterable[optuna.trial.FrozenTrial],
+    attributes: dict[str, Any] | None = None,
+    **changes: Any,
 ) -> Path:
     """Write the study directory ``path`` and return it; ``changes`` as of :func:`request`."""
     path.mkdir(parents=True)
