@@ -6,6 +6,9 @@ results.front(study.trials, {"accuracy": "max", "flops": "min", "faithfulness": 
 
 from results.choosing import recommend as recommend
 from results.choosing import select as select
+from results.comparison import attainment as attainment
+from results.comparison import compare as compare
+from results.comparison import coverage as coverage
 from results.confirmation import confirmed as confirmed
 from results.confirmation import probability_nondominated as probability_nondominated
 from results.fronts import front as front

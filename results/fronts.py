@@ -68,7 +68,7 @@ def hypervolume(frame: pd.DataFrame, objectives: Mapping[str, Objective]) -> flo
     0.5
     """
     directions = {name: objective.direction for name, objective in objectives.items()}
-    return _volume(_normalised(frame[eligible(frame, directions)], objectives))
+    return volume(normalised(frame[eligible(frame, directions)], objectives))
 
 
 def history(frame: pd.DataFrame, objectives: Mapping[str, Objective], points: int = 200) -> pd.DataFrame:
@@ -79,14 +79,14 @@ def history(frame: pd.DataFrame, objectives: Mapping[str, Objective], points: in
     """
     directions = {name: objective.direction for name, objective in objectives.items()}
     usable = eligible(frame, directions)
-    scaled = _normalised(frame, objectives)
+    scaled = normalised(frame, objectives)
     stops = np.unique(np.linspace(0, len(frame), min(points, len(frame)) + 1).astype(int))[1:]
     best = np.empty((0, len(objectives)))
     volumes = []
     for start, stop in zip([0, *stops], stops, strict=False):
         best = np.vstack([best, scaled[start:stop][usable[start:stop]]])
         best = best[nondominated(best)]
-        volumes.append(_volume(best))
+        volumes.append(volume(best))
     return pd.DataFrame({"trials": stops, "hypervolume": np.array(volumes, dtype=float)})
 
 
@@ -127,6 +127,25 @@ def thin(points: NDArray[np.float64], limit: int) -> NDArray[np.intp]:
     return kept
 
 
+def normalised(frame: pd.DataFrame, objectives: Mapping[str, Objective]) -> NDArray[np.float64]:
+    """Return costs scaled so that the ideal is 0 and the reference 1, (n, m)."""
+    ideal = np.array([objective.ideal for objective in objectives.values()])
+    reference = np.array([objective.reference for objective in objectives.values()])
+    values = _values(frame, {name: objective.direction for name, objective in objectives.items()})
+    return (ideal - values) / (ideal - reference)
+
+
+def volume(points: NDArray[np.float64]) -> float:
+    """Return the hypervolume of normalised costs ``points`` (n, m), none NaN; O as :func:`hypervolume`."""
+    inside = points[(points < 1).all(axis=1)]
+    if len(inside) == 0:
+        return 0.0
+    m = points.shape[1]
+    if m <= EXACT_UP_TO:
+        return float(moocore.hypervolume(inside, ref=[1.0] * m))
+    return float(moocore.hv_approx(inside[nondominated(inside)], ref=[1.0] * m, nsamples=2**14))
+
+
 def _values(frame: pd.DataFrame, directions: Mapping[str, str]) -> NDArray[np.float64]:
     columns = [f"metrics.{name}" for name in directions]
     if missing := [column for column in columns if column not in frame]:
@@ -137,21 +156,3 @@ def _values(frame: pd.DataFrame, directions: Mapping[str, str]) -> NDArray[np.fl
     if wrong := set(directions.values()) - {"max", "min"}:
         raise ValueError(f"an objective's direction is 'max' or 'min', not {wrong.pop()!r}.")
     return frame[columns].to_numpy(dtype=float, na_value=np.nan)
-
-
-def _normalised(frame: pd.DataFrame, objectives: Mapping[str, Objective]) -> NDArray[np.float64]:
-    """Return costs scaled so that the ideal is 0 and the reference 1, (n, m)."""
-    ideal = np.array([objective.ideal for objective in objectives.values()])
-    reference = np.array([objective.reference for objective in objectives.values()])
-    values = _values(frame, {name: objective.direction for name, objective in objectives.items()})
-    return (ideal - values) / (ideal - reference)
-
-
-def _volume(points: NDArray[np.float64]) -> float:
-    inside = points[(points < 1).all(axis=1)]
-    if len(inside) == 0:
-        return 0.0
-    m = points.shape[1]
-    if m <= EXACT_UP_TO:
-        return float(moocore.hypervolume(inside, ref=[1.0] * m))
-    return float(moocore.hv_approx(inside[nondominated(inside)], ref=[1.0] * m, nsamples=2**14))
