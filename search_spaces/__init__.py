@@ -1,1 +1,31 @@
-"""Placeholder."""
+"""What a study may vary: typed domains, conditions and bit-widths of layers, written as TOML.
+
+    space = search_spaces.load("mixed_bits").resolve(["conv1", "conv2", "fc1", "fc2"])
+
+The standard library is all this package needs.
+"""
+
+from search_spaces.bits import KINDS, WIDTHS, BitGroup, covers
+from search_spaces.domains import Choice, Domain, Float, Int, Scalar
+from search_spaces.errors import nearest, unknown
+from search_spaces.files import load, names, parse
+from search_spaces.space import Point, Space
+
+__all__ = [
+    "KINDS",
+    "WIDTHS",
+    "BitGroup",
+    "Choice",
+    "Domain",
+    "Float",
+    "Int",
+    "Point",
+    "Scalar",
+    "Space",
+    "covers",
+    "load",
+    "names",
+    "nearest",
+    "parse",
+    "unknown",
+]

@@ -1,1 +1,11 @@
-"""Placeholder."""
+"""One training run: SGT-PACT on images, with its metrics, costs and checkpoints.
+
+for epoch in trainables.train(trainables.Config.parse({"bits": 4})):
+    print(epoch.number, epoch.metrics["accuracy"])
+"""
+
+from trainables.config import Config, float_config, layers, presets
+from trainables.training import Epoch, NonFiniteLossError, train
+from trainables.training import run_costs as costs
+
+__all__ = ["Config", "Epoch", "NonFiniteLossError", "costs", "float_config", "layers", "presets", "train"]

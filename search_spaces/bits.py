@@ -1,0 +1,108 @@
+"""Bit-widths of layers: the names that carry them, the widths there are, and rules for groups of layers.
+
+A width is named "bits.<layer>" (weights and input of the layer), "w_bits.<layer>" (its weights) or
+"a_bits.<layer>" (its input). <layer> may be a glob; a bare "bits" means every layer.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from search_spaces.domains import Choice, as_tuple
+from search_spaces.errors import check_known, unknown
+
+KINDS = ("bits", "w_bits", "a_bits")
+WIDTHS = (2, 3, 4, 6, 8, 32)
+"""The bit-widths a layer can have; 32 leaves it untouched."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BitGroup:
+    """A width for each layer that matches one of the globs `layers`, or a single one for all if `shared`."""
+
+    kind: str
+    layers: tuple[str, ...]
+    values: tuple[int, ...]
+    shared: bool = False
+
+    def __post_init__(self) -> None:
+        assert self.kind in KINDS
+        check_widths(self.values)
+        Choice(values=self.values)  # at least one, each once
+        if not self.layers or not all(isinstance(glob, str) and glob for glob in self.layers):
+            raise ValueError('layers must be a name or a glob such as "*", or a list of them')
+        if not isinstance(self.shared, bool):
+            raise ValueError(f"shared must be true or false, not {self.shared!r}")
+        if self.shared and len(self.layers) > 1:
+            raise ValueError(
+                f"shared takes one glob, not {len(self.layers)}; write a [[{self.kind}]] table for each"
+            )
+
+    def names(self, layers: Sequence[str]) -> list[str]:
+        """Return the names of this group's parameters in a model with these `layers`, in the model's order.
+
+        >>> BitGroup(kind="w_bits", layers=("conv*",), values=(2, 4)).names(["conv1", "conv2", "fc"])
+        ['w_bits.conv1', 'w_bits.conv2']
+        """
+        for glob in self.layers:
+            check_matches(f"{self.kind}.{glob}", layers)
+        if self.shared:
+            return [self.kind if self.layers == ("*",) else f"{self.kind}.{self.layers[0]}"]
+        matched = [layer for layer in layers if any(fnmatchcase(layer, glob) for glob in self.layers)]
+        return [f"{self.kind}.{layer}" for layer in matched]
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the TOML table that `parse_group` reads back as this group."""
+        layers = self.layers[0] if len(self.layers) == 1 else list(self.layers)
+        return {"layers": layers, "values": list(self.values)} | ({"shared": True} if self.shared else {})
+
+
+def parse_group(kind: str, table: object) -> BitGroup:
+    """Read one [bits], [w_bits] or [a_bits] table of a space file; `kind` is its name."""
+    if not isinstance(table, Mapping):
+        raise ValueError('it must be a table such as { layers = "*", values = [2, 4, 8] }')
+    check_known("key", table, ("layers", "values", "shared"))
+    for key in ("layers", "values"):
+        if key not in table:
+            raise ValueError(f'{key} is missing; write for instance layers = "*" and values = [2, 4, 8]')
+    layers = table["layers"]
+    return BitGroup(
+        kind=kind,
+        layers=(layers,) if isinstance(layers, str) else as_tuple("layers", layers),
+        values=as_tuple("values", table["values"]),
+        shared=table.get("shared", False),
+    )
+
+
+def check_widths(values: Iterable[object]) -> None:
+    """Raise ValueError if one of `values` is no bit-width."""
+    for value in values:
+        if type(value) is not int or value not in WIDTHS:
+            raise ValueError(f"{value!r} is no bit-width; choose from {', '.join(map(str, WIDTHS))}")
+
+
+def is_width(name: str) -> bool:
+    """Tell whether the parameter called `name` is a bit-width.
+
+    >>> is_width("bits"), is_width("w_bits.layer1.0.conv1"), is_width("lambda1")
+    (True, True, False)
+    """
+    return name.partition(".")[0] in KINDS
+
+
+def check_matches(name: str, layers: Sequence[str]) -> None:
+    """Raise ValueError naming the nearest layer if the width `name` reaches none of the model's `layers`."""
+    glob = name.partition(".")[2]
+    if glob and not any(fnmatchcase(layer, glob) for layer in layers):
+        raise unknown("layer", glob, layers)
+
+
+def covers(general: str, name: str) -> bool:
+    """Tell whether setting the parameter `general` also sets the parameter `name`.
+
+    >>> covers("bits.conv*", "bits.conv1"), covers("bits", "bits.conv1"), covers("bits.conv1", "bits")
+    (True, True, False)
+    """
+    kind, _, glob = general.partition(".")
+    return general == name or (is_width(general) and fnmatchcase(name, f"{kind}.{glob or '*'}"))

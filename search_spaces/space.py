@@ -1,0 +1,200 @@
+"""A search space: what a study may vary, as plain data."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import prod
+from typing import Any
+
+from search_spaces.bits import KINDS, BitGroup, check_matches, check_widths, covers, is_width
+from search_spaces.domains import Choice, Domain, Scalar, is_scalar
+from search_spaces.errors import located
+
+Point = dict[str, Scalar]
+"""The values of one trial, by flat name."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """What may vary: `parameters` and `bits` of layers, or else the listed `points`; beside what is `fixed`.
+
+    Names are those of a trial's configuration, bit-widths as "bits.conv1". Parameters keep the order of the
+    file. A condition (`when`) on a parameter of the space needs that one to stand above it; a condition on
+    any other name is met if `fixed` says so, or decided by `settle` where the defaults are known.
+    """
+
+    name: str
+    description: str = ""
+    parameters: dict[str, Domain] = field(default_factory=dict)
+    bits: tuple[BitGroup, ...] = ()
+    fixed: Point = field(default_factory=dict)
+    points: tuple[Point, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.points and (self.parameters or self.bits):
+            raise ValueError("[[points]] list every configuration; leave out [parameters] and [bits]")
+        for name, domain in self.parameters.items():
+            with located(f"parameter {name}"):
+                if is_width(name):
+                    check_widths(domain.finite() or ["a range of floats"])
+                self._check_when(name, domain)
+        with located("[fixed]"):
+            _check_point(self.fixed)
+        for number, point in enumerate(self.points, start=1):
+            with located(f"[[points]] number {number}"):
+                _check_point(point)
+                if point.keys() != self.points[0].keys():
+                    odd = sorted(point.keys() ^ self.points[0].keys())[0]
+                    raise ValueError(f"every point must set the same names; {odd} is not set in all of them")
+                if point in self.points[: number - 1]:
+                    raise ValueError("it repeats an earlier point; list each once")
+        for name in (*self.parameters, *(self.points[0] if self.points else ())):
+            if name in self.fixed:
+                raise ValueError(f"{name} is both varied and in [fixed]; leave it out of one")
+
+    def _check_when(self, name: str, domain: Domain) -> None:
+        above = list(self.parameters)[: list(self.parameters).index(name)]
+        for parent, values in (domain.when or {}).items():
+            if parent not in self.parameters:
+                continue
+            if parent not in above:
+                raise ValueError(f"its condition names {parent}, which must stand above it")
+            for value in values:
+                if value not in self.parameters[parent]:
+                    raise ValueError(f"its condition asks for {parent} = {value!r}, which {parent} never is")
+
+    def names(self) -> tuple[str, ...]:
+        """Return every name of a configuration that the space sets or asks about, each once, groups apart."""
+        conditions = (name for domain in self.parameters.values() for name in domain.when or {})
+        point = self.points[0] if self.points else ()
+        return tuple(dict.fromkeys((*self.parameters, *point, *self.fixed, *conditions)))
+
+    def active(self, name: str, values: Mapping[str, Scalar]) -> bool:
+        """Tell whether the parameter `name` is active beside the `values` of others and the fixed ones."""
+        known = {**self.fixed, **values}
+        when = self.parameters[name].when or {}
+        return all(parent in known and known[parent] in allowed for parent, allowed in when.items())
+
+    def fix(self, values: Mapping[str, Scalar]) -> "Space":
+        """Return the space in which every trial has `values`: what they set no longer varies.
+
+        "bits" fixes the bits of every layer, "bits.conv*" of those that match, "bits.conv1" of one.
+        """
+        points = [{name: v for name, v in p.items() if not _is_set(name, values)} for p in self.points]
+        return replace(
+            self,
+            parameters={name: d for name, d in self.parameters.items() if not _is_set(name, values)},
+            bits=tuple(group for group in self.bits if group.kind not in values),
+            fixed={**self.fixed, **values},
+            points=tuple(point for n, point in enumerate(points) if point and point not in points[:n]),
+        ).settle({})
+
+    def settle(self, defaults: Mapping[str, Scalar]) -> "Space":
+        """Return the space with the conditions on names it does not vary decided by `fixed` and `defaults`.
+
+        A condition that is met goes; a parameter whose condition is not met goes, with all that hang on
+        it; a condition on a name that neither knows stays.
+        """
+        known = {n: v for n, v in {**defaults, **self.fixed}.items() if n not in self.parameters}
+        parameters: dict[str, Domain] = {}
+        dropped: set[str] = set()
+        for name, domain in self.parameters.items():
+            when = domain.when or {}
+            if any(n in dropped or (n in known and known[n] not in allowed) for n, allowed in when.items()):
+                dropped.add(name)
+            else:
+                undecided = {n: allowed for n, allowed in when.items() if n not in known}
+                parameters[name] = replace(domain, when=undecided or None)
+        return replace(self, parameters=parameters)
+
+    def resolve(self, layers: Sequence[str]) -> "Space":
+        """Return the space for a model with these `layers`: groups of bits become Choice parameters.
+
+        A layer with a width of its own, fixed or a parameter or from an earlier group, keeps that; a fixed
+        bare "bits" is for the layers that nothing else names. ValueError, with the nearest name, for a layer
+        or glob that the model does not have.
+        """
+        for name in filter(is_width, self.names()):
+            check_matches(name, layers)
+        parameters = dict(self.parameters)
+        own = [name for name in self.fixed if name not in KINDS]
+        for group in self.bits:
+            for name in group.names(layers):
+                if not _is_set(name, own):
+                    parameters.setdefault(name, Choice(values=group.values))
+        return replace(self, parameters=parameters, bits=())
+
+    def size(self) -> int | None:
+        """Return how many different configurations there are, or None if a range of floats varies.
+
+        The time is that of listing the combinations of the parameters that others hang on.
+        """
+        assert not self.bits, "resolve(layers) comes first"
+        if self.points:
+            return len(self.points)
+        counts = {name: domain.finite() for name, domain in self.parameters.items()}
+        if None in counts.values():
+            return None
+        parents = {parent for domain in self.parameters.values() for parent in domain.when or {}}
+        heads = [name for name in self.parameters if name in parents]
+        rest = [name for name in self.parameters if name not in parents]
+        return sum(
+            prod(len(counts[name] or ()) for name in rest if self.active(name, head))
+            for head in self._combinations(heads)
+        )
+
+    def grid(self) -> Iterator[Point]:
+        """Yield every configuration of a finite space, in order, the last parameter varying fastest.
+
+        ValueError if a range of floats is among the parameters; only the varied names are in a configuration.
+        """
+        assert not self.bits, "resolve(layers) comes first"
+        for name, domain in self.parameters.items():
+            if domain.finite() is None:
+                raise ValueError(f"{self.name}: a grid needs finitely many values; make {name} a choice")
+        return iter(map(dict, self.points)) if self.points else self._combinations(list(self.parameters))
+
+    def _combinations(self, names: Sequence[str], values: Point | None = None) -> Iterator[Point]:
+        values = values or {}
+        if not names:
+            yield values
+            return
+        name, rest = names[0], names[1:]
+        if not self.active(name, values):
+            yield from self._combinations(rest, values)
+            return
+        for value in self.parameters[name].finite() or ():
+            yield from self._combinations(rest, {**values, name: value})
+
+    def __contains__(self, values: object) -> bool:
+        """Tell whether `values` is one configuration: exactly the active names, each in its domain."""
+        if not isinstance(values, Mapping):
+            return False
+        if self.points:
+            return dict(values) in self.points
+        active = {name for name in self.parameters if self.active(name, values)}
+        return values.keys() == active and all(values[name] in self.parameters[name] for name in active)
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the space as a TOML document, which `parse` reads back as an equal space."""
+        document: dict[str, Any] = {"description": self.description}
+        if self.fixed:
+            document["fixed"] = dict(self.fixed)
+        if self.parameters:
+            document["parameters"] = {name: domain.to_document() for name, domain in self.parameters.items()}
+        for group in self.bits:
+            document.setdefault(group.kind, []).append(group.to_document())
+        if self.points:
+            document["points"] = [dict(point) for point in self.points]
+        return document
+
+
+def _check_point(point: Point) -> None:
+    for name, value in point.items():
+        if not is_scalar(value):
+            raise ValueError(f"{name} must be a finite number, a string or a boolean, not {value!r}")
+        if is_width(name):
+            check_widths([value])
+
+
+def _is_set(name: str, values: Iterable[str]) -> bool:
+    return any(covers(general, name) for general in values)

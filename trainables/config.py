@@ -1,0 +1,216 @@
+"""The configuration of one training run: every choice of the two papers as one field with its symbol.
+
+A run is typed, searched and recorded as flat names (`lambda1`, `bits.conv1`); `Config.parse` reads them,
+`Config.flat` writes them, and `parse(flat())` gives the same configuration back.
+"""
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from importlib.resources import files
+from typing import Any, Self
+
+from search_spaces import WIDTHS, covers, unknown
+from trainables.data import NAMES as DATASETS
+from trainables.models import MODELS, layer_names
+from trainables.quantise import WEIGHT_QUANTISERS
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "dataset": DATASETS,
+    "model": MODELS,
+    "optimizer": ("adam", "sgd"),
+    "schedule": ("cosine", "constant"),
+    "precision": ("auto", "bfloat16", "float32"),
+    "alpha_norm": ("l1", "squared"),
+    "mask": ("ratio", "threshold"),
+    "saliency": ("loss", "label_logit", "predicted_logit"),
+    "fill": ("uniform", "zero", "mean"),
+    "weights": WEIGHT_QUANTISERS,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One SGT-PACT training run. "A1", "A2" are the algorithms of seed A; "B1" that of seed B."""
+
+    dataset: str = "fashion_mnist_small"
+    """One of `trainables.data.NAMES`."""
+    data_dir: str = ""
+    """Where the files of the data set are; "" for the embedded set or the data set's usual place."""
+    model: str = "paper_cnn"
+    """One of `trainables.models.MODELS`."""
+    preset: str = "best"
+    """The recipe that the other fields were changed from; see `presets/`."""
+    epochs: int = 9
+    """Passes over the training split."""
+    rungs: tuple[int, ...] = ()
+    """The epochs, besides the last, after which faithfulness is measured."""
+    seed: int = 0
+    """Of the initial weights, the order of the images, the augmentation and the fill."""
+    init: str = ""
+    """A float checkpoint to start from; "" starts from random weights."""
+
+    batch_size: int = 128
+    """Images a step; the last, smaller batch of an epoch is dropped."""
+    optimizer: str = "adam"
+    """For theta and alpha: `adam` (A2 line 8), or `sgd` with momentum 0.9 (seed B, section III B)."""
+    lr: float = 1e-3
+    """tau: the step of theta."""
+    lr_alpha: float = 1e-2
+    """tau_alpha: the step of alpha (A2 line 9), which has no weight decay."""
+    weight_decay: float = 0.0
+    """L2 on theta, decoupled under Adam."""
+    schedule: str = "cosine"
+    """Of every step size: `cosine` to zero over all epochs, or `constant`."""
+    augment: bool = True
+    """Random shifts and, where the data set allows it, mirror images."""
+    precision: str = "auto"
+    """Of the training step's convolutions: `bfloat16` by autocast, `float32`, or `auto`: bfloat16 where the
+    processor has it. Saliency, alpha, epsilon and every evaluation are float32."""
+
+    lambda1: float = 1.0
+    """Weight of KL(f(X) || f(X~)), batch mean (A2 line 7; lambda of A1 and B1). 0 turns the masked pass off."""
+    lambda2: float = 0.0
+    """Weight of mean_i sum |S_i| (A2 line 7), by exact double backward."""
+    stop_gradient: bool = False
+    """Whether the KL term leaves f(X) alone and pulls f(X~) only."""
+    eta: float = 1e-4
+    """Weight of ||alpha|| (A2 line 9)."""
+    alpha_norm: str = "l1"
+    """||alpha|| as the sum of alphas (seed A), or `squared` (the PACT paper)."""
+
+    mask: str = "ratio"
+    """`ratio`: the lowest `mask_ratio` of |S| of each image (B1). `threshold`: |S| / max |S| <= epsilon (A2 line 4)."""
+    mask_ratio: float = 0.5
+    """k over the number of pixels, in (0, 1)."""
+    epsilon: float = 0.1
+    """The learnable threshold's start, in (0, 1)."""
+    gamma: float = 1e-2
+    """The step of epsilon (A2 line 10)."""
+    saliency: str = "loss"
+    """The scalar whose gradient is S: CE of the label (A2 line 3), the label's logit, or the predicted class's."""
+    fill: str = "uniform"
+    """What a masked pixel becomes, before normalisation: `uniform` in [0, 1], `zero`, or the training `mean`."""
+
+    weights: str = "lsq"
+    """The weight quantiser: `lsq`, or `affine` (seed B eq. 1)."""
+    alpha_init: float = 3.0
+    """Every alpha's start, > 0."""
+    alpha_percentile: float = 0.0
+    """When above 0, in (0, 100]: alpha starts at this percentile of |x| over the first batch instead."""
+    w_bits: Mapping[str, int] = field(default_factory=dict)
+    """Weight width of every layer by name, in {2, 3, 4, 6, 8, 32}; a layer not named keeps 32."""
+    a_bits: Mapping[str, int] = field(default_factory=dict)
+    """Input width of every layer but the first, whose input is the 8-bit image; a layer not named keeps 32."""
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise unknown(name, getattr(self, name), choices)
+        for name in ("epochs", "batch_size"):
+            _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
+        for name in ("lr", "lr_alpha", "gamma", "alpha_init"):
+            _require(0 < getattr(self, name) < math.inf, name, "above 0", getattr(self, name))
+        for name in ("lambda1", "lambda2", "eta", "weight_decay"):
+            _require(0 <= getattr(self, name) < math.inf, name, "0 or above", getattr(self, name))
+        for name in ("mask_ratio", "epsilon"):
+            _require(0 < getattr(self, name) < 1, name, "between 0 and 1", getattr(self, name))
+        _require(0 <= self.alpha_percentile <= 100, "alpha_percentile", "in [0, 100]", self.alpha_percentile)
+        for kind, widths in (("w_bits", self.w_bits), ("a_bits", self.a_bits)):
+            for layer, bits in widths.items():
+                if bits not in WIDTHS:
+                    raise ValueError(
+                        f"{kind}.{layer} is {bits!r}; a bit-width is one of {', '.join(map(str, WIDTHS))}"
+                    )
+
+    @classmethod
+    def parse(cls, flat: Mapping[str, Any]) -> Self:
+        """Read flat names; `preset` names the recipe that they change, widths are `bits`, `bits.conv1`, `w_bits.*`.
+
+        The more special width wins: `w_bits.<layer>` over `bits.<layer>` over `bits`. `bits` of the first layer is the
+        width of its weights. Raises ValueError, with the nearest valid name, for an unknown key, layer or value.
+        """
+        flat = {**preset(str(flat.get("preset", cls.preset)))["run"], **flat}
+        widths = {
+            name: value for name, value in flat.items() if name.split(".")[0] in ("bits", "w_bits", "a_bits")
+        }
+        plain = {name: _convert(name, value) for name, value in flat.items() if name not in widths}
+        config = cls(**plain)
+        names = layer_names(config.model)
+        w_bits, a_bits = dict.fromkeys(names, 32), dict.fromkeys(names[1:], 32)
+        for name in sorted(widths, key=lambda n: ("*" not in n, "." in n, not n.startswith("bits"))):
+            kind, _, layer = name.partition(".")
+            hit = [n for n in names if covers(name, f"{kind}.{n}")]
+            if not hit:
+                raise unknown("layer", layer, names)
+            for target, kinds in ((w_bits, ("bits", "w_bits")), (a_bits, ("bits", "a_bits"))):
+                if kind in kinds:
+                    target.update({n: int(widths[name]) for n in hit if n in target})
+        return replace(config, w_bits=w_bits, a_bits=a_bits)
+
+    def flat(self) -> dict[str, Any]:
+        """Every field by its flat name, widths as `w_bits.<layer>` and `a_bits.<layer>`; ready for JSON and TOML.
+
+        >>> Config.parse(Config.parse({"bits.conv2": 2}).flat()).w_bits["conv2"]
+        2
+        """
+        flat = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("w_bits", "a_bits")}
+        flat["rungs"] = list(self.rungs)
+        for kind in ("w_bits", "a_bits"):
+            flat |= {f"{kind}.{layer}": bits for layer, bits in getattr(self, kind).items()}
+        return flat
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The flat names that are no widths, as `Config.parse` takes them."""
+        return tuple(f.name for f in fields(cls) if f.name not in ("w_bits", "a_bits"))
+
+
+def layers(config: Config) -> tuple[str, ...]:
+    """The quantisable layers of the configuration's model, in order."""
+    return layer_names(config.model)
+
+
+def float_config(config: Config) -> Config:
+    """The shared float model of `--init float`: one per data set, model, preset and seed, by the preset's `[init]`."""
+    same = {name: getattr(config, name) for name in ("dataset", "data_dir", "model", "preset", "seed")}
+    return Config.parse({**same, **preset(config.preset)["init"]})
+
+
+def presets() -> tuple[str, ...]:
+    """The names of the recipes under `presets/`."""
+    return tuple(sorted(p.name.removesuffix(".toml") for p in (files("trainables") / "presets").iterdir()))
+
+
+def preset(name: str) -> dict[str, dict[str, Any]]:
+    """A recipe: the settings it gives every `run`, and what the float model of `--init float` changes in `init`."""
+    if name not in presets():
+        raise unknown("preset", name, presets())
+    document = tomllib.loads((files("trainables") / "presets" / f"{name}.toml").read_text())
+    return {"run": document.get("run", {}), "init": document.get("init", {})}
+
+
+def _convert(name: str, value: Any) -> Any:
+    """Bring a value, possibly typed on a command line, to the type of its field."""
+    by_name = {f.name: f for f in fields(Config)}
+    if name not in by_name:
+        raise unknown("setting", name, [*Config.names(), "bits.<layer>", "w_bits.<layer>", "a_bits.<layer>"])
+    kind: Any = by_name[name].type
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[str(value).lower()]
+        if kind is int:
+            return int(str(value))
+        if kind is float:
+            return float(value)
+        if kind is str:
+            return str(value)
+    except (KeyError, ValueError):
+        raise ValueError(f"{name} is {value!r}; it takes {kind.__name__} values") from None
+    return tuple(int(v) for v in (value.split(",") if isinstance(value, str) else value))
+
+
+def _require(good: bool, name: str, what: str, value: object) -> None:
+    if not good:
+        raise ValueError(f"{name} is {value!r}; it must be {what}")

@@ -1,0 +1,87 @@
+"""What a configuration costs to run, known before it is trained: MACs, effective FLOPs, bit-operations, bytes."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor, nn
+
+from trainables.models import build, quantisable
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One Conv2d or Linear, counted for one image."""
+
+    name: str
+    macs: int
+    """Multiply-accumulates."""
+    weights: int
+    """Numbers in the weight tensor."""
+    channels: int
+    """Output channels: each has a scale of its own."""
+    biases: int
+
+
+@lru_cache(maxsize=32)
+def layer_table(model: str, channels: int, size: int, classes: int) -> tuple[Layer, ...]:
+    """The quantisable layers in order, MACs counted from the shapes of a real forward pass (without memory).
+
+    >>> [layer.macs for layer in layer_table("paper_cnn", 1, 28, 10)]
+    [194688, 10616832, 1179648, 1280]
+    """
+    with torch.device("meta"):
+        network = build(model, channels=channels, size=size, classes=classes).eval()
+    counted: dict[str, int] = {}
+    named = quantisable(network)
+    for name, layer in named.items():
+        layer.register_forward_hook(lambda m, _, out, name=name: counted.update({name: _macs(m, out)}))
+    network(torch.empty(1, channels, size, size, device="meta"))
+    return tuple(_row(name, layer, counted[name]) for name, layer in named.items())
+
+
+def _macs(layer: nn.Module, out: Tensor) -> int:
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    return out.numel() * weight[0].numel()
+
+
+def _row(name: str, layer: nn.Module, macs: int) -> Layer:
+    weight, bias = layer.weight, layer.bias
+    assert isinstance(weight, Tensor)
+    biases = bias.numel() if isinstance(bias, Tensor) else 0
+    return Layer(name=name, macs=macs, weights=weight.numel(), channels=weight.shape[0], biases=biases)
+
+
+def costs(
+    table: Iterable[Layer],
+    w_bits: Mapping[str, int],
+    a_bits: Mapping[str, int],
+    *,
+    weights: str,
+    others: int = 0,
+) -> dict[str, int | float]:
+    """The cost of one image and of the packed file.
+
+    macs        multiply-accumulates of Conv2d and Linear
+    flops       effective FLOPs of seed B: sum of macs * w_bits / 32
+    bops        sum of macs * w_bits * a_bits; the first layer reads the 8-bit image
+    size_bytes  sum of ceil(n * w_bits / 8), plus 4 bytes for each scale, zero-point, bias and alpha, and for each of
+                the `others`, the numbers outside Conv2d and Linear
+
+    >>> table = layer_table("paper_cnn", 1, 28, 10)
+    >>> costs(table, {"conv1": 4, "conv2": 4}, {"conv2": 4, "fc1": 4}, weights="lsq")["flops"]
+    2532368.0
+    """
+    macs = flops = bops = size = 0
+    for number, layer in enumerate(table):
+        w = w_bits.get(layer.name, 32)
+        a = a_bits.get(layer.name, 32) if number else 8
+        scales = {"lsq": 1, "affine": 2}[weights] * layer.channels if w < 32 else 0
+        alphas = int(number > 0 and a < 32)
+        macs += layer.macs
+        flops += layer.macs * w
+        bops += layer.macs * w * a
+        size += -(-layer.weights * w // 8) + 4 * (scales + alphas + layer.biases)
+    return {"macs": macs, "flops": flops / 32, "bops": bops, "size_bytes": size + 4 * others}

@@ -1,0 +1,58 @@
+"""Cut the embedded `fashion_mnist_small` out of the released Fashion-MNIST.
+
+    python -m trainables.data.cut_fashion_mnist_small /usr/share/datasets/fashion-mnist
+
+The folder is that of Debian's `dataset-fashion-mnist`; any copy of the four files gives the same images.
+Each of train.npz, validation.npz and test.npz holds images (n, 28, 28) uint8, labels (n,) uint8 and indices
+(n,) uint16, the images' places in the official training set (test: in the official test set).
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from trainables.data import idx
+from trainables.data.dataset import EMBEDDED
+from trainables.data.splits import stratified
+
+TRAIN, VALIDATION, TEST = 5000, 1000, 1000
+
+
+def cut(source: Path, target: Path) -> None:
+    """Write train.npz, validation.npz and test.npz into `target` from the released files in `source`."""
+    release = idx.RELEASES["fashion_mnist"]
+    images, labels = idx.read(release, "train", source)
+    both = stratified(labels, TRAIN + VALIDATION)
+    held_out = stratified(labels[both], VALIDATION)
+    _save(target / "train.npz", images, labels, np.delete(both, held_out))
+    _save(target / "validation.npz", images, labels, both[held_out])
+    images, labels = idx.read(release, "test", source)
+    _save(target / "test.npz", images, labels, stratified(labels, TEST))
+
+
+def _save(path: Path, images: np.ndarray, labels: np.ndarray, indices: np.ndarray) -> None:
+    np.savez_compressed(
+        path, images=images[indices], labels=labels[indices], indices=indices.astype(np.uint16)
+    )
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; 2 if the files are missing or are not the released ones."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("source", type=Path, help="folder of the four released files, plain or .gz")
+    parser.add_argument(
+        "--out", type=Path, default=EMBEDDED, help="folder to write to (default: %(default)s)"
+    )
+    arguments = parser.parse_args(argv)
+    try:
+        cut(arguments.source, arguments.out)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

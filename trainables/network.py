@@ -1,0 +1,69 @@
+"""A configuration's network: the model with its quantisers, made new, from a float checkpoint, or from its own."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from trainables import checkpoint
+from trainables.config import Config
+from trainables.data import Data
+from trainables.models import build
+from trainables.pixels import Scale
+from trainables.quantise import quantise
+
+
+def new_model(config: Config, data: Data) -> nn.Module:
+    """The configuration's model with its quantisers, weights drawn from its seed."""
+    torch.manual_seed(config.seed)
+    channels, size, classes = signature(data)
+    model = build(config.model, channels=channels, size=size, classes=classes)
+    quantise(
+        model, w_bits=config.w_bits, a_bits=config.a_bits, weights=config.weights, alpha=config.alpha_init
+    )
+    if config.mask == "threshold":
+        model.epsilon = nn.Parameter(torch.tensor(config.epsilon))
+    return model
+
+
+def load_float(model: nn.Module, path: Path) -> None:
+    """Copy the weights of a float checkpoint into a model, under its quantisers."""
+    tensors, _ = checkpoint.read(path)
+    own = model.state_dict()
+    for name, tensor in tensors.items():
+        place = name if name in own else name.replace("weight", "parametrizations.weight.original")
+        if name == "epsilon":
+            continue
+        if place not in own or own[place].shape != tensor.shape:
+            raise ValueError(
+                f"{path} does not fit this model ({name}); train one of the same model and data set"
+            )
+        own[place].copy_(tensor)
+
+
+def load_checkpoint(path: Path) -> tuple[nn.Module, Config, dict[str, Any]]:
+    """The model of a checkpoint file in evaluation mode, its configuration, and the metrics recorded with it."""
+    tensors, about = checkpoint.read(path)
+    config = Config.parse(about["config"])
+    channels, size, classes = about["signature"]
+    model = build(config.model, channels=channels, size=size, classes=classes)
+    quantise(
+        model, w_bits=config.w_bits, a_bits=config.a_bits, weights=config.weights, alpha=config.alpha_init
+    )
+    if "epsilon" in tensors:
+        model.epsilon = nn.Parameter(tensors["epsilon"])
+    model.load_state_dict(tensors)
+    return model.eval(), config, about["metrics"]
+
+
+def scale_of(data: Data, device: torch.device) -> Scale:
+    """The normalisation of a data set, on a device."""
+    mean, std = (torch.tensor(v, device=device).view(1, -1, 1, 1) for v in (data.mean, data.std))
+    return Scale(mean=mean, std=std)
+
+
+def signature(data: Data) -> tuple[int, int, int]:
+    """Channels, height and classes of a data set: what a model must fit."""
+    _, channels, size, _ = data.train.images.shape
+    return channels, size, len(data.class_names)

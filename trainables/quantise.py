@@ -1,0 +1,220 @@
+"""Quantisation: PACT on the input of a layer, straight-through quantisers on its weights.
+
+`quantise` changes a model in place, layer by layer. The weight becomes a PyTorch parametrisation, so that
+`layer.weight` *is* what the layer multiplies with; the input passes a `Pact` of the layer's own, so that two
+layers behind one ReLU never share a clipping level. `calibrate` then sets every scale from one batch of images.
+
+w_bits and a_bits are widths in {2, 3, 4, 6, 8, 32}; 32 means untouched. The input of the first layer is the
+8-bit image itself and has no quantiser.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from trainables.models import quantisable
+
+FLOOR = 1e-3  # alpha never falls below this: at 0 every activation is clipped and no gradient returns
+
+
+class _ClipRound(torch.autograd.Function):
+    """Clip to [lower * alpha, alpha] and round to `steps` equal steps of [0, alpha]; PACT's gradients.
+
+    One function where plain tensor operations would need a dozen passes over the activations; its backward is made
+    of differentiable operations, so that the double backward of lambda2 goes through it.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, alpha: Tensor, lower: float, steps: int) -> Tensor:
+        top = alpha.item()
+        ctx.save_for_backward(x)
+        ctx.bounds = (lower * top, top, torch.nextafter(alpha, torch.zeros_like(alpha)).item())
+        return F.hardtanh(x, lower * top, top).mul_(steps / top).round_().mul_(top / steps)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
+        (x,) = ctx.saved_tensors
+        bottom, top, below = ctx.bounds
+        passed = torch.ops.aten.hardtanh_backward(grad, x, bottom, top)
+        # threshold_backward keeps x > t; with t one float below alpha that is x >= alpha, as PACT eq. 3 has it.
+        clipped = torch.ops.aten.threshold_backward(grad, x, below).sum()
+        if bottom < 0:
+            clipped = clipped - torch.ops.aten.threshold_backward(grad, -x, below).sum()
+        return passed, clipped.float(), None, None
+
+
+class Pact(nn.Module):
+    """PACT (Choi et al. 2018; seed A eq. 1-2, seed B eq. 6) with a learnable clipping level alpha > 0.
+
+    Unsigned inputs: y = clip(x, 0, alpha) on 2^k levels, y_q = round(y (2^k - 1) / alpha) alpha / (2^k - 1).
+    Signed inputs: y = clip(x, -alpha, alpha) on 2^k - 1 symmetric levels.
+    Gradients are straight-through: dy/dx is 1 inside the range, else 0; dy/dalpha is 1 where x >= alpha, -1 where
+    x <= -alpha of a signed input, else 0 (PACT eq. 3).
+
+    >>> pact = Pact(2, alpha=3.0)
+    >>> pact(torch.tensor([-1.0, 0.4, 0.6, 2.0, 9.0])).tolist()
+    [0.0, 0.0, 1.0, 2.0, 3.0]
+    """
+
+    lower: Tensor
+
+    def __init__(self, bits: int, *, alpha: float, signed: bool = False) -> None:
+        super().__init__()
+        self.bits = bits
+        self.alpha = nn.Parameter(torch.tensor(float(alpha)))
+        self.register_buffer("lower", torch.tensor(-1.0 if signed else 0.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Quantise x of any shape; same shape and dtype back."""
+        lower = self.lower.item()
+        steps = 2 ** (self.bits - 1) - 1 if lower < 0 else 2**self.bits - 1
+        quantised: Tensor = _ClipRound.apply(x, self.alpha, lower, steps)
+        return quantised
+
+
+class Affine(nn.Module):
+    """Uniform affine fake quantisation, per output channel, range of the weights (seed B eq. 1-3).
+
+    w_q = Delta (clamp(round(w / Delta) + z, 0, N - 1) - z) with N = 2^k levels. Eq. 1 as printed drops the zero-point
+    on the way back. The range always holds 0, so that a zero weight stays zero. Straight-through: dw_q/dw = 1, since
+    no weight lies outside its own range.
+    """
+
+    def __init__(self, bits: int) -> None:
+        super().__init__()
+        self.bits = bits
+
+    def codes(self, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Integer codes in [0, 2^k - 1] of w's shape, and Delta and z of shape (out, 1, ...)."""
+        top = 2**self.bits - 1
+        rows = w.detach().flatten(1)
+        low, high = rows.amin(1).clamp(max=0), rows.amax(1).clamp(min=0)
+        shape = (-1,) + (1,) * (w.dim() - 1)
+        delta = ((high - low) / top).clamp(min=torch.finfo(w.dtype).tiny).view(shape)
+        zero = (-low.view(shape) / delta).round()
+        return (w.detach() / delta).round_().add_(zero).clamp_(0, top), delta, zero
+
+    def forward(self, w: Tensor) -> Tensor:
+        """Quantise w of shape (out, ...)."""
+        codes, delta, zero = self.codes(w)
+        return w + ((codes - zero) * delta - w).detach()
+
+
+class LSQ(nn.Module):
+    """Learned step size quantisation (Esser et al. 2020), symmetric, one step per output channel.
+
+    w_q = s * round(clamp(w / s, -2^(k-1), 2^(k-1) - 1)), straight-through in w; the step s learns by the same
+    formula. The parameter is log s: s stays positive and a step of Adam is relative to its size.
+    """
+
+    def __init__(self, bits: int, channels: int, dim: int) -> None:
+        super().__init__()
+        self.bits = bits
+        self.log_step = nn.Parameter(torch.zeros((channels,) + (1,) * (dim - 1)))
+
+    @torch.no_grad()
+    def fit(self, w: Tensor) -> None:
+        """Set the steps to those of least squared error on w of shape (out, ...), of a grid of 40 shrinkages."""
+        rows = w.flatten(1)
+        low, high = -(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1
+        largest = rows.abs().amax(1, keepdim=True).clamp(min=torch.finfo(w.dtype).eps) / high
+        best = torch.full_like(largest, torch.inf)
+        step = largest.clone()
+        for shrink in torch.linspace(0.1, 1.0, 40).tolist():
+            trial = largest * shrink
+            error = ((rows / trial).round().clamp(low, high) * trial - rows).square().sum(1, keepdim=True)
+            step = torch.where(error < best, trial, step)
+            best = torch.minimum(error, best)
+        self.log_step.copy_(step.log().view_as(self.log_step))
+
+    def codes(self, w: Tensor) -> tuple[Tensor, Tensor]:
+        """Integer codes in [-2^(k-1), 2^(k-1) - 1] of w's shape, and the steps of shape (out, 1, ...)."""
+        step = self.log_step.detach().exp()
+        return (w.detach() / step).round_().clamp_(-(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1), step
+
+    def forward(self, w: Tensor) -> Tensor:
+        """Quantise w of shape (out, ...)."""
+        high = 2 ** (self.bits - 1) - 1
+        damp = (
+            w[0].numel() * high
+        ) ** -0.5  # LSQ section 2.2: balances the steps' gradient against the weights'
+        step = self.log_step * damp + (self.log_step * (1 - damp)).detach()
+        step = step.exp()
+        inside = F.hardtanh(w / step, -high - 1, high)
+        return (inside + (inside.round() - inside).detach()) * step
+
+
+WEIGHT_QUANTISERS = ("lsq", "affine")
+
+
+def quantise(
+    model: nn.Module, *, w_bits: Mapping[str, int], a_bits: Mapping[str, int], weights: str, alpha: float
+) -> None:
+    """Put quantisers into the model, in place; layers without a width, or with 32, stay as they are.
+
+    `weights` is the weight quantiser, `lsq` or `affine`; `alpha` > 0 every clipping level's start.
+    """
+    for name, layer in quantisable(model).items():
+        if (bits := a_bits.get(name, 32)) < 32:
+            layer.input_quantiser = Pact(bits, alpha=alpha)
+            layer.register_forward_pre_hook(_quantise_input)
+        if (bits := w_bits.get(name, 32)) < 32:
+            w = layer.weight
+            assert isinstance(w, Tensor)
+            quantiser = LSQ(bits, w.shape[0], w.dim()) if weights == "lsq" else Affine(bits)
+            parametrize.register_parametrization(layer, "weight", quantiser)
+
+
+def _quantise_input(layer: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor]:
+    return (layer.input_quantiser(args[0]),)  # type: ignore[operator]
+
+
+def clipping_levels(model: nn.Module) -> list[nn.Parameter]:
+    """The alpha of every quantised input, in the model's order."""
+    return [m.alpha for m in model.modules() if isinstance(m, Pact)]
+
+
+@torch.no_grad()
+def keep_positive(model: nn.Module) -> None:
+    """Lift every alpha to at least `FLOOR`; to be called after each optimiser step."""
+    for alpha in clipping_levels(model):
+        alpha.clamp_(min=FLOOR)
+
+
+@torch.no_grad()
+def calibrate(model: nn.Module, images: Tensor, *, percentile: float | None) -> None:
+    """Fit the LSQ steps to the weights, and each Pact to what it sees of `images` (n, C, H, W).
+
+    An input that is ever negative makes its Pact signed. With a percentile in (0, 100], alpha becomes that percentile
+    of |x| instead of its configured start. Layers are set in the order in which they run, each behind quantised ones.
+    """
+    for module in model.modules():
+        if parametrize.is_parametrized(module, "weight"):
+            for quantiser, original in _weight_quantisers(module):
+                if isinstance(quantiser, LSQ):
+                    quantiser.fit(original)
+
+    def look(pact: nn.Module, args: tuple[Tensor, ...]) -> None:
+        assert isinstance(pact, Pact)
+        x = args[0].float()
+        pact.lower.fill_(-1.0 if x.min() < 0 else 0.0)
+        if percentile is not None:
+            rank = max(1, round(x.numel() * percentile / 100))
+            pact.alpha.copy_(x.abs().flatten().kthvalue(rank).values.clamp(min=FLOOR))
+
+    hooks = [m.register_forward_pre_hook(look) for m in model.modules() if isinstance(m, Pact)]
+    was_training = model.training
+    model.eval()(images)
+    model.train(was_training)
+    for hook in hooks:
+        hook.remove()
+
+
+def _weight_quantisers(module: nn.Module) -> Iterator[tuple[nn.Module, Tensor]]:
+    chain: Any = module.parametrizations["weight"]  # type: ignore[index]
+    for quantiser in chain:
+        yield quantiser, chain.original

@@ -1,0 +1,207 @@
+"""One training run as a generator of epochs: `for epoch in train(config): epoch.save(directory)`.
+
+Read from the top: what an epoch is, the loop over epochs, one epoch, and then the parts that the loop is made of.
+Everything random in epoch e comes from (seed, e), so a run resumed at any epoch equals the unbroken run.
+"""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn.utils import parametrize
+
+from trainables import checkpoint
+from trainables.config import Config
+from trainables.cost import costs, layer_table
+from trainables.data import batches, load, shift_and_flip
+from trainables.evaluation import evaluate
+from trainables.network import load_float, new_model, scale_of, signature
+from trainables.optimiser import autocast, optimizer
+from trainables.quantise import calibrate, clipping_levels, keep_positive
+from trainables.sgt import losses
+
+log = logging.getLogger("trainables")
+EPSILON_BOUNDS = (0.01, 0.99)  # KL falls as masking vanishes, so epsilon drifts to 0 and would turn SGT off
+
+
+class NonFiniteLossError(RuntimeError):
+    """A term of the loss is infinite or NaN; the message names the epoch, the term and the configuration."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """One finished epoch. It is the run's live state: save it, if at all, before asking for the next one."""
+
+    number: int
+    """1 for the first."""
+    last: bool
+    seconds: float
+    """Training and evaluation of this epoch."""
+    metrics: dict[str, float]
+    """As DESIGN names them; faithfulness at rungs and at the last epoch only."""
+    save: Callable[[Path], None]
+    """Write the checkpoint, the curve and what a resume needs into a directory."""
+
+
+def train(config: Config, resume: Path | None = None) -> Iterator[Epoch]:
+    """Train, one epoch each time the caller asks for one; deterministic for a seed on one thread.
+
+    `resume` is a directory that an earlier run of the same configuration saved its epochs in; without a usable file
+    there the run starts at epoch 1. Raises NonFiniteLossError, and ValueError for data or files that cannot be used.
+    """
+    run = Run(config)
+    for number in range(run.restore(resume) + 1 if resume else 1, config.epochs + 1):
+        began = time.perf_counter()
+        metrics = run.epoch(number) | run.measure(number)
+        seconds = time.perf_counter() - began
+        run.curve.append({"epoch": number, "seconds": seconds, **metrics})
+        yield Epoch(
+            number=number, last=number == config.epochs, seconds=seconds, metrics=metrics, save=run.save
+        )
+
+
+class Run:
+    """The moving parts of one run: model, optimiser, and the curve so far."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.data = load(config.dataset, config.data_dir)
+        self.scale = scale_of(self.data, self.device)
+        images = len(self.data.train.labels)
+        self.steps = images // config.batch_size
+        if self.steps == 0:
+            raise ValueError(
+                f"batch_size is {config.batch_size}; it must be at most the {images} training images"
+            )
+        self.model = new_model(config, self.data).to(self.device)
+        self.prepare()
+        self.optimizer = optimizer(self.model, config)
+        self.curve: list[dict[str, float]] = []
+
+    def prepare(self) -> None:
+        """Start from the float checkpoint, if there is one, and fit the quantisers to the first batch."""
+        if self.config.init:
+            load_float(self.model, Path(self.config.init))
+        first = next(
+            batches(self.data.train, self.config.batch_size, torch.Generator().manual_seed(self.config.seed))
+        )
+        self.model.to(memory_format=torch.channels_last)
+        calibrate(self.model, self.scale(first.images), percentile=self.config.alpha_percentile or None)
+
+    def epoch(self, number: int) -> dict[str, float]:
+        """Train on every image once; the mean of L and of its terms over the steps."""
+        config = self.config
+        generator = torch.manual_seed(
+            config.seed * 100_003 + number
+        )  # the global one, which dropout uses too
+        fill = self.scale.fill(config.fill, generator)
+        self.model.train()
+        total = 0.0
+        for step, (images, y) in enumerate(
+            batches(self.data.train, config.batch_size, generator, drop_last=True)
+        ):
+            self.schedule((number - 1) * self.steps + step)
+            if config.augment:
+                images = shift_and_flip(images, generator, flip=self.data.mirrors)
+            total += self.step(self.scale(images), y.to(self.device), fill, number)
+        return {"train_loss": total / self.steps}
+
+    def step(self, X: Tensor, y: Tensor, fill: Callable[[Tensor], Tensor], number: int) -> float:
+        """One update of theta, alpha and epsilon (A2 lines 3-10); returns L."""
+        config = self.config
+        self.optimizer.zero_grad()
+        with parametrize.cached(), autocast(config.precision, self.device):
+            terms = losses(
+                self.model, X, y,
+                config=config, fill=fill, alphas=clipping_levels(self.model),
+                epsilon=getattr(self.model, "epsilon", None),
+            )  # fmt: skip
+            loss = terms.total(config)
+            if not loss.isfinite():
+                bad = [name for name, term in vars(terms).items() if not term.isfinite()] or ["total"]
+                raise NonFiniteLossError(
+                    f"epoch {number}: {', '.join(bad)} is not finite; lower lr or the weight of that term; "
+                    f"config {json.dumps(config.flat())}"
+                )
+            loss.backward()
+        self.optimizer.step()
+        keep_positive(self.model)
+        if (epsilon := getattr(self.model, "epsilon", None)) is not None:
+            with torch.no_grad():
+                epsilon.clamp_(*EPSILON_BOUNDS)
+        return loss.item()
+
+    def schedule(self, step: int) -> None:
+        """Set every group's step size: cosine from its own start to 0 over the whole run, or constant."""
+        share = step / (self.steps * self.config.epochs)
+        factor = 0.5 * (1 + math.cos(math.pi * share)) if self.config.schedule == "cosine" else 1.0
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["start"] * factor
+
+    def measure(self, number: int) -> dict[str, float]:
+        """Metrics on the validation split, and costs."""
+        config = self.config
+        faithful = number == config.epochs or number in config.rungs
+        quality = evaluate(self.model, self.data.validation, self.scale, config, faithful=faithful)
+        return quality | run_costs(config)
+
+    def save(self, directory: Path) -> None:
+        """Write checkpoint, curve and resume files of the latest epoch; after the last, no resume is needed."""
+        directory.mkdir(parents=True, exist_ok=True)
+        about = {"config": self.config.flat(), "metrics": self.curve[-1], "signature": signature(self.data)}
+        model = self.model.state_dict()
+        checkpoint.write(directory / checkpoint.CHECKPOINT, model, about)
+        pd.DataFrame(self.curve).to_csv(directory / "curve.csv", index=False)
+        newest, older = directory / checkpoint.RESUME, directory / checkpoint.PREVIOUS
+        if self.curve[-1]["epoch"] == self.config.epochs:
+            newest.unlink(missing_ok=True)
+            older.unlink(missing_ok=True)
+            return
+        if newest.exists():
+            newest.replace(older)
+        state = {f"model.{name}": tensor for name, tensor in model.items()}
+        for index, slots in self.optimizer.state_dict()["state"].items():
+            state |= {f"optimizer.{index}.{slot}": tensor for slot, tensor in slots.items()}
+        checkpoint.write(newest, state, {**about, "curve": self.curve})
+
+    def restore(self, directory: Path) -> int:
+        """Take up the newest whole generation in `directory`; the number of its epoch, 0 if there is none."""
+        for path in (directory / checkpoint.RESUME, directory / checkpoint.PREVIOUS):
+            if not path.exists():
+                continue
+            try:
+                tensors, about = checkpoint.read(path)
+            except ValueError as error:
+                log.warning("%s; falling back to the generation before it", error)
+                continue
+            self.adopt(tensors)
+            self.curve = about["curve"]
+            return int(self.curve[-1]["epoch"])
+        return 0
+
+    def adopt(self, tensors: dict[str, Tensor]) -> None:
+        """Load model and optimiser from the tensors of a resume file."""
+        self.model.load_state_dict(_under("model.", tensors))
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _under("optimizer.", tensors).items():
+            index, slot = name.split(".", 1)
+            state.setdefault(int(index), {})[slot] = tensor
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+
+
+def run_costs(config: Config) -> dict[str, int | float]:
+    """macs, flops, bops and size_bytes of a configuration; needs no training, but the data set."""
+    table = layer_table(config.model, *signature(load(config.dataset, config.data_dir)))
+    return costs(table, config.w_bits, config.a_bits, weights=config.weights)
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
