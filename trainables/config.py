@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any, Self
 
 from search_spaces import WIDTHS, covers, unknown
+from trainables.attribution import METHODS
 from trainables.data import NAMES as DATASETS
 from trainables.models import MODELS, layer_names
 from trainables.quantise import WEIGHT_QUANTISERS
@@ -26,6 +27,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "mask": ("ratio", "threshold"),
     "saliency": ("loss", "label_logit", "predicted_logit"),
     "fill": ("uniform", "zero", "mean"),
+    "attribution": METHODS,
     "weights": WEIGHT_QUANTISERS,
 }
 
@@ -92,6 +94,9 @@ class Config:
     """The scalar whose gradient is S: CE of the label (A2 line 3), the label's logit, or the predicted class's."""
     fill: str = "uniform"
     """What a masked pixel becomes, before normalisation: `uniform` in [0, 1], `zero`, or the training `mean`."""
+
+    attribution: str = "gradient"
+    """The saliency method that faithfulness is measured on: one for all trials of a study."""
 
     weights: str = "lsq"
     """The weight quantiser: `lsq`, or `affine` (seed B eq. 1)."""

@@ -45,6 +45,8 @@ def load_float(model: nn.Module, path: Path) -> None:
 def load_checkpoint(path: Path) -> tuple[nn.Module, Config, dict[str, Any]]:
     """The model of a checkpoint file in evaluation mode, its configuration, and the metrics recorded with it."""
     tensors, about = checkpoint.read(path)
+    if "signature" not in about or any(name.startswith("model.") for name in tensors):
+        raise ValueError(f"{path} holds no finished model; name the {checkpoint.CHECKPOINT} beside it")
     config = Config.parse(about["config"])
     channels, size, classes = about["signature"]
     model = build(config.model, channels=channels, size=size, classes=classes)
@@ -54,6 +56,7 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Config, dict[str, Any]]:
     if "epsilon" in tensors:
         model.epsilon = nn.Parameter(tensors["epsilon"])
     model.load_state_dict(tensors)
+    model.to(memory_format=torch.channels_last)  # as it was trained: the same bits come out
     return model.eval(), config, about["metrics"]
 
 

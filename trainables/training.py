@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
-from trainables import checkpoint
+from trainables import attribution, checkpoint, gallery
 from trainables.config import Config
 from trainables.cost import costs, layer_table
 from trainables.data import augmentation, batches, load
-from trainables.evaluation import evaluate
+from trainables.errors import NonFiniteError
+from trainables.evaluation import evaluate, measure_faithfulness
 from trainables.network import load_float, new_model, scale_of, signature
 from trainables.optimiser import autocast, optimizer
 from trainables.quantise import calibrate, clipping_levels, keep_positive
@@ -31,7 +32,7 @@ log = logging.getLogger("trainables")
 EPSILON_BOUNDS = (0.01, 0.99)  # KL falls as masking vanishes, so epsilon drifts to 0 and would turn SGT off
 
 
-class NonFiniteLossError(RuntimeError):
+class NonFiniteLossError(NonFiniteError):
     """A term of the loss is infinite or NaN; the message names the epoch, the term and the configuration."""
 
 
@@ -94,7 +95,9 @@ class Run:
             batches(self.data.train, self.config.batch_size, torch.Generator().manual_seed(self.config.seed))
         )
         self.model.to(memory_format=torch.channels_last)
-        calibrate(self.model, self.scale(first.images), percentile=self.config.alpha_percentile or None)
+        X = self.scale(first.images)
+        calibrate(self.model, X, percentile=self.config.alpha_percentile or None)
+        attribution.check(self.model, X[:1], self.config.attribution)
 
     def epoch(self, number: int) -> dict[str, float]:
         """Train on every image once; the mean of L and of its terms over the steps."""
@@ -149,12 +152,13 @@ class Run:
     def measure(self, number: int) -> dict[str, float]:
         """Metrics on the validation split, and costs."""
         config = self.config
-        faithful = number == config.epochs or number in config.rungs
-        quality = evaluate(self.model, self.data.validation, self.scale, config, faithful=faithful)
-        return quality | run_costs(config)
+        measured = evaluate(self.model, self.data.validation, self.scale, config)
+        if number == config.epochs or number in config.rungs:
+            measured |= measure_faithfulness(self.model, self.data.validation, self.scale, config).metrics()
+        return measured | run_costs(config)
 
     def save(self, directory: Path) -> None:
-        """Write checkpoint, curve and resume files of the latest epoch; after the last, no resume is needed."""
+        """Write checkpoint, curve and resume files of the latest epoch; after the last, pictures and no resume."""
         directory.mkdir(parents=True, exist_ok=True)
         about = {"config": self.config.flat(), "metrics": self.curve[-1], "signature": signature(self.data)}
         model = self.model.state_dict()
@@ -162,6 +166,7 @@ class Run:
         pd.DataFrame(self.curve).to_csv(directory / "curve.csv", index=False)
         newest, older = directory / checkpoint.RESUME, directory / checkpoint.PREVIOUS
         if self.curve[-1]["epoch"] == self.config.epochs:
+            gallery.write(directory / gallery.FILE, self.model, self.data, self.scale, self.config)
             newest.unlink(missing_ok=True)
             older.unlink(missing_ok=True)
             return

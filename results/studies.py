@@ -1,0 +1,202 @@
+"""Reading a study directory into pandas, with neither Ray nor torch nor a running driver.
+
+``study.toml`` says what was asked, ``study.db`` what happened, ``trials/<number>/`` holds what each trial
+left.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    IntDistribution,
+    json_to_distribution,
+)
+
+from results import database, record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """What is optimised, and the fixed pair of values that its hypervolume is normalised to."""
+
+    direction: str
+    """``"max"`` or ``"min"``."""
+    ideal: float
+    """The value that counts 1."""
+    reference: float
+    """The value that counts 0; anything worse adds nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study:
+    """A study as its directory tells it."""
+
+    name: str
+    path: Path
+    request: dict[str, Any]
+    """The document of ``study.toml``."""
+    objectives: dict[str, Objective]
+    trials: pd.DataFrame
+    """By number: number, state, feasible, params.*, metrics.*, epochs, seed, duration_s, error."""
+    spans: pd.DataFrame
+    """Who trained it when, one row a trial: number, worker, started, finished (UTC; NaT while running)."""
+    confirmations: pd.DataFrame
+    """One row a retraining of ``study.confirm``: trial, seed, refit, time, metrics.* on the test split."""
+    refused: dict[str, int]
+    """Configurations refused before training: ``infeasible`` and ``repeat``."""
+    distributions: dict[str, BaseDistribution]
+    """The searched parameters by flat name, as Optuna knows them."""
+
+    @property
+    def directions(self) -> dict[str, str]:
+        """The objectives as :func:`results.front` takes them: ``{"accuracy": "max", "flops": "min"}``."""
+        return {name: objective.direction for name, objective in self.objectives.items()}
+
+
+def load(path: str | os.PathLike[str]) -> Study:
+    """Read the study directory ``path``, at any moment of its life; O(trials x parameters).
+
+    Raises:
+        ValueError: no study there, one of another version, or a record that is damaged or cut short.
+    """
+    path = Path(path)
+    request = _request(path / record.REQUEST_FILE)
+    objectives = {name: Objective(**pair) for name, pair in request["objectives"].items()}
+    rows = database.rows(path / record.RECORD_FILE, request["name"])
+    params, distributions = _params(rows)
+    return Study(
+        name=request["name"],
+        path=path,
+        request=request,
+        objectives=objectives,
+        trials=_trials(rows, params, objectives, request.get("constraints", {})),
+        spans=_spans(rows),
+        confirmations=_with_metrics(
+            ["trial", "seed", "refit", "time"], rows.attributes.get(record.CONFIRMATIONS, [])
+        ),
+        refused=rows.attributes.get(record.REFUSED, {}),
+        distributions=distributions,
+    )
+
+
+def curves(study: Study, numbers: Sequence[int]) -> pd.DataFrame:
+    """Return how the trials ``numbers`` learned: number, epoch, seconds, metrics.*, one row an epoch.
+
+    A trial whose ``curve.csv`` was not copied with the study has one row a rung, from the record.
+    """
+    files = {n: study.path / record.TRIALS_DIR / str(n) / "curve.csv" for n in numbers}
+    frames = [_curve(n, file) for n, file in files.items() if file.is_file()]
+    bare = [n for n, file in files.items() if not file.is_file()]
+    rungs = database.rungs(study.path / record.RECORD_FILE, study.name, bare)
+    rows = [{"number": n, **rung} for n, reached in rungs.items() for rung in reached]
+    frames.append(_with_metrics(["number", "epoch", "seconds"], rows))
+    return pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
+
+
+def _curve(number: int, file: Path) -> pd.DataFrame:
+    frame = pd.read_csv(file)
+    frame = frame.rename(
+        columns={name: f"metrics.{name}" for name in frame.columns if name not in ("epoch", "seconds")}
+    )
+    frame.insert(0, "number", number)
+    return frame
+
+
+def _request(file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise ValueError(f"{file.parent} is not a study: it has no {file.name}; give a study's directory.")
+    try:
+        request = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"{file} cannot be read ({error}); copy the study again.") from None
+    if request.get("format") != record.FORMAT:
+        raise ValueError(
+            f"{file} has format {request.get('format')!r} and this version reads {record.FORMAT}; "
+            "use the version of sgt-pact-study that its [versions] table names."
+        )
+    if missing := {"name", "objectives"} - request.keys():
+        raise ValueError(f"{file} lacks {', '.join(sorted(missing))}; copy the study again.")
+    return request
+
+
+def _params(rows: database.Rows) -> tuple[pd.DataFrame, dict[str, BaseDistribution]]:
+    """Return one column a parameter (index: number), and their distributions."""
+    distributions: dict[str, BaseDistribution] = {}
+    parts: dict[str, list[pd.Series]] = {}
+    for (name, text), values in rows.params.items():
+        distributions[name] = json_to_distribution(text)
+        parts.setdefault(name, []).append(_external(pd.Series(values, dtype=float), distributions[name]))
+    columns = {}
+    for name, some in parts.items():
+        column = pd.concat(some)
+        if len(column) < len(
+            rows.states
+        ):  # a conditional parameter: integers stay integers beside the missing
+            column = column.convert_dtypes(convert_floating=False)
+        columns[f"params.{name}"] = column.reindex(list(rows.states))
+    return pd.DataFrame(columns, index=list(rows.states)), distributions
+
+
+def _external(values: pd.Series, distribution: BaseDistribution) -> pd.Series:
+    """Turn stored values into the values that were trained with."""
+    if isinstance(distribution, CategoricalDistribution):
+        choices = pd.Series(list(distribution.choices))
+        if choices.dtype == object:  # choices of mixed types have no common column type but text
+            choices = choices.astype(str)
+        return choices.take(values.astype(int)).set_axis(values.index)
+    return values.astype(int) if isinstance(distribution, IntDistribution) else values
+
+
+def _trials(
+    rows: database.Rows,
+    params: pd.DataFrame,
+    objectives: Mapping[str, Objective],
+    constraints: Mapping[str, float],
+) -> pd.DataFrame:
+    numbers = list(rows.states)
+    results = [rows.results.get(number, {}) for number in numbers]
+    metrics = _metrics(results, numbers)
+    for name in [*objectives, *constraints]:
+        metrics[f"metrics.{name}"] = metrics.get(f"metrics.{name}", float("nan"))
+    bounds = [metrics[f"metrics.{name}"] <= bound for name, bound in constraints.items()]
+    head = {
+        "number": numbers,
+        "state": pd.array([record.STATES[state] for state in rows.states.values()], dtype="str"),
+        "feasible": pd.concat(bounds, axis=1).all(axis=1) if bounds else True,
+    }
+    tail = {
+        "epochs": [result.get("epochs", 0) for result in results],
+        "seed": pd.array([result.get("seed") for result in results], dtype="Int64"),
+        "duration_s": [result.get("duration_s", float("nan")) for result in results],
+        "error": pd.array([result.get("error") for result in results], dtype="str"),
+    }
+    parts = [pd.DataFrame(head, index=numbers), params, metrics, pd.DataFrame(tail, index=numbers)]
+    return pd.concat(parts, axis=1).reset_index(drop=True)
+
+
+def _spans(rows: database.Rows) -> pd.DataFrame:
+    results = [rows.results.get(number, {}) for number in rows.states]
+    frame = pd.DataFrame(
+        {"number": list(rows.states), "worker": [result.get("worker", "") for result in results]}
+    )
+    for column in ("started", "finished"):
+        times = pd.Series([result.get(column) for result in results], dtype=object)
+        frame[column] = pd.to_datetime(times, utc=True, format="ISO8601")
+    return frame
+
+
+def _with_metrics(columns: list[str], rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:
+    head = pd.DataFrame([[row[column] for column in columns] for row in rows], columns=columns)
+    return pd.concat([head, _metrics(rows, head.index)], axis=1)
+
+
+def _metrics(rows: Sequence[Mapping[str, Any]], index: Any) -> pd.DataFrame:
+    metrics = pd.DataFrame.from_records([row.get("metrics", {}) for row in rows], index=index)
+    return metrics.astype(float).add_prefix("metrics.")
