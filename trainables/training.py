@@ -20,20 +20,17 @@ from torch.nn.utils import parametrize
 from trainables import attribution, checkpoint, gallery
 from trainables.config import Config
 from trainables.cost import costs, layer_table
-from trainables.data import augmentation, batches, load
+from trainables.data import augmentation, batches
 from trainables.errors import NonFiniteError
 from trainables.evaluation import evaluate, measure_faithfulness
-from trainables.network import load_float, new_model, scale_of, signature
+from trainables.inputs import data_of, scale_of, signature
+from trainables.network import load_float, new_model
 from trainables.optimiser import autocast, optimizer
 from trainables.quantise import calibrate, clipping_levels, keep_positive
 from trainables.sgt import losses
 
 log = logging.getLogger("trainables")
 EPSILON_BOUNDS = (0.01, 0.99)  # KL falls as masking vanishes, so epsilon drifts to 0 and would turn SGT off
-
-
-class NonFiniteLossError(NonFiniteError):
-    """A term of the loss is infinite or NaN; the message names the epoch, the term and the configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +52,7 @@ def train(config: Config, resume: Path | None = None) -> Iterator[Epoch]:
     """Train, one epoch each time the caller asks for one; deterministic for a seed on one thread.
 
     `resume` is a directory that an earlier run of the same configuration saved its epochs in; without a usable file
-    there the run starts at epoch 1. Raises NonFiniteLossError, and ValueError for data or files that cannot be used.
+    there the run starts at epoch 1. Raises NonFiniteError, and ValueError for data or files that cannot be used.
     """
     run = Run(config)
     for number in range(run.restore(resume) + 1 if resume else 1, config.epochs + 1):
@@ -74,7 +71,7 @@ class Run:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.data = load(config.dataset, config.data_dir)
+        self.data = data_of(config)
         self.scale = scale_of(self.data, self.device)
         images = len(self.data.train.labels)
         self.steps = images // config.batch_size
@@ -130,7 +127,7 @@ class Run:
             loss = terms.total(config)
             if not loss.isfinite():
                 bad = [name for name, term in vars(terms).items() if not term.isfinite()] or ["total"]
-                raise NonFiniteLossError(
+                raise NonFiniteError(
                     f"epoch {number}: {', '.join(bad)} is not finite; lower lr or the weight of that term; "
                     f"config {json.dumps(config.flat())}"
                 )
@@ -204,7 +201,7 @@ class Run:
 
 def run_costs(config: Config) -> dict[str, int | float]:
     """macs, flops, bops and size_bytes of a configuration; needs no training, but the data set."""
-    table = layer_table(config.model, *signature(load(config.dataset, config.data_dir)))
+    table = layer_table(config.model, *signature(data_of(config)))
     return costs(table, config.w_bits, config.a_bits, weights=config.weights)
 
 
