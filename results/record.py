@@ -1,7 +1,8 @@
 """The names under which a study is kept on disk: ``study`` writes them, ``results`` reads them.
 
-A study is the directory ``runs/<name>/``. Its record is an Optuna study of the same name in ``study.db``; what Optuna
-has no column for is one JSON object a trial (:class:`Result`) and three user attributes of the study.
+A study is the directory ``runs/<name>/``. Its record is an Optuna study of the same name in ``study.db``;
+what Optuna has no column for is one JSON object a trial (:class:`Result`) and three user attributes of the
+study.
 """
 
 from typing import TypedDict

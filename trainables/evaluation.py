@@ -1,51 +1,61 @@
 """The metrics of a model on a split: quality, KL under masking, faithfulness. Always float32 and in evaluation mode."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torchmetrics.functional import classification
 
+from trainables.attribution import CHUNK, saliency_maps
 from trainables.config import Config
 from trainables.data import Split
-from trainables.faithfulness import IMAGES, faithfulness, saliency_maps
+from trainables.data.splits import stratified
 from trainables.pixels import Scale
+from trainables.removal import Faithfulness, faithfulness
 from trainables.sgt import keep, kl_divergence, saliency
 
-CHUNK = 100  # images a forward pass: more fall out of the cache
+IMAGES = 200  # faithfulness is measured on so many images of the split
 KL_IMAGES = 500  # the masked pass is measured on so many images of the split
 FILL_SEED = 0
 
 
-def evaluate(
-    model: nn.Module, split: Split, scale: Scale, config: Config, *, faithful: bool
-) -> dict[str, float]:
-    """Every metric that needs images, on a split of uint8 images (n, C, H, W).
+def evaluate(model: nn.Module, split: Split, scale: Scale, config: Config) -> dict[str, float]:
+    """The metrics of every epoch, on a split of uint8 images (n, C, H, W).
 
     accuracy (top-1), sensitivity and specificity (macro, one-vs-rest), loss (mean CE); kl and mask_fraction over the
-    first `KL_IMAGES`; with `faithful`, faithfulness, its standard error and the number of images it used.
+    first `KL_IMAGES`.
     """
+    with evaluating(model):
+        quality = _quality(_logits(model, split.images, scale), split.labels)
+        return quality | _masked(model, split, scale, config)
+
+
+def measure_faithfulness(model: nn.Module, split: Split, scale: Scale, config: Config) -> Faithfulness:
+    """The faithfulness of the configured attribution on the split's `IMAGES` images; pixels become the mean image."""
+    with evaluating(model):
+        X = scale(choose(split, IMAGES).images)
+        with torch.no_grad():
+            predicted = torch.cat([model(images).argmax(1) for images in X.split(CHUNK)])
+        return faithfulness(model, X, saliency_maps(model, X, predicted, method=config.attribution))
+
+
+def choose(split: Split, count: int) -> Split:
+    """`count` images of a split, or all if it has fewer; each class has its share, and they are always the same."""
+    chosen = torch.from_numpy(stratified(split.labels, min(count, len(split.labels))))
+    return Split(split.images[chosen], split.labels[chosen])
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, with every quantised weight made once; then the mode that the model was in."""
     was_training = model.training
     model.eval()
     with parametrize.cached():
-        metrics = _quality(_logits(model, split.images, scale), split.labels) | _masked(
-            model, split, scale, config
-        )
-        if faithful:
-            metrics |= _faithful(model, scale(split.images[:IMAGES]))
+        yield
     model.train(was_training)
-    return metrics
-
-
-def _faithful(model: nn.Module, X: Tensor) -> dict[str, float]:
-    with torch.no_grad():
-        predicted = model(X).argmax(1)
-    score = faithfulness(model, X, saliency_maps(model, X, predicted))
-    return {
-        "faithfulness": score.score,
-        "faithfulness_se": score.standard_error,
-        "faithfulness_images": score.images,
-    }
 
 
 @torch.no_grad()

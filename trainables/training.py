@@ -17,22 +17,20 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
-from trainables import checkpoint
+from trainables import attribution, checkpoint, gallery
 from trainables.config import Config
 from trainables.cost import costs, layer_table
-from trainables.data import batches, load, shift_and_flip
-from trainables.evaluation import evaluate
-from trainables.network import load_float, new_model, scale_of, signature
+from trainables.data import augmentation, batches
+from trainables.errors import NonFiniteError
+from trainables.evaluation import evaluate, measure_faithfulness
+from trainables.inputs import data_of, scale_of, signature
+from trainables.network import load_float, new_model
 from trainables.optimiser import autocast, optimizer
 from trainables.quantise import calibrate, clipping_levels, keep_positive
 from trainables.sgt import losses
 
 log = logging.getLogger("trainables")
 EPSILON_BOUNDS = (0.01, 0.99)  # KL falls as masking vanishes, so epsilon drifts to 0 and would turn SGT off
-
-
-class NonFiniteLossError(RuntimeError):
-    """A term of the loss is infinite or NaN; the message names the epoch, the term and the configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +52,7 @@ def train(config: Config, resume: Path | None = None) -> Iterator[Epoch]:
     """Train, one epoch each time the caller asks for one; deterministic for a seed on one thread.
 
     `resume` is a directory that an earlier run of the same configuration saved its epochs in; without a usable file
-    there the run starts at epoch 1. Raises NonFiniteLossError, and ValueError for data or files that cannot be used.
+    there the run starts at epoch 1. Raises NonFiniteError, and ValueError for data or files that cannot be used.
     """
     run = Run(config)
     for number in range(run.restore(resume) + 1 if resume else 1, config.epochs + 1):
@@ -73,7 +71,7 @@ class Run:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.data = load(config.dataset, config.data_dir)
+        self.data = data_of(config)
         self.scale = scale_of(self.data, self.device)
         images = len(self.data.train.labels)
         self.steps = images // config.batch_size
@@ -94,7 +92,9 @@ class Run:
             batches(self.data.train, self.config.batch_size, torch.Generator().manual_seed(self.config.seed))
         )
         self.model.to(memory_format=torch.channels_last)
-        calibrate(self.model, self.scale(first.images), percentile=self.config.alpha_percentile or None)
+        X = self.scale(first.images)
+        calibrate(self.model, X, percentile=self.config.alpha_percentile or None)
+        attribution.check(self.model, X[:1], self.config.attribution)
 
     def epoch(self, number: int) -> dict[str, float]:
         """Train on every image once; the mean of L and of its terms over the steps."""
@@ -110,7 +110,7 @@ class Run:
         ):
             self.schedule((number - 1) * self.steps + step)
             if config.augment:
-                images = shift_and_flip(images, generator, flip=self.data.mirrors)
+                images = augmentation(config.dataset)(images, generator)
             total += self.step(self.scale(images), y.to(self.device), fill, number)
         return {"train_loss": total / self.steps}
 
@@ -127,7 +127,7 @@ class Run:
             loss = terms.total(config)
             if not loss.isfinite():
                 bad = [name for name, term in vars(terms).items() if not term.isfinite()] or ["total"]
-                raise NonFiniteLossError(
+                raise NonFiniteError(
                     f"epoch {number}: {', '.join(bad)} is not finite; lower lr or the weight of that term; "
                     f"config {json.dumps(config.flat())}"
                 )
@@ -149,12 +149,13 @@ class Run:
     def measure(self, number: int) -> dict[str, float]:
         """Metrics on the validation split, and costs."""
         config = self.config
-        faithful = number == config.epochs or number in config.rungs
-        quality = evaluate(self.model, self.data.validation, self.scale, config, faithful=faithful)
-        return quality | run_costs(config)
+        measured = evaluate(self.model, self.data.validation, self.scale, config)
+        if number == config.epochs or number in config.rungs:
+            measured |= measure_faithfulness(self.model, self.data.validation, self.scale, config).metrics()
+        return measured | run_costs(config)
 
     def save(self, directory: Path) -> None:
-        """Write checkpoint, curve and resume files of the latest epoch; after the last, no resume is needed."""
+        """Write checkpoint, curve and resume files of the latest epoch; after the last, pictures and no resume."""
         directory.mkdir(parents=True, exist_ok=True)
         about = {"config": self.config.flat(), "metrics": self.curve[-1], "signature": signature(self.data)}
         model = self.model.state_dict()
@@ -162,6 +163,7 @@ class Run:
         pd.DataFrame(self.curve).to_csv(directory / "curve.csv", index=False)
         newest, older = directory / checkpoint.RESUME, directory / checkpoint.PREVIOUS
         if self.curve[-1]["epoch"] == self.config.epochs:
+            gallery.write(directory / gallery.FILE, self.model, self.data, self.scale, self.config)
             newest.unlink(missing_ok=True)
             older.unlink(missing_ok=True)
             return
@@ -199,7 +201,7 @@ class Run:
 
 def run_costs(config: Config) -> dict[str, int | float]:
     """macs, flops, bops and size_bytes of a configuration; needs no training, but the data set."""
-    table = layer_table(config.model, *signature(load(config.dataset, config.data_dir)))
+    table = layer_table(config.model, *signature(data_of(config)))
     return costs(table, config.w_bits, config.a_bits, weights=config.weights)
 
 

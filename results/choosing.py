@@ -1,0 +1,159 @@
+"""Which trial to take: three recommendations, a choice within bounds, and what the chosen one is.
+
+Rows are rows of ``study.trials``.
+"""
+
+import shlex
+import tomllib
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from results import fronts, record
+from results.studies import Study
+
+COSTS = ("bops", "flops", "size_bytes", "macs")
+"""Metrics that are known before training and do not vary with the seed."""
+
+LESS_IS_BETTER = {*COSTS, "loss", "train_loss", "kl"}
+"""Metrics to minimise where the objectives do not say."""
+
+WIDTHS = {"bits": ("weights", "activations"), "w_bits": ("weights",), "a_bits": ("activations",)}
+"""Prefixes of width parameters, and what each sets in its layer."""
+
+POINT = 0.01
+"""One point of accuracy."""
+
+Z95 = 1.96
+
+
+def recommend(study: Study) -> dict[str, pd.Series]:
+    """Return up to three named rows of the front: most accurate, knee, cheapest that is near the best.
+
+    The knee is the nearest to the ideal (:func:`results.fronts.distance_to_ideal`), near is within one
+    point of accuracy. They may be the same trial; there is none when the front is empty. O(n log n), as the
+    front.
+    """
+    front = fronts.front(study.trials, study.directions)
+    if front.empty:
+        return {}
+    knee = front.loc[fronts.distance_to_ideal(front, study.directions).idxmin()]
+    if "metrics.accuracy" not in front or front["metrics.accuracy"].isna().all():
+        return {"Knee": knee}
+    accuracy, cost = front["metrics.accuracy"], front[f"metrics.{cost_metric(study)}"]
+    best = accuracy.max()
+    return {
+        "Most accurate": front.loc[cost[accuracy == best].idxmin()],
+        "Knee": knee,
+        "Cheapest within 1 point": front.loc[cost[accuracy >= best - POINT].idxmin()],
+    }
+
+
+def cost_metric(study: Study) -> str:
+    """Return the cost that the study minimises first, ``bops`` if it minimises none."""
+    return next((name for name in study.objectives if name in COSTS), "bops")
+
+
+def select(
+    study: Study, *, at_most: Mapping[str, float], at_least: Mapping[str, float], prefer: str = "knee"
+) -> pd.Series:
+    """Return the best complete, feasible row within the bounds; O(n log n).
+
+    Args:
+        study: the study to choose from.
+        at_most: upper bounds of metrics, ``{"bops": 3e6}``.
+        at_least: lower bounds of metrics, ``{"accuracy": 0.9}``.
+        prefer: ``"knee"`` of the front within the bounds, or the metric that decides among its members.
+
+    Raises:
+        ValueError: an unknown metric, or nothing within the bounds; the message names the closest trial.
+    """
+    usable = study.trials[fronts.eligible(study.trials, study.directions)]
+    if usable.empty:
+        raise ValueError(
+            f"{study.name} has no complete, feasible trial yet; resume it or loosen its constraints."
+        )
+    excess = pd.Series(0.0, index=usable.index)
+    for bounds, sign in ((at_most, 1.0), (at_least, -1.0)):
+        for name, bound in bounds.items():
+            over = sign * (metric(usable, name) - bound) / max(abs(bound), 1e-12)
+            excess += over.clip(lower=0).fillna(np.inf)
+    if (excess > 0).all():
+        wanted = [f"{name} <= {bound:g}" for name, bound in at_most.items()]
+        wanted += [f"{name} >= {bound:g}" for name, bound in at_least.items()]
+        closest = usable.loc[excess.idxmin()]
+        has = ", ".join(f"{name} {closest[f'metrics.{name}']:g}" for name in [*at_most, *at_least])
+        raise ValueError(
+            f"no trial of {study.name} has {' and '.join(wanted)}; loosen a bound: the closest, "
+            f"trial {closest['number']}, has {has}."
+        )
+    front = fronts.front(usable[excess == 0], study.directions)
+    if prefer == "knee":
+        return front.loc[fronts.distance_to_ideal(front, study.directions).idxmin()]
+    least = study.directions.get(prefer, "min" if prefer in LESS_IS_BETTER else "max") == "min"
+    values = metric(front, prefer)
+    return front.loc[values.idxmin() if least else values.idxmax()]
+
+
+def metric(frame: pd.DataFrame, name: str) -> pd.Series:
+    """Return the column of the metric ``name``; ValueError with the nearest name if there is none."""
+    if f"metrics.{name}" in frame:
+        return frame[f"metrics.{name}"]
+    known = [column.removeprefix("metrics.") for column in frame if column.startswith("metrics.")]
+    nearest = get_close_matches(name, known, n=1, cutoff=0.0)
+    raise ValueError(
+        f"no metric is named {name!r}; did you mean {nearest[0]!r}?" if nearest else "no trial has metrics."
+    )
+
+
+def error_bar(row: pd.Series, name: str, study: Study) -> float:
+    """Return the half width of the 95 % interval of a metric of ``row``, NaN where it has none.
+
+    It is the sampling error of the images it was measured on (binomial for accuracy, the recorded standard
+    error for faithfulness); how much another seed would differ is what ``study.confirm`` measures.
+    """
+    if name == "accuracy" and (images := study.request.get("data", {}).get("validation")):
+        share = row["metrics.accuracy"]
+        return float(Z95 * np.sqrt(share * (1 - share) / images))
+    return float(Z95 * row.get(f"metrics.{name}_se", np.nan))
+
+
+def widths(study: Study, row: pd.Series) -> dict[str, dict[str, int]]:
+    """Return the bits of each layer that the trial names: ``{"conv1": {"weights": 4, "activations": 8}}``."""
+    found: dict[str, dict[str, int]] = {}
+    for name, value in configuration(study, row).items():
+        prefix, _, layer = name.partition(".")
+        for kind in WIDTHS.get(prefix, ()):
+            found.setdefault(layer, {})[kind] = int(value)
+    return found
+
+
+def configuration(study: Study, row: pd.Series) -> dict[str, Any]:
+    """Return a trial's flat configuration: its ``config.toml``, or what the record knows without it."""
+    file = study.path / record.TRIALS_DIR / str(row["number"]) / "config.toml"
+    if file.is_file():
+        return _flat(tomllib.loads(file.read_text(encoding="utf-8")))
+    searched = {
+        name.removeprefix("params."): value for name, value in row.items() if name.startswith("params.")
+    }
+    return {
+        **study.request.get("fixed", {}),
+        **{name: value for name, value in searched.items() if not pd.isna(value)},
+    }
+
+
+def export_command(study: Study, row: pd.Series) -> str:
+    """Return the shell command that exports the trial's model."""
+    checkpoint = study.path / record.TRIALS_DIR / str(row["number"]) / "checkpoint.safetensors"
+    out = f"{study.name}-{row['number']}"
+    return f"python -m trainables.export {shlex.quote(str(checkpoint))} --out {shlex.quote(out)}"
+
+
+def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    items: dict[str, Any] = {}
+    for name, value in document.items():
+        items |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return items

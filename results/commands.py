@@ -1,0 +1,104 @@
+"""What the commands of this room share: studies by name, one-line errors, tables in a terminal."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import NoReturn
+
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from results import record, wording
+
+WIDE = 240
+"""Columns of a table that goes to a file or a pipe."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser with ``--runs-dir`` whose errors are one line."""
+
+    def __init__(self, command: str, description: str | None) -> None:
+        super().__init__(prog=f"python -m {command}", description=description)
+        self.add_argument(
+            "--runs-dir", default="runs", help="where studies are looked for by name (default: runs)"
+        )
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong in one line and exit with 2."""
+        self.exit(2, f"error: {message}; see {self.prog} --help\n")
+
+
+def exit_code(action: Callable[[], None]) -> int:
+    """Run ``action``; return 0, or 2 after telling its ValueError in one line."""
+    try:
+        action()
+    except ValueError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def locate(name: str, runs_dir: str) -> Path:
+    """Return the directory of the study ``name``: a name under ``runs_dir``, or a path.
+
+    Raises:
+        ValueError: there is none; the message names the nearest.
+    """
+    for path in (Path(runs_dir, name), Path(name)):
+        if (path / record.REQUEST_FILE).is_file():
+            return path
+    known = [file.parent.name for file in Path(runs_dir).glob(f"*/{record.REQUEST_FILE}")]
+    nearest = get_close_matches(name, known, n=1, cutoff=0.0)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else "--runs-dir says where to look."
+    raise ValueError(f"no study {name!r} under {runs_dir}; {hint}")
+
+
+def directions(text: str) -> dict[str, str]:
+    """Read objectives as they are typed.
+
+    >>> directions("accuracy:max,flops:min")
+    {'accuracy': 'max', 'flops': 'min'}
+    """
+    pairs = [part.strip().partition(":") for part in text.split(",")]
+    if wrong := [name for name, _, way in pairs if way not in ("max", "min")]:
+        raise argparse.ArgumentTypeError(f"{wrong[0]!r} needs ':max' or ':min' after it")
+    return {name: way for name, _, way in pairs}
+
+
+def bound(text: str) -> tuple[str, float]:
+    """Read a bound as it is typed.
+
+    >>> bound("bops=3e6")
+    ('bops', 3000000.0)
+    """
+    name, _, value = text.partition("=")
+    try:
+        return name.strip(), float(value)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=NUMBER") from None
+
+
+def show(frame: pd.DataFrame, title: str = "") -> None:
+    """Print ``frame`` as a table, as wide as the terminal."""
+    console = Console(width=None if sys.stdout.isatty() else WIDE)
+    table = Table(title=escape(title) or None, title_justify="left")
+    for column in frame:
+        numeric = pd.api.types.is_numeric_dtype(frame[column])
+        table.add_column(escape(_label(column)), justify="right" if numeric else "left", overflow="fold")
+    for row in frame.to_dict("records"):
+        table.add_row(*(escape(_cell(_label(column), value)) for column, value in row.items()))
+    console.print(table)
+
+
+def _label(column: str) -> str:
+    return column.removeprefix("metrics.").removeprefix("params.")
+
+
+def _cell(name: str, value: object) -> str:
+    if pd.isna(value):
+        return "-"
+    return wording.tell(name, value) if isinstance(value, float) else str(value)

@@ -1,0 +1,133 @@
+"""The report: one HTML page that works offline, of ``page.html``, ``page.css``, ``page.js`` and plotly.js.
+
+What the page shows is gathered here; how it looks is in the HTML and CSS; hovering, pinning, sorting and
+exporting are in the JavaScript. All text is escaped by the template, all data travels as JSON.
+"""
+
+import json
+import math
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+import pandas as pd
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from results import choosing, confirmation, drawing, gallery, wording
+from results.panels import Panel, panels
+from results.studies import Study
+
+MOST_STRIPS = 8
+"""Trials in the saliency gallery."""
+
+MOST_FAILURES = 50
+"""Failed trials listed."""
+
+WHY = {
+    "Most accurate": "The highest validation accuracy; the cheapest of equals.",
+    "Knee": "The nearest to the best of every objective at once, each scaled to its range over the front.",
+    "Cheapest within 1 point": "The least {cost} among those at most one point below the best accuracy.",
+}
+
+CARD_METRICS = ("accuracy", "flops", "bops", "size_bytes", "faithfulness")
+
+
+def page(study: Study) -> str:
+    """Return the report of ``study`` as HTML."""
+    recommended = choosing.recommend(study)
+    chosen = [int(row["number"]) for row in recommended.values()]
+    drawn = drawing.drawn(study, always=[*chosen, *study.confirmations["trial"]])
+    sections = panels(study, drawn)
+    source = files("results")
+    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.undefined = jinja2.StrictUndefined
+    return environment.from_string(source.joinpath("page.html").read_text("utf-8")).render(
+        study=study,
+        sentence=wording.in_a_sentence(study),
+        cards=[_card(study, name, row) for name, row in recommended.items()],
+        sections=sections,
+        strips=_strips(study, drawn, chosen),
+        confirmed=_confirmed(study),
+        failures=_failures(study),
+        shown=len(drawn),
+        tell=wording.tell,
+        style=Markup(source.joinpath("page.css").read_text("utf-8")),
+        plotly=Markup(get_plotlyjs()),
+        script=Markup(source.joinpath("page.js").read_text("utf-8")),
+        data=_data(study, drawn, sections),
+    )
+
+
+def _card(study: Study, name: str, row: pd.Series) -> dict[str, Any]:
+    """Return what the first screen says of a recommended trial."""
+    figures = []
+    for metric in dict.fromkeys([*CARD_METRICS, *study.objectives]):
+        if f"metrics.{metric}" in row:
+            error = choosing.error_bar(row, metric, study)
+            value = wording.tell(metric, row[f"metrics.{metric}"])
+            figures.append(
+                (metric, value, f"± {wording.tell(metric, error)}" if math.isfinite(error) else "")
+            )
+    return {
+        "name": name,
+        "why": WHY[name].format(cost=choosing.cost_metric(study)),
+        "number": int(row["number"]),
+        "figures": figures,
+        "widths": choosing.widths(study, row),
+        "command": choosing.export_command(study, row),
+    }
+
+
+def _strips(study: Study, drawn: pd.DataFrame, chosen: list[int]) -> list[gallery.Strip]:
+    """Return saliency of the recommended trials and of as many others of the front as the gallery holds."""
+    front = drawn.loc[drawn["role"] == "front", "number"]
+    found = (gallery.strip(study, number) for number in dict.fromkeys([*chosen, *front]))
+    return [strip for strip, _ in zip((one for one in found if one), range(MOST_STRIPS), strict=False)]
+
+
+def _confirmed(study: Study) -> list[dict[str, Any]]:
+    """Return one entry a confirmed trial: its figures by objective and its chance of being non-dominated."""
+    chances = confirmation.probability_nondominated(study)
+    return [
+        {
+            "trial": int(trial),
+            "refit": refit,
+            "seeds": int(rows["seeds"].iloc[0]),
+            "chance": chances[trial, refit],
+            "objectives": rows.to_dict("records"),
+        }
+        for (trial, refit), rows in confirmation.confirmed(study).groupby(["trial", "refit"])
+    ]
+
+
+def _failures(study: Study) -> dict[str, Any]:
+    failed = study.trials[study.trials["state"] == "failed"]
+    listed = failed.head(MOST_FAILURES)
+    return {
+        "count": len(failed),
+        "rows": list(zip(listed["number"], listed["error"].fillna(""), strict=True)),
+    }
+
+
+def _data(study: Study, drawn: pd.DataFrame, sections: dict[str, list[Panel]]) -> Markup:
+    """Return the JSON that the script works on; no ``<`` in it can end the element that holds it."""
+    lead = ["number", "role", *(f"metrics.{name}" for name in study.objectives)]
+    table = drawn[lead + [name for name in drawn if name not in [*lead, "state", "feasible"]]]
+    document = {
+        "name": study.name,
+        "objectives": list(study.objectives),
+        "columns": list(table),
+        "rows": [[_plain(value) for value in row] for row in table.itertuples(index=False, name=None)],
+        "figures": {
+            panel.id: json.loads(panel.figure.to_json()) for group in sections.values() for panel in group
+        },
+    }
+    return Markup(json.dumps(document, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"))
+
+
+def _plain(value: Any) -> Any:
+    """Return a cell as JSON knows it; nothing for what is missing or not finite."""
+    if pd.isna(value) or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    return value.item() if hasattr(value, "item") else value

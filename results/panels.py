@@ -1,0 +1,122 @@
+"""The figures of the report, by section. A section whose data is missing has none."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from results import choosing, confirmation, figures, fronts, parameters
+from results.studies import Study, curves
+
+MOST_CURVES = 300
+"""Trials in the figure of learning curves."""
+
+MOST_PAIRS = 6
+"""Pairs of objectives shown: all of up to four."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """One figure and its heading."""
+
+    id: str
+    title: str
+    figure: go.Figure
+
+
+def panels(study: Study, drawn: pd.DataFrame) -> dict[str, list[Panel]]:
+    """Return the figures of each section of the report; ``drawn`` is :func:`results.drawing.drawn`."""
+    made = {
+        "front": _front,
+        "hypervolume": _hypervolume,
+        "widths": _widths,
+        "parallel": _parallel,
+        "importances": _importances,
+        "curves": _curves,
+        "confirmed": _confirmed,
+        "workers": _workers,
+    }
+    return {
+        section: [
+            Panel(id=f"{section}-{k}", title=title, figure=figure)
+            for k, (title, figure) in enumerate(make(study, drawn))
+        ]
+        for section, make in made.items()
+    }
+
+
+Titled = Iterator[tuple[str, go.Figure]]
+
+
+def _front(study: Study, drawn: pd.DataFrame) -> Titled:
+    names = list(study.objectives)
+    if not drawn["role"].isin(figures.CLOUD).any():
+        return
+    if len(names) > 2:
+        yield "The front in three objectives", figures.front_3d(drawn, study.directions)
+    for x, y in list(combinations(names, 2))[:MOST_PAIRS]:
+        yield f"{y} over {x}", figures.pair(drawn, x, y)
+
+
+def _hypervolume(study: Study, drawn: pd.DataFrame) -> Titled:
+    ended = study.spans[study.trials["state"] != "running"].sort_values("finished")
+    if not drawn["role"].isin(figures.CLOUD).any():
+        return
+    minutes = ((ended["finished"] - ended["started"].min()).dt.total_seconds() / 60).to_numpy()
+    points = 200 if len(study.objectives) <= fronts.EXACT_UP_TO else 30
+    growth = fronts.history(study.trials.loc[ended.index], study.objectives, points)
+    growth["minutes"] = minutes[growth["trials"] - 1]
+    order = pd.DataFrame({"trials": np.arange(1, len(ended) + 1), "minutes": minutes}, index=ended.index)
+    marked = drawn.join(order)
+    known = np.concatenate([[0.0], growth["hypervolume"]])
+    marked["hypervolume"] = known[np.searchsorted(growth["trials"], marked["trials"], side="right")]
+    yield "By trials", figures.hypervolume(growth, marked, "trials", "trials ended")
+    yield "By time", figures.hypervolume(growth, marked, "minutes", "minutes since the first trial started")
+
+
+def _widths(study: Study, drawn: pd.DataFrame) -> Titled:
+    front = drawn[drawn["role"] == "front"]
+    layers = [name for name in study.distributions if name.partition(".")[0] in choosing.WIDTHS]
+    if layers and len(front):
+        cost = f"metrics.{choosing.cost_metric(study)}"
+        rows = front.sort_values(cost) if cost in front else front
+        yield "Widths of the front, from cheap to dear", figures.widths(rows, layers)
+
+
+def _parallel(study: Study, drawn: pd.DataFrame) -> Titled:
+    if drawn["role"].isin(["dominated", "front"]).any():
+        yield "Parallel coordinates", figures.parallel(drawn, study.directions, list(study.distributions))
+
+
+def _importances(study: Study, drawn: pd.DataFrame) -> Titled:
+    shares = parameters.importances(study)
+    if not shares.empty:
+        yield "Importance of each parameter", figures.importances(shares)
+    effects = parameters.width_effects(study)
+    if not effects.empty:
+        yield "What halving the width of a layer does", figures.width_effects(effects)
+
+
+def _curves(study: Study, drawn: pd.DataFrame) -> Titled:
+    some = drawn.iloc[np.unique(np.linspace(0, len(drawn) - 1, min(len(drawn), MOST_CURVES)).astype(int))]
+    points = curves(study, some["number"].tolist())
+    roles = some.set_index("number")["role"]
+    for name in study.objectives:
+        column = f"metrics.{name}"
+        if name not in choosing.COSTS and column in points and points[column].notna().any():
+            yield name, figures.curves(points, roles, name)
+
+
+def _confirmed(study: Study, drawn: pd.DataFrame) -> Titled:
+    table = confirmation.confirmed(study)
+    for name in table.loc[table["sd"] > 0, "objective"].unique():
+        yield name, figures.confirmations(table, name)
+
+
+def _workers(study: Study, drawn: pd.DataFrame) -> Titled:
+    spans = study.spans[study.spans["number"].isin(drawn["number"])]
+    if spans["started"].notna().any():
+        yield "Workers", figures.workers(spans, drawn.set_index("number")["role"])

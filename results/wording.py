@@ -1,0 +1,62 @@
+"""Figures and studies in words: how a metric is written, and a study in a sentence."""
+
+import math
+
+import pandas as pd
+
+from results import choosing, fronts, record
+from results.studies import Study
+
+SHARES = ("accuracy", "sensitivity", "specificity")
+"""Metrics that are written as percentages."""
+
+
+def tell(metric: str, value: float) -> str:
+    """Write the value of ``metric`` for reading, with about four digits.
+
+    >>> tell("accuracy", 0.8734), tell("flops", 1_856_648), tell("loss", 0.41237), tell("kl", float("nan"))
+    ('87.34 %', '1.857 M', '0.4124', '-')
+    """
+    if not math.isfinite(value):
+        return "-"
+    if metric in SHARES:
+        return f"{100 * value:.2f} %"
+    if metric in choosing.COSTS:
+        for factor, prefix in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+            if value >= factor:
+                return f"{value / factor:.4g}{prefix}"
+    return f"{value:.4g}"
+
+
+def tell_duration(seconds: float) -> str:
+    """Write a duration for reading.
+
+    >>> tell_duration(48), tell_duration(252), tell_duration(7260)
+    ('48 s', '4 min 12 s', '2 h 1 min')
+    """
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    if seconds < 3600:
+        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
+
+
+def in_a_sentence(study: Study) -> str:
+    """Say what the study searched, how far it came and what it found."""
+    request, trials = study.request.get("request", {}), study.trials
+    searched = " on ".join(str(request[key]) for key in ("model", "dataset") if key in request)
+    how = ", ".join(f"{key} {request[key]}" for key in ("sampler", "scheduler") if key in request)
+    aims = " and ".join(
+        f"{'more' if way == 'max' else 'less'} {name}" for name, way in study.directions.items()
+    )
+    states = trials["state"].value_counts()
+    counts = ", ".join(f"{states[state]:,} {state}" for state in record.STATES.values() if state in states)
+    started, finished = study.spans["started"].min(), study.spans["finished"].max()
+    took = f" in {tell_duration((finished - started).total_seconds())}" if pd.notna(finished) else ""
+    front = fronts.front(trials, study.directions)
+    share = 100 * fronts.hypervolume(front, study.objectives)
+    return (
+        f"A search{f' of {searched}' if searched else ''} for {aims}{f' ({how})' if how else ''}: "
+        f"{len(trials):,} trials{f' ({counts})' if counts else ''}{took}. {len(front):,} form the front, "
+        f"which dominates {share:.1f} % of the box between the references and the ideals (the hypervolume)."
+    )
