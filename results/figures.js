@@ -100,15 +100,19 @@ function ink(figure) {
 async function draw(id, figure) {
   const plot = document.getElementById(id);
   kindOf(figure).prepare(figure);
+  for (const [path, value] of Object.entries(ink(figure))) {
+    const keys = path.split(".");
+    const owner = keys.slice(0, -1).reduce((part, key) => (part[key] ??= {}), figure.layout);
+    owner[keys.at(-1)] = value;
+  }
   if (matchMedia("(pointer: coarse)").matches && !figure.layout.scene) figure.layout.dragmode = false; // a finger scrolls
   if (figure.layout.scene && plot.clientWidth < 600) figure.layout.scene.camera = { eye: { x: 1.9, y: 1.9, z: 1.3 } };
-  await Plotly.newPlot(plot, figure.data, figure.layout, { responsive: true, displaylogo: false, scrollZoom: false });
-  await Plotly.relayout(plot, ink(figure));
+  await Plotly.newPlot(plot, figure.data, figure.layout, { responsive: true, displaylogo: false, scrollZoom: false,
+    modeBarButtonsToRemove: ["toImage", "select2d", "lasso2d", "autoScale2d"] });
   plot.on("plotly_click", (event) => {
     const number = event.points[0].customdata;
     if (Number.isInteger(number)) toggle(number);
   });
-  kindOf(figure).highlight(plot, figure);
   plot.dataset.drawn = "true";
 }
 

@@ -21,7 +21,6 @@ from optuna.distributions import (
 
 from results import database, record
 
-
 NULLABLE = {"i": "Int64", "b": "boolean"}
 """Column types that hold a missing value, by kind of those that do not."""
 

@@ -60,7 +60,8 @@ def request(name: str = "sample", **changes: Any) -> dict[str, Any]:
         "space": {"description": "Everything in the design card"},
         "objectives": OBJECTIVES,
         "constraints": {},
-        "data": {"dataset": "fashion_mnist_small", "classes": 10, "fingerprint": "0f" * 8, "train": 5000, "validation": 1000},
+        "data": {"dataset": "fashion_mnist_small", "classes": 10, "fingerprint": "0f" * 8,
+                 "train": 5000, "validation": 1000},
         "versions": {"python": "3.11.7", "optuna": optuna.__version__},
         **changes,
     }  # fmt: skip
@@ -75,7 +76,8 @@ def outcome(params: dict[str, Any], noise: np.random.Generator, progress: float 
     faithful = np.clip(0.35 + 0.12 * np.log10(params["lambda1"]) - lost / 2 + noise.normal(0, 0.02), -1, 1)
     return {
         "accuracy": float(accuracy), "sensitivity": float(accuracy), "specificity": float(1 - (1 - accuracy) / 9),
-        "loss": float(2 * (1 - accuracy)), "kl": float(0.3 / (1 + params["lambda1"])), "mask_fraction": params["mask_ratio"],
+        "loss": float(2 * (1 - accuracy)), "kl": float(0.3 / (1 + params["lambda1"])),
+        "mask_fraction": params["mask_ratio"],
         "faithfulness": float(faithful), "faithfulness_se": 0.015, "faithfulness_images": 256.0,
         "macs": float(sum(macs for macs, _ in LAYERS.values())),
         "flops": sum(macs * widths[layer] / 32 for layer, (macs, _) in LAYERS.items()),

@@ -43,7 +43,7 @@ def test_the_interval_covers_and_luck_is_flagged_as_often_as_promised(study):
         honest = study.trials.assign(**{"metrics.accuracy": rng.normal(0.8, 0.01, len(study.trials))})
         table = results.confirmed(with_confirmations(replace(study, trials=honest), rows))
         table = table[table["objective"] == "accuracy"]
-        covered += ((table["low"] <= 0.8) & (0.8 <= table["high"])).to_list()
+        covered += ((table["low"] <= 0.8) & (table["high"] >= 0.8)).to_list()
         lucky += table["lucky"].to_list()
     assert np.mean(covered) == pytest.approx(0.95, abs=0.02)
     assert np.mean(lucky) == pytest.approx(0.025, abs=0.015)

@@ -87,8 +87,8 @@ def test_the_page_is_self_contained(study):
 
 def test_the_page_has_every_section_and_every_figure(study):
     html = page(study)
-    for section in ("choice", "front", "confirmed", "hypervolume", "widths", "parallel", "curves", "saliency", "workers",
-                    "failures", "table", "again"):  # fmt: skip
+    for section in ("choice", "front", "confirmed", "hypervolume", "widths", "parallel", "curves", "saliency",
+                    "workers", "failures", "table", "again"):  # fmt: skip
         assert f'<section id="{section}">' in html
     figures = data_of(html)["figures"]
     assert [name for name in figures if name.startswith("front")] == [
@@ -252,9 +252,13 @@ def test_a_gallery_of_colour_photographs_is_small(study_path, tmp_path):
     folder = copy / "trials" / "50"
     folder.mkdir(parents=True, exist_ok=True)
     np.savez(
-        folder / "saliency.npz", images=rng.integers(0, 255, (20, 224, 224, 3), dtype=np.uint8), labels=np.zeros(20, int),
-        predictions=np.ones(20, int), maps=rng.random((20, 224, 224)).astype(np.float16), class_names=np.array(["a", "b"]),
-    )  # fmt: skip
+        folder / "saliency.npz",
+        images=rng.integers(0, 255, (20, 224, 224, 3), dtype=np.uint8),
+        labels=np.zeros(20, int),
+        predictions=np.ones(20, int),
+        maps=rng.random((20, 224, 224)).astype(np.float16),
+        class_names=np.array(["a", "b"]),
+    )
     strip = gallery.strip(results.load(copy), 50)
     assert len(strip.uri) < 200_000
     assert strip.captions == [("a", "b", False)] * gallery.MOST_IMAGES
