@@ -47,12 +47,13 @@ const kinds = {
       if (figure.marks.some((trace) => trace.customdata)) figure.data.push(pinTrace(figure.data[0].type));
     },
     highlight(plot, figure) {
-      const last = figure.marks.length;
-      if (figure.data.length === last) return;
-      const update = Object.fromEntries(Object.entries(pinnedMarks(figure.marks)).map(([k, v]) => [k, [v]]));
+      const trace = figure.data[figure.marks.length];
+      if (!trace) return;
       const ink = css("--ink");
-      Plotly.restyle(plot, { ...update, "marker.line.color": ink,
-        ...(figure.data[0].type === "bar" ? {} : { "marker.color": ink, "line.color": ink }) }, [last]);
+      Object.assign(trace, pinnedMarks(figure.marks));
+      trace.marker.line.color = ink;
+      if (trace.type !== "bar") { trace.marker.color = ink; trace.line = { color: ink }; }
+      Plotly.redraw(plot); // restyle would guess the types of the axes anew
     },
   },
   heatmap: {
@@ -84,7 +85,8 @@ const kindOf = (figure) => kinds[figure.data[0].type] ?? kinds.points;
 
 function ink(figure) {
   const change = { "font.color": css("--ink"), "hoverlabel.bgcolor": css("--raised"), "hoverlabel.font.color": css("--ink"),
-    "hoverlabel.bordercolor": css("--line"), "hoverlabel.align": "left" };
+    "hoverlabel.bordercolor": css("--line"), "hoverlabel.align": "left",
+    "modebar.bgcolor": "rgba(0,0,0,0)", "modebar.color": css("--soft"), "modebar.activecolor": css("--ink") };
   for (const key of Object.keys(figure.layout)) {
     if (/^[xy]axis\d*$/.test(key)) change[`${key}.gridcolor`] = change[`${key}.zerolinecolor`] = css("--grid");
   }
@@ -107,8 +109,9 @@ async function draw(id, figure) {
   }
   if (matchMedia("(pointer: coarse)").matches && !figure.layout.scene) figure.layout.dragmode = false; // a finger scrolls
   if (figure.layout.scene && plot.clientWidth < 600) figure.layout.scene.camera = { eye: { x: 1.9, y: 1.9, z: 1.3 } };
-  await Plotly.newPlot(plot, figure.data, figure.layout, { responsive: true, displaylogo: false, scrollZoom: false,
-    modeBarButtonsToRemove: ["toImage", "select2d", "lasso2d", "autoScale2d"] });
+  await Plotly.newPlot(plot, figure.data, figure.layout, { responsive: true, scrollZoom: false, displaylogo: false,
+    displayModeBar: figure.layout.scene ? "hover" : false,
+    modeBarButtonsToRemove: ["toImage", "sendChartToCloud"], plotlyServerURL: "" }); // a report stays where it is
   plot.on("plotly_click", (event) => {
     const number = event.points[0].customdata;
     if (Number.isInteger(number)) toggle(number);

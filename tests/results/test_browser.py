@@ -89,6 +89,7 @@ def test_every_figure_is_drawn_and_nothing_is_wrong(page):
     painted = "(plot) => plot.querySelector('canvas') && plot.querySelector('canvas').width > 0"
     assert page.locator("#front-0").evaluate(painted)  # WebGL
     assert page.locator("#parallel-0").evaluate(painted)
+    assert page.locator("[data-title*='hare']").count() == 0  # no button that sends the study anywhere
 
 
 def test_hover_tells_the_configuration(page, study):
@@ -117,8 +118,12 @@ def test_hover_tells_the_configuration(page, study):
 
 def test_a_pin_shows_in_every_figure(page, study):
     number = front_numbers(study)[0]
+    types = """Object.keys(report.figures).map((id) => Object.entries(document.getElementById(id)._fullLayout)
+      .filter(([key]) => /^[xy]axis/.test(key)).map(([, axis]) => axis.type))"""
+    before = page.evaluate(types)
     pin(page, number)
     assert pinned(page) == [number]
+    assert page.evaluate(types) == before
     marks = page.evaluate(
         """(number) => Object.fromEntries(Object.entries(report.figures).map(([id, figure]) => {
           const plot = document.getElementById(id);
