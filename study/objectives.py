@@ -6,23 +6,14 @@ hypervolumes of one study can be compared for ever.
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
+from results import Objective
 from search_spaces import unknown
 
 COSTS = ("flops", "bops", "size_bytes")
 """Objectives that are known before training."""
-MEASURED = ("accuracy", "sensitivity", "specificity", "loss", "faithfulness")
 DEFAULT = "accuracy:max,flops:min,faithfulness:max"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Objective:
-    """One objective: `direction` is "max" or "min", `ideal` scores 1 and `reference` 0 in the hypervolume."""
-
-    direction: str
-    ideal: float
-    reference: float
 
 
 def parse(text: str, classes: int, float_costs: Mapping[str, float]) -> dict[str, Objective]:

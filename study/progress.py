@@ -8,9 +8,9 @@ import moocore
 import numpy as np
 from optuna.trial import TrialState
 
+from results import Objective
 from results.record import STATES
 from study import objectives
-from study.objectives import Objective
 
 
 class Progress:

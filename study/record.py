@@ -23,9 +23,9 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from results import Objective
 from results.record import RESULT, Result
 from study import storage
-from study.objectives import Objective
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -143,3 +143,11 @@ def state_of(result: Result, epochs: int) -> TrialState:
     if result["error"] is not None:
         return TrialState.FAIL
     return TrialState.COMPLETE if result["epochs"] >= epochs else TrialState.PRUNED
+
+
+def why(error: Exception) -> str:
+    """Return in one sentence what one of `FAULTS` says."""
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    if isinstance(cause, SQLAlchemyError):
+        return f"the record cannot be written: {getattr(cause, 'orig', None) or cause}"
+    return str(cause)

@@ -78,7 +78,7 @@ class Table:
     @cached_property
     def rows(self) -> dict[str, int]:
         """The place of each configuration in `points`, by `_key`."""
-        return {_key(self.request.flat(point)): row for row, point in enumerate(self.points)}
+        return {_key(self.request.config(point).flat()): row for row, point in enumerate(self.points)}
 
     @cached_property
     def gains(self) -> NDArray[np.float64]:
@@ -129,7 +129,7 @@ class Engine:
     def __init__(self, table: Table, request: Request) -> None:
         """`request` is that of the table with another sampler, scheduler, seed, queue or number of trials."""
         unwritten = cast(Record, _Unwritten())
-        self._searcher = Searcher(request, unwritten, Path(), token="", extra={}, costs=_no_costs)
+        self._searcher = Searcher(request, unwritten, Path(), token="", extra={})
         self._scheduler = make_scheduler(request, unwritten)
         self._rows = table.rows
         self._jobs: dict[str, Job] = {}
@@ -217,10 +217,6 @@ class _Unwritten:
     def finish(self, *_: object) -> None: ...
 
     def note(self, *_: object) -> None: ...
-
-
-def _no_costs(flat: Mapping[str, Any]) -> Mapping[str, float]:
-    raise AssertionError("a replay has no constraints")
 
 
 def _key(flat: Mapping[str, Any]) -> str:

@@ -10,10 +10,10 @@ import tomli_w
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 import search_spaces
+from results import Objective
 from results.record import FORMAT, REQUEST_FILE
 from search_spaces import Choice, Domain, Float, Int, Space
 from study import objectives as rules
-from study.objectives import Objective
 from trainables import Config
 
 BASIC = ("dataset", "data_dir", "model", "preset")
@@ -57,9 +57,9 @@ class Request:
     """Name, classes, fingerprint and sizes of the data set."""
     versions: dict[str, str]
 
-    def flat(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the whole configuration, defaults included, of the trial that has these searched `values`."""
-        return Config.parse({**self.fixed, **values, "epochs": self.epochs, "rungs": self.rungs}).flat()
+    def config(self, values: Mapping[str, Any]) -> Config:
+        """Return the configuration of the trial that has these searched `values`."""
+        return Config.parse({**self.fixed, **values, "epochs": self.epochs, "rungs": self.rungs})
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return the Optuna distribution of each searched name, as the record keeps it.

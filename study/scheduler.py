@@ -8,9 +8,9 @@ import numpy as np
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from results import Objective
 from results.record import RESULT
 from study import objectives
-from study.objectives import Objective
 from study.ranking import best
 from study.record import Record
 from study.request import Request

@@ -12,10 +12,11 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher as TuneSearcher
 
+import trainables
 from results.record import REFUSED, RESULT, TRIALS_DIR, Result, Rung
 from study import objectives
 from study.progress import Progress
-from study.record import FAULTS, Record, state_of
+from study.record import FAULTS, Record, state_of, why
 from study.request import Request
 from study.sampling import Proposals
 from study.worker import Job, Report
@@ -31,13 +32,8 @@ class Searcher(TuneSearcher):
         directory: Path,
         token: str,
         extra: Mapping[str, Any],
-        costs: Callable[[Mapping[str, Any]], Mapping[str, float]],
     ) -> None:
-        """Take up the study where `record` stands.
-
-        `token` is that of the lease, `extra` are settings that only the running study knows, `costs` maps a flat
-        configuration to what is known of it before training.
-        """
+        """Take up the study where `record` stands; `token` is that of the lease, `extra` go into every configuration."""
         super().__init__()
         self.halted = ""
         self.progress = Progress(request.objectives, request.trials)
@@ -46,11 +42,12 @@ class Searcher(TuneSearcher):
         self._directory = directory
         self._token = token
         self._extra = extra
-        self._costs = costs
         self._trials: dict[str, tuple[int, dict[str, Any], Result]] = {}
         earlier = record.trials(request.epochs)
         self._asked = len(earlier)
-        self._interrupted = [trial for trial in earlier if trial.state == TrialState.RUNNING]
+        running = [trial for trial in earlier if trial.state == TrialState.RUNNING]
+        wanted = max(0, request.trials - len(earlier) + len(running))
+        self._interrupted, surplus = running[:wanted], running[wanted:]
         self._proposals = Proposals(
             request.space,
             request.sampler,
@@ -64,6 +61,9 @@ class Searcher(TuneSearcher):
             metrics = trial.user_attrs[RESULT]["metrics"]
             self.progress.learned(trial.state, metrics)
             self._learn(trial.params, trial.state, metrics)
+        for trial in surplus:  # the study is to have fewer trials than it was: these end where they are
+            self._trials[_SURPLUS] = (trial.number, trial.params, trial.user_attrs[RESULT])
+            self._end(_SURPLUS, error=None)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str:
         """Return the job of the next trial: first those that were interrupted, then new ones."""
@@ -72,10 +72,8 @@ class Searcher(TuneSearcher):
                 return self._continue(trial_id, self._interrupted.pop(0))
             if self._asked < self._request.trials and not self.halted:
                 return self._start(trial_id)
-        except FAULTS as error:
-            self._halt(error)
-        except ValueError as error:
-            self.halted = str(error)
+        except (ValueError, *FAULTS) as error:
+            self.halted = why(error)
         return str(self.FINISHED)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -126,7 +124,7 @@ class Searcher(TuneSearcher):
         return {
             "job": Job(
                 number=number,
-                flat=self._request.flat(point) | self._extra,
+                flat=self._request.config(point).flat() | self._extra,
                 directory=self._directory / TRIALS_DIR / str(number),
                 study=self._directory,
                 token=self._token,
@@ -167,7 +165,7 @@ class Searcher(TuneSearcher):
     def _violated(self, point: Mapping[str, Any]) -> Mapping[str, float]:
         if not self._request.constraints:
             return {}
-        return objectives.violated(self._request.constraints, self._costs(self._request.flat(point)))
+        return objectives.violated(self._request.constraints, trainables.costs(self._request.config(point)))
 
     def _write(self, write: Callable[[], None]) -> bool:
         """Write to the record; False, with the reason in `halted`, if that is not possible."""
@@ -175,12 +173,12 @@ class Searcher(TuneSearcher):
             if not self.halted:
                 write()
         except FAULTS as error:
-            self._halt(error)
+            self.halted = why(error)
         return not self.halted
 
-    def _halt(self, error: Exception) -> None:
-        cause = error.__cause__ or error
-        self.halted = self.halted or f"the record cannot be written: {getattr(cause, 'orig', cause)}"
+
+
+_SURPLUS = "surplus"
 
 
 def _now() -> str:
