@@ -147,25 +147,15 @@ def test_a_study_is_read_while_its_driver_writes(tmp_path):
 @pytest.mark.parametrize("mode", ["WAL", "DELETE"])
 def test_reading_leaves_the_record_as_it_was(study_path, tmp_path, mode):
     copy = shutil.copytree(study_path, tmp_path / "copy")
-    with sqlite3.connect(copy / record.RECORD_FILE) as connection:
-        connection.execute(f"PRAGMA journal_mode={mode}")
-    connection.close()
+    sample.set_journal(copy, mode)
     before = (copy / record.RECORD_FILE).read_bytes()
     results.load(copy)
     assert (copy / record.RECORD_FILE).read_bytes() == before
     assert sorted(os.listdir(copy)) == sorted(os.listdir(study_path))
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
-def test_a_study_on_read_only_media_is_read(study_path, tmp_path):
-    copy = shutil.copytree(study_path, tmp_path / "copy")
-    with sqlite3.connect(copy / record.RECORD_FILE) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
-    connection.close()
-    (copy / record.RECORD_FILE).chmod(0o400)
-    copy.chmod(0o500)
-    assert len(results.load(copy).trials) == 60
-    copy.chmod(0o700)
+def test_a_study_on_read_only_media_is_read(read_only):
+    assert len(results.load(read_only).trials) == 60
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.02, 0.3, 0.6, 0.95])
