@@ -38,7 +38,14 @@ def _conv2d(x: Tensor, w: Tensor, b: Tensor | None = None, stride: Any = 1, padd
 class _Conv2d(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, w: Tensor, b: Tensor | None, stride: Pair, padding: Pair, dilation: Pair, groups: int
+        ctx: Any,
+        x: Tensor,
+        w: Tensor,
+        b: Tensor | None,
+        stride: Pair,
+        padding: Pair,
+        dilation: Pair,
+        groups: int,
     ) -> Tensor:
         ctx.save_for_backward(x, w)
         ctx.geometry = (stride, padding, dilation, groups)

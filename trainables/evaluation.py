@@ -14,7 +14,7 @@ from trainables.config import Config
 from trainables.data import Split
 from trainables.data.splits import stratified
 from trainables.pixels import Scale
-from trainables.removal import Faithfulness, faithfulness
+from trainables.removal import Faithfulness, faithfulness, predict
 from trainables.sgt import keep, kl_divergence, saliency
 
 FAITHFULNESS_IMAGES = 200  # faithfulness is measured on so many images of the split
@@ -37,9 +37,7 @@ def measure_faithfulness(model: nn.Module, split: Split, scale: Scale, config: C
     """The faithfulness of the configured attribution on `FAITHFULNESS_IMAGES` of the split; pixels become the mean."""
     with evaluating(model):
         X = scale(choose(split, FAITHFULNESS_IMAGES).images)
-        with torch.no_grad():
-            predicted = torch.cat([model(images).argmax(1) for images in X.split(CHUNK)])
-        return faithfulness(model, X, saliency_maps(model, X, predicted, method=config.attribution))
+        return faithfulness(model, X, saliency_maps(model, X, predict(model, X), method=config.attribution))
 
 
 def choose(split: Split, count: int) -> Split:

@@ -15,7 +15,7 @@ from trainables.evaluation import FAITHFULNESS_IMAGES, choose, evaluating
 from trainables.network import load_checkpoint, scale_of
 from trainables.pixels import Scale
 from trainables.randomisation import LIMIT, cascade, redraw
-from trainables.removal import curves, faithfulness
+from trainables.removal import curves, faithfulness, predict
 from trainables.robustness import NOISE, infidelity, max_sensitivity
 
 FILLS = ("mean", "zero", "uniform")
@@ -47,19 +47,20 @@ def examine(path: Path, *, reference: Path | None = None) -> Examination:
     Raises ValueError, in one sentence, for files that cannot be used, and NonFiniteError for maps with NaN.
     """
     model, config, _ = load_checkpoint(path)
+    other = _reference(reference, config) if reference else None
     data = load(config.dataset, config.data_dir)
     scale = scale_of(data, torch.device("cpu"))
     split = choose(data.validation, FAITHFULNESS_IMAGES)
     X, method = scale(split.images), config.attribution
+    few = slice(None, None, max(1, len(X) // FEW))  # spread, should the images be sorted by class
     with evaluating(model):
-        with torch.no_grad():
-            target = model(X).argmax(1)
+        target = predict(model, X)
         maps = saliency_maps(model, X, target, method=method)
         metrics, drops = _removals(model, X, split.labels, maps, scale)
-        metrics |= _robustness(model, X[:FEW], target[:FEW], method, scale)
-        if reference:
-            metrics |= agreement(maps, _reference_maps(reference, config, X, target))
-    sanity = cascade(model, redraw(config, data), X[:FEW], target[:FEW], method=method)
+        metrics |= _robustness(model, X[few], target[few], method, scale)
+        if other:
+            metrics |= agreement(maps, saliency_maps(other, X, target, method=method))
+    sanity = cascade(model, redraw(config, data), X[few], target[few], method=method)
     metrics |= {f"sanity.{layer}": found for layer, found in sanity.items()}
     last = list(sanity.values())[-1]
     metrics |= {"sanity_spearman": last, "sanity_passed": last < LIMIT}
@@ -90,10 +91,8 @@ def _robustness(model: nn.Module, X: Tensor, target: Tensor, method: str, scale:
     }
 
 
-def _reference_maps(path: Path, config: Config, X: Tensor, target: Tensor) -> Tensor:
-    """The maps of another checkpoint on the same images, for the same classes."""
+def _reference(path: Path, config: Config) -> nn.Module:
     model, other, _ = load_checkpoint(path)
     if other.dataset != config.dataset:
         raise ValueError(f"{path} was trained on {other.dataset}; name a reference for {config.dataset}")
-    with evaluating(model):
-        return saliency_maps(model, X, target, method=config.attribution)
+    return model

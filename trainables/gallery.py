@@ -12,7 +12,7 @@ from trainables.config import Config
 from trainables.data import Data
 from trainables.evaluation import FAITHFULNESS_IMAGES, choose, evaluating
 from trainables.pixels import Scale
-from trainables.removal import Faithfulness, curves
+from trainables.removal import Faithfulness, curves, predict
 
 FILE = "saliency.npz"
 IMAGES = 12
@@ -35,8 +35,7 @@ def write(
     gallery, measured = choose(data.validation, IMAGES), choose(data.validation, FAITHFULNESS_IMAGES)
     X = scale(gallery.images)
     with evaluating(model):
-        with torch.no_grad():
-            predictions = model(X).argmax(1)
+        predictions = predict(model, X)
         maps = saliency_maps(model, X, predictions, method=config.attribution)
         drop = curves(model, scale(measured.images), measured.labels.to(X.device), found)
     largest = maps.amax((1, 2), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)

@@ -60,13 +60,17 @@ def faithfulness(model: nn.Module, X: Tensor, maps: Tensor, *, fill: float | Ten
     order of the positions, alike for MoRF and LeRF: a constant map removes the same pixels both ways and scores
     exactly 0. 19 forward passes an image.
     """
-    with torch.no_grad():
-        predicted = torch.cat([model(images).argmax(1) for images in X.split(CHUNK)])
     return Faithfulness(
-        predicted=predicted,
+        predicted=predict(model, X),
         lerf=_classes(model, X, _ranks(maps), fill),
         morf=_classes(model, X, _ranks(maps, descending=True), fill),
     )
+
+
+@torch.no_grad()
+def predict(model: nn.Module, X: Tensor) -> Tensor:
+    """The classes (n,) that the model gives images X (n, C, H, W)."""
+    return torch.cat([model(images).argmax(1) for images in X.split(CHUNK)])
 
 
 def curves(

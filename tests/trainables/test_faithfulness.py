@@ -1,5 +1,6 @@
 """The faithfulness score against closed forms, a plain loop, the bootstrap and an independent implementation."""
 
+import itertools
 import math
 
 import numpy as np
@@ -37,14 +38,14 @@ class PatchReader(nn.Module):
         return torch.stack([torch.full_like(lit, self.share), lit + 1e-4], 1)
 
 
-def sensitive(channels=1, classes=7):
+def sensitive(inputs=PIXELS, classes=7):
     """A random network whose class changes with a few pixels."""
     torch.manual_seed(1)
-    return nn.Sequential(nn.Flatten(), nn.Linear(channels * PIXELS, 32), nn.ReLU(), nn.Linear(32, classes))
+    return nn.Sequential(nn.Flatten(), nn.Linear(inputs, 32), nn.ReLU(), nn.Linear(32, classes))
 
 
-def images(n, channels=1, seed=0):
-    return torch.randn(n, channels, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))
+def images(n, shape=(1, SIDE, SIDE), seed=0):
+    return torch.randn(n, *shape, generator=torch.Generator().manual_seed(seed))
 
 
 def explained(model, X):
@@ -56,23 +57,24 @@ def loop(model, X, maps, fill):
     scores = []
     for image, salience in zip(X, maps, strict=True):
         before = model(image[None]).argmax().item()
-        order = sorted(range(PIXELS), key=lambda p: salience[p // SIDE, p % SIDE].item())
+        places = list(itertools.product(*map(range, salience.shape)))
+        order = sorted(places, key=lambda place: salience[place].item())
         each = []
         for q in FRACTIONS:
             kept = []
             for ranked in (order, order[::-1]):
                 changed = image.clone()
-                for p in ranked[: round(q * PIXELS)]:
-                    changed[:, p // SIDE, p % SIDE] = fill
+                for y, x in ranked[: round(q * len(places))]:
+                    changed[:, y, x] = fill
                 kept.append(model(changed[None]).argmax().item() == before)
             each.append(kept[0] - kept[1])
         scores.append(sum(each) / len(each))
     return scores
 
 
-@pytest.mark.parametrize(("channels", "fill"), [(1, 0.0), (3, -0.7)])
-def test_equals_the_definition_one_pixel_at_a_time(channels, fill):
-    model, X = sensitive(channels), images(6, channels)
+@pytest.mark.parametrize(("shape", "fill"), [((1, SIDE, SIDE), 0.0), ((3, 9, 13), -0.7)])
+def test_equals_the_definition_one_pixel_at_a_time(shape, fill):
+    model, X = sensitive(math.prod(shape)), images(8, shape)
     maps = explained(model, X)
     found = faithfulness(model, X, maps, fill=fill)
     expected = loop(model, X, maps, fill)
@@ -188,12 +190,14 @@ def test_curves_are_the_means_of_the_classes():
     found = Faithfulness(
         predicted=predicted,
         lerf=torch.tensor([[0] * 9, [1] * 6 + [2] * 3]),
-        morf=torch.tensor([[0] * 3 + [2] * 6, [0] * 9]),
+        morf=torch.tensor([[0] + [2] * 8, [0] * 9]),
     )
-    assert found.score == pytest.approx((6 / 9 + 6 / 9) / 2)
+    assert found.score == pytest.approx((8 / 9 + 6 / 9) / 2)
+    assert found.standard_error == pytest.approx((8 / 9 - 6 / 9) / 2)
     drop = curves(Constant(), images(2), torch.tensor([0, 0]), found).set_index(["order", "fraction"])
     assert drop.loc[("morf", 0.0)].to_dict() == {"kept": 1, "accuracy": 0.5}
-    assert drop.loc[("morf", 0.3)].to_dict() == {"kept": 0.5, "accuracy": 1}
+    assert drop.loc[("morf", 0.1)].to_dict() == {"kept": 0.5, "accuracy": 1}
+    assert drop.loc[("morf", 0.2)].to_dict() == {"kept": 0, "accuracy": 0.5}
     assert drop.loc[("lerf", 0.9)].to_dict() == {"kept": 0.5, "accuracy": 0.5}
     assert drop.loc["random"]["kept"].tolist() == [1] + [0.5] * 9  # the constant class 1
     assert len(drop) == 30
