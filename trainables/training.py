@@ -27,6 +27,7 @@ from trainables.inputs import data_of, scale_of, signature
 from trainables.network import load_float, new_model
 from trainables.optimiser import autocast, optimizer
 from trainables.quantise import calibrate, clipping_levels, keep_positive
+from trainables.removal import Faithfulness
 from trainables.sgt import losses
 
 log = logging.getLogger("trainables")
@@ -78,6 +79,7 @@ class Run:
         self.prepare()
         self.optimizer = optimizer(self.model, config)
         self.curve: list[dict[str, float]] = []
+        self.faithfulness: Faithfulness | None = None
 
     def prepare(self) -> None:
         """Start from the float checkpoint, if there is one, and fit the quantisers to the first batch."""
@@ -143,7 +145,8 @@ class Run:
         config = self.config
         measured = evaluate(self.model, self.data.validation, self.scale, config)
         if number == config.epochs or number in config.rungs:
-            measured |= measure_faithfulness(self.model, self.data.validation, self.scale, config).metrics()
+            self.faithfulness = measure_faithfulness(self.model, self.data.validation, self.scale, config)
+            measured |= self.faithfulness.metrics()
         return measured | run_costs(config)
 
     def save(self, directory: Path) -> None:
@@ -157,7 +160,10 @@ class Run:
         part.replace(directory / "curve.csv")
         newest, older = directory / checkpoint.RESUME, directory / checkpoint.PREVIOUS
         if self.curve[-1]["epoch"] == self.config.epochs:
-            gallery.write(directory / gallery.FILE, self.model, self.data, self.scale, self.config)
+            assert self.faithfulness is not None, "measured at the last epoch"
+            gallery.write(
+                directory / gallery.FILE, self.model, self.data, self.scale, self.config, self.faithfulness
+            )
             newest.unlink(missing_ok=True)
             older.unlink(missing_ok=True)
             return
