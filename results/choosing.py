@@ -6,7 +6,6 @@ Rows are rows of ``study.trials``.
 import shlex
 import tomllib
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ import pandas as pd
 
 from results import fronts, record
 from results.studies import Study
+from search_spaces.errors import unknown
 
 COSTS = ("bops", "flops", "size_bytes", "macs")
 """Metrics that are known before training and do not vary with the seed."""
@@ -100,13 +100,9 @@ def select(
 
 def metric(frame: pd.DataFrame, name: str) -> pd.Series:
     """Return the column of the metric ``name``; ValueError with the nearest name if there is none."""
-    if f"metrics.{name}" in frame:
-        return frame[f"metrics.{name}"]
-    known = [column.removeprefix("metrics.") for column in frame if column.startswith("metrics.")]
-    nearest = get_close_matches(name, known, n=1, cutoff=0.0)
-    raise ValueError(
-        f"no metric is named {name!r}; did you mean {nearest[0]!r}?" if nearest else "no trial has metrics."
-    )
+    if f"metrics.{name}" not in frame:
+        raise unknown("metric", name, [c.removeprefix("metrics.") for c in frame if c.startswith("metrics.")])
+    return frame[f"metrics.{name}"]
 
 
 def error_bar(row: pd.Series, name: str, study: Study) -> float:

@@ -3,7 +3,6 @@
 import argparse
 import sys
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NoReturn
 
@@ -13,6 +12,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from results import record, wording
+from search_spaces.errors import nearest
 
 WIDE = 240
 """Columns of a table that goes to a file or a pipe."""
@@ -52,8 +52,7 @@ def locate(name: str, runs_dir: str) -> Path:
         if (path / record.REQUEST_FILE).is_file():
             return path
     known = [file.parent.name for file in Path(runs_dir).glob(f"*/{record.REQUEST_FILE}")]
-    nearest = get_close_matches(name, known, n=1, cutoff=0.0)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else "--runs-dir says where to look."
+    hint = f"did you mean {nearest(name, known)!r}?" if known else "--runs-dir says where to look."
     raise ValueError(f"no study {name!r} under {runs_dir}; {hint}")
 
 

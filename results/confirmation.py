@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
+from scipy.special import stdtrit
 
 from results import fronts
 from results.studies import Study
@@ -26,7 +26,7 @@ def confirmed(study: Study) -> pd.DataFrame:
         for name, direction in study.directions.items():
             values = group[f"metrics.{name}"]
             seeds, mean, sd = len(values), values.mean(), values.std()
-            t = stats.t.ppf(0.975, seeds - 1)
+            t = stdtrit(seeds - 1, 0.975)
             seen = validation.at[trial, f"metrics.{name}"]
             better = seen - mean if direction == "max" else mean - seen
             rows.append(

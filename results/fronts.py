@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from results.studies import Objective
+from search_spaces.errors import check_known
 
 EXACT_UP_TO = 5
 """Objectives up to which the hypervolume is exact; at ten, the exact one of 100 points takes five minutes."""
@@ -148,11 +149,7 @@ def volume(points: NDArray[np.float64]) -> float:
 
 def _values(frame: pd.DataFrame, directions: Mapping[str, str]) -> NDArray[np.float64]:
     columns = [f"metrics.{name}" for name in directions]
-    if missing := [column for column in columns if column not in frame]:
-        known = ", ".join(
-            column.removeprefix("metrics.") for column in frame if column.startswith("metrics.")
-        )
-        raise ValueError(f"no trial has {missing[0]!r}; the metrics are {known}.")
+    check_known("column", columns, [column for column in frame if column.startswith("metrics.")])
     if wrong := set(directions.values()) - {"max", "min"}:
         raise ValueError(f"an objective's direction is 'max' or 'min', not {wrong.pop()!r}.")
     return frame[columns].to_numpy(dtype=float, na_value=np.nan)

@@ -36,7 +36,7 @@ def strip(study: Study, number: int) -> Strip | None:
     """Return the strip of trial ``number``, None if its saliency was not copied or is damaged."""
     file = study.path / record.TRIALS_DIR / str(number) / "saliency.npz"
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             images, maps = arrays["images"][:MOST_IMAGES], arrays["maps"][:MOST_IMAGES].astype(np.float32)
             labels, predictions = arrays["labels"][:MOST_IMAGES], arrays["predictions"][:MOST_IMAGES]
             names = [str(name) for name in arrays["class_names"]]

@@ -1,4 +1,4 @@
-"""The report: one HTML page that works offline, of ``page.html``, ``page.css``, ``page.js`` and plotly.js.
+"""The report: one HTML page that works offline, of ``page.html``, ``page.css``, our scripts and plotly.js.
 
 What the page shows is gathered here; how it looks is in the HTML and CSS; hovering, pinning, sorting and
 exporting are in the JavaScript. All text is escaped by the template, all data travels as JSON.
@@ -30,6 +30,8 @@ WHY = {
     "Cheapest within 1 point": "The least {cost} among those at most one point below the best accuracy.",
 }
 
+SCRIPTS = ("page.js", "figures.js", "table.js")
+
 CARD_METRICS = ("accuracy", "flops", "bops", "size_bytes", "faithfulness")
 
 
@@ -54,7 +56,7 @@ def page(study: Study) -> str:
         tell=wording.tell,
         style=Markup(source.joinpath("page.css").read_text("utf-8")),
         plotly=Markup(get_plotlyjs()),
-        script=Markup(source.joinpath("page.js").read_text("utf-8")),
+        script=Markup("\n".join(source.joinpath(name).read_text("utf-8") for name in SCRIPTS)),
         data=_data(study, drawn, sections),
     )
 

@@ -21,6 +21,9 @@ from optuna.distributions import (
 
 from results import database, record
 
+NULLABLE = {"i": "Int64", "b": "boolean"}
+"""Column types that hold a missing value, by kind of those that do not."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
@@ -139,7 +142,7 @@ def _params(rows: database.Rows) -> tuple[pd.DataFrame, dict[str, BaseDistributi
         if len(column) < len(
             rows.states
         ):  # a conditional parameter: integers stay integers beside the missing
-            column = column.convert_dtypes(convert_floating=False)
+            column = column.astype(NULLABLE.get(column.dtype.kind, column.dtype))
         columns[f"params.{name}"] = column.reindex(list(rows.states))
     return pd.DataFrame(columns, index=list(rows.states)), distributions
 

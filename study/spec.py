@@ -68,7 +68,7 @@ def plan(spec: Spec) -> Request:
     _check_values(spec)
     config, fixed = _base(spec)
     space = _space(spec, fixed, config)
-    facts = _facts(config)
+    facts = trainables.dataset_facts(config)
     epochs = config.epochs
     goals = objectives.parse(spec.objectives, facts.classes, trainables.costs(_at_full_width(config)))
     constraints = {"bops": spec.max_bops, "size_bytes": spec.max_size}
@@ -173,20 +173,6 @@ def _space(spec: Spec, fixed: Mapping[str, Any], config: Config) -> Space:
 
 def _at_full_width(config: Config) -> Config:
     return replace(config, w_bits={}, a_bits={})
-
-
-def _facts(config: Config) -> Any:  # TODO: trainables.dataset_facts
-    from types import SimpleNamespace
-
-    from trainables.data import load
-
-    data = load(config.dataset, config.data_dir)
-    return SimpleNamespace(
-        classes=len(data.class_names),
-        fingerprint=data.fingerprint,
-        train=len(data.train.labels),
-        validation=len(data.validation.labels),
-    )
 
 
 def _versions() -> dict[str, str]:

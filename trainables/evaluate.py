@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainables import commands
-from trainables.data import load
 from trainables.evaluation import evaluate, measure_faithfulness
-from trainables.network import load_checkpoint, scale_of
+from trainables.inputs import data_of, scale_of
+from trainables.network import load_checkpoint
 from trainables.training import run_costs
 
 
@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(arguments: argparse.Namespace) -> dict[str, float]:
     """Measure what the run measured: equal to the recorded metrics, bit for bit, on the same machine."""
     model, config, _ = load_checkpoint(arguments.checkpoint)
-    data = load(config.dataset, config.data_dir)
+    data = data_of(config)
     scale = scale_of(data, next(model.parameters()).device)
     return {
         **evaluate(model, data.validation, scale, config),

@@ -73,7 +73,7 @@ def confirmations(table: pd.DataFrame, objective: str) -> go.Figure:
     """
     rows = table[table["objective"] == objective]
     labels = [
-        f"#{trial}{' refit' if refit else ''}"
+        f"trial {trial}{' refit' if refit else ''}"
         for trial, refit in zip(rows["trial"], rows["refit"], strict=True)
     ]
     numbers = rows["trial"].tolist()

@@ -5,12 +5,14 @@ faithfulness grows with lambda1, so that figures made from them look like real o
 """
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import optuna
+import pandas as pd
 import tomli_w
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
@@ -35,6 +37,9 @@ OBJECTIVES = {
     "flops": {"direction": "min", "ideal": 0.0, "reference": 11_992_448.0},
     "faithfulness": {"direction": "max", "ideal": 1.0, "reference": 0.0},
 }
+NOISY = ("metrics.accuracy", "metrics.faithfulness")
+"""What another seed changes."""
+
 START = datetime.datetime(2026, 5, 4, 9, 0, tzinfo=datetime.UTC)
 
 
@@ -55,7 +60,8 @@ def request(name: str = "sample", **changes: Any) -> dict[str, Any]:
         "space": {"description": "Everything in the design card"},
         "objectives": OBJECTIVES,
         "constraints": {},
-        "data": {"dataset": "fashion_mnist_small", "classes": 10, "fingerprint": "0f" * 8, "train": 5000, "validation": 1000},
+        "data": {"dataset": "fashion_mnist_small", "classes": 10, "fingerprint": "0f" * 8,
+                 "train": 5000, "validation": 1000},
         "versions": {"python": "3.11.7", "optuna": optuna.__version__},
         **changes,
     }  # fmt: skip
@@ -70,7 +76,8 @@ def outcome(params: dict[str, Any], noise: np.random.Generator, progress: float 
     faithful = np.clip(0.35 + 0.12 * np.log10(params["lambda1"]) - lost / 2 + noise.normal(0, 0.02), -1, 1)
     return {
         "accuracy": float(accuracy), "sensitivity": float(accuracy), "specificity": float(1 - (1 - accuracy) / 9),
-        "loss": float(2 * (1 - accuracy)), "kl": float(0.3 / (1 + params["lambda1"])), "mask_fraction": params["mask_ratio"],
+        "loss": float(2 * (1 - accuracy)), "kl": float(0.3 / (1 + params["lambda1"])),
+        "mask_fraction": params["mask_ratio"],
         "faithfulness": float(faithful), "faithfulness_se": 0.015, "faithfulness_images": 256.0,
         "macs": float(sum(macs for macs, _ in LAYERS.values())),
         "flops": sum(macs * widths[layer] / 32 for layer, (macs, _) in LAYERS.items()),
@@ -99,12 +106,12 @@ def trials(count: int, seed: int = 0) -> Iterable[optuna.trial.FrozenTrial]:
     for number in range(count):
         params = {name: _draw(distribution, rng) for name, distribution in SPACE.items()}
         state, epochs = TrialState.COMPLETE, [1, 3, 9]
-        if number % 3 == 2:
-            state, epochs = TrialState.PRUNED, [1, 3][: 1 + number % 2]
+        if number == count - 1:
+            state, epochs = TrialState.RUNNING, [1]
         elif number % 20 == 13:
             state, epochs = TrialState.FAIL, [1]
-        elif number == count - 1:
-            state, epochs = TrialState.RUNNING, [1]
+        elif number % 3 == 2:
+            state, epochs = TrialState.PRUNED, [1, 3][: 1 + number % 2]
         metrics = [outcome(params, rng, epoch / 9) for epoch in epochs]
         changes: dict[str, Any] = {}
         if state == TrialState.FAIL:
@@ -157,6 +164,31 @@ def write_study(
     storage.remove_session()
     storage.engine.dispose()
     return path
+
+
+def confirm(path: Path, rows: pd.DataFrame, noise: np.random.Generator, seeds: int = 4) -> None:
+    """Record confirmations of the trials ``rows``: ``seeds`` retrainings each, a point below what the search saw."""
+    made = [
+        {
+            "trial": int(row["number"]), "seed": seed, "refit": False, "time": START.isoformat(),
+            "metrics": {
+                name.removeprefix("metrics."): float(value) - (noise.normal(0.01, 0.004) if name in NOISY else 0.0)
+                for name, value in row.items() if name.startswith("metrics.")
+            },
+        }
+        for _, row in rows.iterrows() for seed in range(seeds)
+    ]  # fmt: skip
+    with opened(path) as study:
+        study.set_user_attr(record.CONFIRMATIONS, made)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[optuna.Study]:
+    """The record of the study directory ``path`` through Optuna."""
+    storage = optuna.storages.RDBStorage(f"sqlite:///{path / record.RECORD_FILE}")
+    yield optuna.load_study(study_name=storage.get_all_studies()[0].study_name, storage=storage)
+    storage.remove_session()
+    storage.engine.dispose()
 
 
 def write_saliency(path: Path, number: int, images: int = 8, seed: int = 0) -> None:

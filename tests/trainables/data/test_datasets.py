@@ -136,7 +136,9 @@ def test_wrong_files_are_refused_by_name(plain, tmp_path):
     assert f"{images} belongs to Fashion-MNIST; ask for the data set fashion_mnist" in refused(
         "mnist", tmp_path
     )
-    content = bytearray(labels.read_bytes())
+    shutil.copy(tmp_path / "t10k-labels-idx1-ubyte", labels)
+    assert f"{labels} is truncated or not the Fashion-MNIST file" in refused("fashion_mnist", tmp_path)
+    content = bytearray((plain / labels.name).read_bytes())
     content[-1] ^= 1
     labels.write_bytes(content)
     assert f"{labels} is truncated or not the Fashion-MNIST file" in refused("fashion_mnist", tmp_path)

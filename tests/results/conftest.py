@@ -1,0 +1,31 @@
+"""One study that most tests of this room read: 60 trials, curves, saliency and confirmations."""
+
+from pathlib import Path
+
+import numpy as np
+import optuna
+import pytest
+
+from results import Study, front, load, record
+from tests.results import sample
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+@pytest.fixture(scope="session")
+def study_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory to read and never to change; copy it to write."""
+    path = tmp_path_factory.mktemp("runs") / "sample"
+    rows = list(sample.trials(60))
+    sample.write_study(path, rows, {record.REFUSED: {"infeasible": 3, "repeat": 1}})
+    study = load(path)
+    members = front(study.trials, study.directions)
+    for number in members["number"].head(3):
+        sample.write_saliency(path, int(number))
+    sample.confirm(path, members.head(3), np.random.default_rng(7))
+    return path
+
+
+@pytest.fixture(scope="session")
+def study(study_path: Path) -> Study:
+    return load(study_path)

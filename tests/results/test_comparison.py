@@ -1,0 +1,136 @@
+"""Comparisons of studies against brute force and hand examples; the papers' tables against their own arithmetic."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import results
+from results import Objective, Study, papers
+
+
+def made(name, points):
+    """A study of two minimised objectives, ideal 0 and reference 1."""
+    frame = pd.DataFrame(points, columns=["metrics.a", "metrics.b"], dtype=float)
+    frame.insert(0, "number", range(len(frame)))
+    frame = frame.assign(state="complete", feasible=True)
+    pair = Objective(direction="min", ideal=0.0, reference=1.0)
+    empty = pd.DataFrame()
+    return Study(
+        name=name, path=Path(name), request={}, objectives={"a": pair, "b": pair}, trials=frame,
+        spans=empty, confirmations=empty, refused={}, distributions={},
+    )  # fmt: skip
+
+
+ONE = made("one", [(0.2, 0.8), (0.8, 0.2), (0.9, 0.9)])
+TWO = made("two", [(0.5, 0.5), (0.9, 0.3)])
+
+
+def test_compare_by_hand():
+    table = results.compare([ONE, TWO]).set_index("study")
+    assert table["front"].to_dict() == {"one": 2, "two": 2}
+    assert table.at["one", "hypervolume"] == pytest.approx(0.16 + 0.16 - 0.04)
+    assert table.at["two", "hypervolume"] == pytest.approx(0.25 + 0.1 * 0.2)
+    assert table["joint"].to_dict() == {"one": 2, "two": 1}
+    # one reaches (0.5, 0.5) by improving 0.3; two reaches (0.2, 0.8) by 0.3
+    assert table["epsilon"].to_dict() == pytest.approx({"one": 0.3, "two": 0.3})
+
+
+def test_coverage_is_the_brute_force_share():
+    table = results.coverage([ONE, TWO])
+    assert table.at["one", "two"] == 0.5  # (0.8, 0.2) dominates (0.9, 0.3)
+    assert table.at["two", "one"] == 0.0
+    assert table.at["one", "one"] == 0.0
+    rng = np.random.default_rng(0)
+    studies = [made(name, rng.integers(0, 9, (40, 2)) / 10) for name in "xyz"]
+    table = results.coverage(studies)
+    for a in studies:
+        for b in studies:
+            mine, theirs = (
+                results.front(s.trials, s.directions)[["metrics.a", "metrics.b"]].to_numpy() for s in (a, b)
+            )
+            beaten = [any((p <= q).all() and (p < q).any() for p in mine) for q in theirs]
+            assert table.at[a.name, b.name] == pytest.approx(np.mean(beaten))
+
+
+def test_attainment_by_hand():
+    table = results.attainment([ONE, TWO]).set_index("attained by")
+    assert table["studies"].to_dict() == {"one": 1, "half": 1, "all": 2}
+    together = 0.16 + 0.16 + 0.25 - 0.04 - 2 * 0.5 * 0.2 + 0.04  # inclusion and exclusion of the three boxes
+    assert table.at["one", "hypervolume"] == pytest.approx(together)
+    both = results.compare([ONE, TWO])["hypervolume"].sum() - together
+    assert table.at["all", "hypervolume"] == pytest.approx(both)
+
+
+def test_what_cannot_be_compared():
+    with pytest.raises(ValueError, match="at least two"):
+        results.compare([ONE])
+    with pytest.raises(ValueError, match="different studies"):
+        results.compare([ONE, ONE])
+    other = replace(TWO, objectives={"a": ONE.objectives["a"]})
+    with pytest.raises(ValueError, match="two optimises a:min and one a:min,b:min"):
+        results.compare([ONE, other])
+
+
+def test_an_empty_study_compares():
+    empty = made("none", np.empty((0, 2)))
+    table = results.compare([ONE, empty]).set_index("study")
+    assert table.at["none", "hypervolume"] == 0.0
+    assert np.isnan(table.at["none", "epsilon"])
+    assert np.isnan(results.coverage([ONE, empty]).at["one", "none"])
+    assert results.attainment([ONE, empty]).empty
+
+
+def test_the_papers_arithmetic():
+    """Table II's FLOPs follow the rule from the constants named in the doubts, and those doubts are true."""
+    conv1, conv2, dense = 225_792, 30_618_624, 1_180_928
+    for name, (*_, flops) in papers.TABLE_II.items():
+        b1, b2 = (32, 32) if name == "regular" else map(int, name.strip("()").split(","))
+        assert conv1 * b1 / 32 + conv2 * b2 / 32 + dense == flops
+    assert conv2 % (9 * 32 * 64) != 0
+    assert conv2 == 2**10 * 3 * 9967
+    assert [int(10_000 * k / 32) / 10_000 for k in (27, 25)] == [0.8437, 0.7812]
+    specificity = 1 - (1 - 0.7905) / 7
+    assert specificity == pytest.approx(0.970, abs=5e-4)
+
+
+def test_ours_stand_beside_theirs_and_are_labelled(study):
+    grid = {
+        "regular": {"conv1": (32, 32), "conv2": (32, 32), "fc1": (32, 32), "fc2": (32, 32)},
+        "(4, 2)": {"conv1": (4, 32), "conv2": (2, 4), "fc1": (32, 2), "fc2": (32, 32)},
+    }
+    rows = []
+    for number, widths in enumerate(grid.values()):
+        bits = {f"params.w_bits.{layer}": w for layer, (w, _) in widths.items()}
+        bits |= {f"params.a_bits.{layer}": a for layer, (_, a) in widths.items()}
+        metrics = {
+            "metrics.accuracy": 0.9 - 0.1 * number,
+            "metrics.sensitivity": 0.5,
+            "metrics.specificity": 0.5,
+        }
+        rows.append(
+            {"number": number, "state": "complete", "feasible": True, **bits, **metrics, "metrics.flops": 7.0}
+        )
+    ours = replace(study, trials=pd.DataFrame(rows), confirmations=study.confirmations.iloc[:0])
+    table = papers.beside([ours])
+    assert set(table["whose"]) == {"the paper", "ours: sample"}
+    mine = table[table["whose"] != "the paper"].set_index("configuration")
+    assert mine["accuracy"].to_dict() == {"regular": 0.9, "(4, 2)": 0.8}
+    assert set(mine["data"]) == {"Fashion-MNIST"}
+    assert set(mine["split"]) == {"validation, runs: 1"}
+    assert (table["whose"] == "the paper").sum() == 10
+
+
+def test_a_confirmed_configuration_is_shown_by_its_test_figures(study):
+    kvasir = replace(study, request={**study.request, "data": {"dataset": "kvasir"}})
+    number = int(results.recommend(study)["Most accurate"]["number"])
+    tests = study.confirmations.iloc[:3].assign(trial=number)
+    refits = study.confirmations.iloc[:3].assign(**{"trial": number, "refit": True, "metrics.accuracy": 1.0})
+    confirmed = papers.beside([replace(kvasir, confirmations=pd.concat([tests, refits]))]).iloc[-1]
+    assert confirmed["accuracy"] == pytest.approx(tests["metrics.accuracy"].mean())
+    assert confirmed["split"] == "test, runs: 3"
+    plain = papers.beside([replace(kvasir, confirmations=tests.iloc[:0])]).iloc[-1]
+    assert plain["accuracy"] == study.trials.set_index("number").at[number, "metrics.accuracy"]
+    assert plain["split"] == "validation, runs: 1"
