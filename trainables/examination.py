@@ -12,7 +12,8 @@ from trainables.attribution import saliency_maps
 from trainables.config import Config
 from trainables.data import load
 from trainables.evaluation import FAITHFULNESS_IMAGES, choose, evaluating
-from trainables.network import load_checkpoint, scale_of
+from trainables.inputs import scale_of
+from trainables.network import load_checkpoint
 from trainables.pixels import Scale
 from trainables.randomisation import LIMIT, cascade, redraw
 from trainables.removal import curves, faithfulness, predict

@@ -89,9 +89,9 @@ def test_alpha_survives_a_thousand_adversarial_steps() -> None:
 def test_affine_equals_pytorchs_fake_quantisation(bits: int) -> None:
     w = torch.randn(5, 3, 3, 3, generator=torch.Generator().manual_seed(bits))
     quantiser = Affine(bits)
-    _, delta, zero = quantiser.codes(w)
+    q = quantiser.encode(w)
     expected = torch.fake_quantize_per_channel_affine(
-        w, delta.flatten(), zero.flatten().int(), axis=0, quant_min=0, quant_max=2**bits - 1
+        w, q.step.flatten(), q.zero.flatten().int(), axis=0, quant_min=0, quant_max=2**bits - 1
     )
     torch.testing.assert_close(quantiser(w), expected)
     assert all(channel.unique().numel() <= 2**bits for channel in quantiser(w))
@@ -132,6 +132,19 @@ def test_lsq_against_its_paper_one_number_at_a_time(bits: int) -> None:
     assert quantiser.log_step.grad.item() == pytest.approx(
         s * slope / math.sqrt(50 * high), rel=1e-3, abs=1e-4
     )
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("kind", ["lsq", "affine"])
+def test_integers_give_exactly_the_quantised_weight(bits: int, kind: str) -> None:
+    w = torch.randn(7, 3, 3, 3, generator=torch.Generator().manual_seed(bits)) * 0.01
+    quantiser = Affine(bits) if kind == "affine" else LSQ(bits, 7, 4)
+    if isinstance(quantiser, LSQ):
+        quantiser.fit(w)
+    q = quantiser.encode(w)
+    assert q.codes.min() >= 0
+    assert q.codes.max() < 2**bits
+    assert ((q.codes - q.zero) * q.step).equal(quantiser(w))
 
 
 def test_fitted_lsq_step_is_the_best_of_a_fine_search() -> None:
