@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from trainables.agreement import agreement
 from trainables.attribution import saliency_maps
 from trainables.config import Config
-from trainables.data import load
 from trainables.evaluation import FAITHFULNESS_IMAGES, choose, evaluating
-from trainables.network import load_checkpoint, scale_of
+from trainables.inputs import data_of, scale_of
+from trainables.network import load_checkpoint
 from trainables.pixels import Scale
 from trainables.randomisation import LIMIT, cascade, redraw
 from trainables.removal import curves, faithfulness, predict
@@ -48,7 +48,7 @@ def examine(path: Path, *, reference: Path | None = None) -> Examination:
     """
     model, config, _ = load_checkpoint(path)
     other = _reference(reference, config) if reference else None
-    data = load(config.dataset, config.data_dir)
+    data = data_of(config)
     scale = scale_of(data, torch.device("cpu"))
     split = choose(data.validation, FAITHFULNESS_IMAGES)
     X, method = scale(split.images), config.attribution

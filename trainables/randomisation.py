@@ -14,7 +14,8 @@ from trainables.agreement import rank_correlation
 from trainables.attribution import saliency_maps
 from trainables.config import Config
 from trainables.data import Data
-from trainables.network import new_model, scale_of
+from trainables.inputs import scale_of
+from trainables.network import new_model
 from trainables.quantise import calibrate
 
 LIMIT = 0.5

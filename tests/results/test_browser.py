@@ -20,7 +20,9 @@ ARGUMENTS = (
     "--disable-component-update --disable-sync"
 ).split()
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (apt-get install chromium)")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="chromium is not installed (apt-get install chromium)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +67,9 @@ def unpinned(request):
 
 
 def pinned(page: Page) -> list[int]:
-    return page.evaluate("[...document.querySelectorAll('#pins [data-mark]')].map((row) => Number(row.dataset.mark))")
+    return page.evaluate(
+        "[...document.querySelectorAll('#pins [data-mark]')].map((row) => Number(row.dataset.mark))"
+    )
 
 
 def pin(page: Page, number: int) -> None:
@@ -137,7 +141,9 @@ def test_a_pin_shows_in_every_figure(page, study):
     of_parameters = {name for name in marks if name.startswith("importances")}
     assert {name for name, count in marks.items() if count == -1} == of_parameters  # these show no trials
     assert all(count >= 1 for name, count in marks.items() if name not in of_parameters)
-    assert page.locator(f"[data-mark='{number}'].pinned").count() >= 3  # card or strip, confirmation, table, tray
+    assert (
+        page.locator(f"[data-mark='{number}'].pinned").count() >= 3
+    )  # card or strip, confirmation, table, tray
     other = front_numbers(study)[1]
     pin(page, other)
     assert pinned(page) == [number, other]
@@ -213,7 +219,9 @@ def test_the_keyboard_reaches_and_pins(page):
     page.keyboard.press("Enter")
     assert pinned(page) == [number]
     assert page.evaluate("document.activeElement.getAttribute('aria-pressed')") == "true"
-    reached = page.evaluate("[...document.querySelectorAll('main *')].filter((one) => one.tabIndex >= 0).length")
+    reached = page.evaluate(
+        "[...document.querySelectorAll('main *')].filter((one) => one.tabIndex >= 0).length"
+    )
     assert reached > 60  # pins, exports, table heads, scrollable figures
 
 
@@ -245,7 +253,9 @@ def test_a_phone_reads_without_scrolling_sideways(browser, report):
     page = opened(browser, report, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert page.locator("#front-1").bounding_box()["width"] <= 360
-    assert page.evaluate("document.getElementById('front-1').layout.dragmode") is False  # a finger scrolls the page
+    assert (
+        page.evaluate("document.getElementById('front-1').layout.dragmode") is False
+    )  # a finger scrolls the page
     assert page.errors == []
     page.close()
 
