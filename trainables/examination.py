@@ -10,9 +10,12 @@ from torch import Tensor, nn
 from trainables.agreement import agreement
 from trainables.attribution import saliency_maps
 from trainables.config import Config
-from trainables.data import load
 from trainables.evaluation import FAITHFULNESS_IMAGES, choose, evaluating
+<<<<<<< HEAD
 from trainables.inputs import scale_of
+=======
+from trainables.inputs import data_of, scale_of
+>>>>>>> faithful
 from trainables.network import load_checkpoint
 from trainables.pixels import Scale
 from trainables.randomisation import LIMIT, cascade, redraw
@@ -49,7 +52,7 @@ def examine(path: Path, *, reference: Path | None = None) -> Examination:
     """
     model, config, _ = load_checkpoint(path)
     other = _reference(reference, config) if reference else None
-    data = load(config.dataset, config.data_dir)
+    data = data_of(config)
     scale = scale_of(data, torch.device("cpu"))
     split = choose(data.validation, FAITHFULNESS_IMAGES)
     X, method = scale(split.images), config.attribution

@@ -27,9 +27,9 @@ from scipy.stats import rankdata, spearmanr
 
 from trainables import Config, checkpoint, gallery, train
 from trainables.attribution import saliency_maps
-from trainables.data import load
 from trainables.evaluation import choose, evaluating, measure_faithfulness
-from trainables.network import load_checkpoint, scale_of
+from trainables.inputs import data_of, scale_of
+from trainables.network import load_checkpoint
 from trainables.removal import curves, faithfulness, predict
 from trainables.training import Run, run_costs
 
@@ -107,7 +107,7 @@ def measure(arguments: argparse.Namespace) -> None:
         path for study in arguments.studies for path in study.glob("trials/*/" + gallery.FILE)
     ):
         model, config, metrics = load_checkpoint(path.with_name(checkpoint.CHECKPOINT))
-        data = load(config.dataset, config.data_dir)
+        data = data_of(config)
         scale = scale_of(data, torch.device("cpu"))
         split = choose(data.validation, arguments.images)
         X = scale(split.images)
