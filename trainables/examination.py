@@ -11,11 +11,7 @@ from trainables.agreement import agreement
 from trainables.attribution import saliency_maps
 from trainables.config import Config
 from trainables.evaluation import FAITHFULNESS_IMAGES, choose, evaluating
-<<<<<<< HEAD
-from trainables.inputs import scale_of
-=======
 from trainables.inputs import data_of, scale_of
->>>>>>> faithful
 from trainables.network import load_checkpoint
 from trainables.pixels import Scale
 from trainables.randomisation import LIMIT, cascade, redraw
