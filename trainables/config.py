@@ -57,6 +57,8 @@ class Config:
     """The epochs, besides the last, after which faithfulness is measured."""
     seed: int = 0
     """Of the initial weights, the order of the images, the augmentation and the fill."""
+    refit: bool = False
+    """Whether the validation images are trained on too: for a confirmation, whose measure is the test split."""
     init: str = ""
     """A float checkpoint to start from; "" starts from random weights."""
 
