@@ -51,7 +51,7 @@ class Config:
     """One of `trainables.models.MODELS`."""
     preset: str = "best"
     """The recipe that the other fields were changed from; see `presets/`."""
-    epochs: int = 6
+    epochs: int = 4
     """Passes over the training split."""
     rungs: tuple[int, ...] = ()
     """The epochs, besides the last, after which faithfulness is measured."""
