@@ -1,4 +1,4 @@
-"""The record's tables, read in bulk and read-only: no other module knows SQL.
+"""The record's tables, read in bulk: no other module knows SQL.
 
 Optuna's own ``get_trials`` builds one ORM object a parameter and takes 70 s for 100,000 trials; these few
 queries take about 3 s. They lean on the tables of Optuna's RDB storage, and the tests hold both to the same
@@ -78,10 +78,10 @@ def _open(file: Path, name: str) -> Iterator[tuple[Query, int]]:
     """Give a query function that sees one snapshot of ``file``, and the study's key."""
     if not file.is_file():
         raise ValueError(f"{file} is missing; copy the whole study directory.")
-    # A WAL database in a folder that cannot be written opens only as immutable, which is safe when nobody
-    # has it open.
+    # Opened for writing, though only read, so that SQLite clears away its -wal and -shm files when it closes. Where
+    # the folder cannot be written they cannot be made either; "immutable" does without, and nobody else can write.
     frozen = not os.access(file.parent, os.W_OK) and not Path(f"{file}-wal").exists()
-    connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro{'&immutable=1' * frozen}", uri=True)
+    connection = sqlite3.connect(f"{file.absolute().as_uri()}?mode=rw{'&immutable=1' * frozen}", uri=True)
 
     def query(sql: str, *values: Any) -> sqlite3.Cursor:
         return connection.execute(sql, values)

@@ -76,8 +76,10 @@ function unpin() { pinned.clear(); refresh(); }
 for (const button of all("[data-export]")) {
   button.addEventListener("click", () => {
     const plot = document.getElementById(button.dataset.figure);
-    Plotly.downloadImage(plot, { format: button.dataset.export, filename: `${report.name}-${plot.id}`,
-      width: plot.clientWidth, height: plot.clientHeight, scale: button.dataset.export === "png" ? 2 : 1 });
+    const paper = { paper_bgcolor: css("--paper") }; // the page's, so that its ink can be read
+    Plotly.downloadImage({ data: plot.data, layout: { ...plot.layout, ...paper } }, { format: button.dataset.export,
+      filename: `${report.name}-${plot.id}`, width: plot.clientWidth, height: plot.clientHeight,
+      scale: button.dataset.export === "png" ? 2 : 1 });
   });
 }
 

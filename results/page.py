@@ -41,16 +41,17 @@ def page(study: Study) -> str:
     chosen = [int(row["number"]) for row in recommended.values()]
     drawn = drawing.drawn(study, always=[*chosen, *study.confirmations["trial"]])
     sections = panels(study, drawn)
+    tests = confirmation.confirmed(study)
     source = files("results")
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
     environment.undefined = jinja2.StrictUndefined
     return environment.from_string(source.joinpath("page.html").read_text("utf-8")).render(
         study=study,
         sentence=wording.in_a_sentence(study),
-        cards=[_card(study, name, row) for name, row in recommended.items()],
+        cards=[_card(study, tests, name, row) for name, row in recommended.items()],
         sections=sections,
         strips=_strips(study, drawn, chosen),
-        confirmed=_confirmed(study),
+        confirmed=_confirmed(study, tests),
         failures=_failures(study),
         shown=len(drawn),
         tell=wording.tell,
@@ -61,16 +62,16 @@ def page(study: Study) -> str:
     )
 
 
-def _card(study: Study, name: str, row: pd.Series) -> dict[str, Any]:
-    """Return what the first screen says of a recommended trial."""
+def _card(study: Study, tests: pd.DataFrame, name: str, row: pd.Series) -> dict[str, Any]:
+    """Return what the first screen says of a recommended trial; ``tests`` is :func:`results.confirmed`."""
     figures = []
     for metric in dict.fromkeys([*CARD_METRICS, *study.objectives]):
         if f"metrics.{metric}" in row:
             error = choosing.error_bar(row, metric, study)
-            value = wording.tell(metric, row[f"metrics.{metric}"])
-            figures.append(
-                (metric, value, f"± {wording.tell(metric, error)}" if math.isfinite(error) else "")
-            )
+            figures.append((metric, *_with_error(metric, row[f"metrics.{metric}"], error)))
+    for test in tests[(tests["trial"] == row["number"]) & (tests["sd"] > 0)].itertuples():
+        metric = f"{test.objective}, test{' after refit' if test.refit else ''}"
+        figures.append((metric, *_with_error(test.objective, test.mean, test.high - test.mean)))
     return {
         "name": name,
         "why": WHY[name].format(cost=choosing.cost_metric(study)),
@@ -81,6 +82,10 @@ def _card(study: Study, name: str, row: pd.Series) -> dict[str, Any]:
     }
 
 
+def _with_error(metric: str, value: float, error: float) -> tuple[str, str]:
+    return wording.tell(metric, value), f"± {wording.tell(metric, error)}" if math.isfinite(error) else ""
+
+
 def _strips(study: Study, drawn: pd.DataFrame, chosen: list[int]) -> list[gallery.Strip]:
     """Return saliency of the recommended trials and of as many others of the front as the gallery holds."""
     front = drawn.loc[drawn["role"] == "front", "number"]
@@ -88,7 +93,7 @@ def _strips(study: Study, drawn: pd.DataFrame, chosen: list[int]) -> list[galler
     return [strip for strip, _ in zip((one for one in found if one), range(MOST_STRIPS), strict=False)]
 
 
-def _confirmed(study: Study) -> list[dict[str, Any]]:
+def _confirmed(study: Study, tests: pd.DataFrame) -> list[dict[str, Any]]:
     """Return one entry a confirmed trial: its figures by objective and its chance of being non-dominated."""
     chances = confirmation.probability_nondominated(study)
     return [
@@ -99,7 +104,7 @@ def _confirmed(study: Study) -> list[dict[str, Any]]:
             "chance": chances[trial, refit],
             "objectives": rows.to_dict("records"),
         }
-        for (trial, refit), rows in confirmation.confirmed(study).groupby(["trial", "refit"])
+        for (trial, refit), rows in tests.groupby(["trial", "refit"])
     ]
 
 

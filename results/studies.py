@@ -191,7 +191,7 @@ def _spans(rows: database.Rows) -> pd.DataFrame:
     )
     for column in ("started", "finished"):
         times = pd.Series([result.get(column) for result in results], dtype=object)
-        frame[column] = pd.to_datetime(times, utc=True, format="ISO8601")
+        frame[column] = pd.to_datetime(times, utc=True, format="ISO8601").dt.as_unit("us")
     return frame
 
 

@@ -57,6 +57,6 @@ def in_a_sentence(study: Study) -> str:
     share = 100 * fronts.hypervolume(front, study.objectives)
     return (
         f"A search{f' of {searched}' if searched else ''} for {aims}{f' ({how})' if how else ''}: "
-        f"{len(trials):,} trials{f' ({counts})' if counts else ''}{took}. {len(front):,} form the front, "
-        f"which dominates {share:.1f} % of the box between the references and the ideals (the hypervolume)."
+        f"{len(trials):,} trials{f' ({counts})' if counts else ''}{took}. Its front of {len(front):,} "
+        f"dominates {share:.1f} % of the box between the references and the ideals (the hypervolume)."
     )

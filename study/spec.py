@@ -125,7 +125,9 @@ def _check_values(spec: Spec) -> None:
     for name in ("trials", "epochs", "workers", "time_budget_s", "max_bops", "max_size"):
         value = getattr(spec, name)
         if value is not None and not value > 0:
-            raise ValueError(f"--{name.removesuffix('_s').replace('_', '-')} is {value:g}; it must be above 0")
+            raise ValueError(
+                f"--{name.removesuffix('_s').replace('_', '-')} is {value:g}; it must be above 0"
+            )
     if not spec.gpus_per_trial >= 0:
         raise ValueError(f"--gpus-per-trial is {spec.gpus_per_trial:g}; it must be 0 or above")
     if spec.reduction_factor < 2:
@@ -152,7 +154,9 @@ def _space(spec: Spec, fixed: Mapping[str, Any], config: Config) -> Space:
     """Return the space resolved for the model, each of its values accepted by the configuration."""
     space = search_spaces.load(spec.space)
     for name in space.parameters.keys() & _FLAGS.keys():
-        raise ValueError(f"space {space.name}: {name} is the same for all trials; give it with {_FLAGS[name]}")
+        raise ValueError(
+            f"space {space.name}: {name} is the same for all trials; give it with {_FLAGS[name]}"
+        )
     space = space.fix(spec.fixed).resolve(trainables.layers(config)).settle(config.flat())
     with located(f"space {space.name}"):
         for name, domain in space.parameters.items():

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from results.record import REFUSED, RESULT
-
 from study import directory as directories
 from study import storage
 from study.cli import Parser, guarded

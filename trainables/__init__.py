@@ -4,6 +4,7 @@ for epoch in trainables.train(trainables.Config.parse({"bits": 4})):
     print(epoch.number, epoch.metrics["accuracy"])
 """
 
+from trainables.assessment import test_metrics
 from trainables.config import Config, float_config, layers, presets
 from trainables.errors import NonFiniteError
 from trainables.inputs import Facts, dataset_facts
@@ -20,5 +21,6 @@ __all__ = [
     "float_config",
     "layers",
     "presets",
+    "test_metrics",
     "train",
 ]

@@ -1,14 +1,7 @@
 """Saliency maps of a class's logit, by Captum: what a model says it looked at, pixel by pixel."""
 
 import torch
-from captum.attr import (
-    Attribution,
-    IntegratedGradients,
-    LayerAttribution,
-    LayerGradCam,
-    NoiseTunnel,
-    Saliency,
-)
+from captum.attr import IntegratedGradients, LayerAttribution, LayerGradCam, NoiseTunnel, Saliency
 from torch import Tensor, nn
 
 from trainables.errors import NonFiniteError
@@ -21,67 +14,69 @@ SEED = 0  # of the noise
 
 
 def saliency_maps(model: nn.Module, X: Tensor, target: Tensor, *, method: str = "gradient") -> Tensor:
-    """What the logit of `target` (n,) owes to each pixel of images X (n, C, H, W): nonnegative maps (n, H, W).
+    """How much each pixel of images X (n, C, H, W) matters to the logit of `target` (n,): maps (n, H, W), 0 or above.
 
-    gradient               |d logit / d X|
-    smooth_grad            |mean of the gradient over X + noise|, the noise the same at every call
-    integrated_gradients   |(X - 0) * mean gradient on the way from 0, the data set's mean|
-    grad_cam               relu of the last convolution's maps weighted by their mean gradient, brought to H x W
+    |slopes|, and |X * slopes| for Integrated Gradients; the largest of an image's channels counts. Raises ValueError
+    if the model cannot be explained so, and NonFiniteError for maps with NaN.
+    """
+    slope = slopes(model, X, target, method=method)
+    maps = (X * slope if method == "integrated_gradients" else slope).abs().amax(1)
+    if not maps.isfinite().all():
+        bad = int((~maps.isfinite().flatten(1).all(1)).sum())
+        raise NonFiniteError(f"the {method} maps of {bad} of {len(maps)} images are not finite; lower lr")
+    return maps
 
-    The largest value over channels counts. Raises NonFiniteError for maps with NaN, and what `check` raises.
+
+def slopes(model: nn.Module, X: Tensor, target: Tensor, *, method: str) -> Tensor:
+    """What the logit of `target` (n,) gains with each pixel of X (n, C, H, W): signed, of X's shape.
+
+    gradient               d logit / d X
+    smooth_grad            its mean over `SAMPLES` noisy copies of X; the noise is the same at every call
+    integrated_gradients   its mean along the way from 0, the data set's mean, to X
+    grad_cam               the last convolution's maps weighted by their mean gradient, 0 where negative, brought to
+                           H x W and alike for all channels
     """
     check(model, X[:1], method)
     noise = NOISE * (X.amax() - X.amin()).item()
     with torch.random.fork_rng():  # training goes on with the numbers that it would have drawn
         torch.manual_seed(SEED)
-        maps = torch.cat(
-            [
-                _attribute(model, images.detach().requires_grad_(), classes, method, noise)
-                for images, classes in zip(X.split(CHUNK), target.split(CHUNK), strict=True)
-            ]
-        )
-    if not maps.isfinite().all():
-        raise NonFiniteError(
-            f"the {method} maps of {int((~maps.isfinite().flatten(1).all(1)).sum())} of {len(maps)} images are not "
-            "finite; lower lr"
-        )
-    return maps
+        chunks = [
+            _slopes(model, images.detach().requires_grad_(), classes, method, noise).detach()
+            for images, classes in zip(X.split(CHUNK), target.split(CHUNK), strict=True)
+        ]
+    return torch.cat(chunks)
 
 
 def check(model: nn.Module, X: Tensor, method: str) -> None:
     """Raise ValueError, in one sentence, if the method cannot explain this model on images like X (n, C, H, W)."""
     if method == "grad_cam":
-        _grad_cam_layer(model, X)
+        _last_wide_convolution(model, X)
 
 
-def _attribute(model: nn.Module, X: Tensor, target: Tensor, method: str, noise: float) -> Tensor:
-    explainer: Attribution
+def _slopes(model: nn.Module, X: Tensor, target: Tensor, method: str, noise: float) -> Tensor:
     if method == "gradient":
-        signed = Saliency(model).attribute(X, target=target, abs=False)
+        found: Tensor = Saliency(model).attribute(X, target=target, abs=False)
     elif method == "smooth_grad":
-        explainer = NoiseTunnel(Saliency(model))
-        signed = explainer.attribute(
+        found = NoiseTunnel(Saliency(model)).attribute(
             X, target=target, abs=False, nt_samples=SAMPLES, nt_samples_batch_size=1, stdevs=noise
         )
     elif method == "integrated_gradients":
-        explainer = IntegratedGradients(model)
-        signed = explainer.attribute(X, target=target, n_steps=SAMPLES, internal_batch_size=CHUNK)
+        path = IntegratedGradients(model, multiply_by_inputs=False)
+        found = path.attribute(X, target=target, n_steps=SAMPLES, internal_batch_size=CHUNK)
     else:
-        explainer = LayerGradCam(model, _grad_cam_layer(model, X[:1]))
-        coarse = explainer.attribute(X, target=target, relu_attributions=True)
-        signed = LayerAttribution.interpolate(coarse, X.shape[2:], "bilinear")
-    maps: Tensor = signed.detach().abs().amax(1)
-    return maps
+        layer = _last_wide_convolution(model, X[:1])
+        coarse = LayerGradCam(model, layer).attribute(X, target=target, relu_attributions=True)
+        found = LayerAttribution.interpolate(coarse, X.shape[2:], "bilinear").expand_as(X)
+    return found
 
 
 @torch.no_grad()
-def _grad_cam_layer(model: nn.Module, X: Tensor) -> nn.Conv2d:
-    """The last convolution whose output is wider than one pixel: a map of one value would rank nothing."""
-    wide: list[nn.Conv2d] = []
+def _last_wide_convolution(model: nn.Module, X: Tensor) -> nn.Module:
+    """The last convolution whose output has more than one pixel: a map of one value would rank nothing."""
+    wide: list[nn.Module] = []
 
     def look(layer: nn.Module, _: tuple[Tensor, ...], out: Tensor) -> None:
-        assert isinstance(layer, nn.Conv2d)
-        if out.shape[-1] * out.shape[-2] > 1:
+        if out[0, 0].numel() > 1:
             wide.append(layer)
 
     hooks = [m.register_forward_hook(look) for m in model.modules() if isinstance(m, nn.Conv2d)]
@@ -90,7 +85,7 @@ def _grad_cam_layer(model: nn.Module, X: Tensor) -> nn.Conv2d:
         hook.remove()
     if not wide:
         raise ValueError(
-            f"grad_cam needs a convolution with an output above 1x1 and {type(model).__name__} has none; "
-            "choose another attribution"
+            f"grad_cam needs a convolution with an output above 1x1, and {type(model).__name__} has none; choose "
+            "another attribution"
         )
     return wide[-1]

@@ -51,12 +51,14 @@ class Config:
     """One of `trainables.models.MODELS`."""
     preset: str = "best"
     """The recipe that the other fields were changed from; see `presets/`."""
-    epochs: int = 9
+    epochs: int = 4
     """Passes over the training split."""
     rungs: tuple[int, ...] = ()
     """The epochs, besides the last, after which faithfulness is measured."""
     seed: int = 0
     """Of the initial weights, the order of the images, the augmentation and the fill."""
+    refit: bool = False
+    """Whether the validation images are trained on too: for a confirmation, whose measure is the test split."""
     init: str = ""
     """A float checkpoint to start from; "" starts from random weights."""
 

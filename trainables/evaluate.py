@@ -5,10 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from trainables import commands
-from trainables.evaluation import evaluate, measure_faithfulness
-from trainables.inputs import data_of, scale_of
-from trainables.network import load_checkpoint
-from trainables.training import run_costs
+from trainables.assessment import validation_metrics
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,14 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> dict[str, float]:
     """Measure what the run measured: equal to the recorded metrics, bit for bit, on the same machine."""
-    model, config, _ = load_checkpoint(arguments.checkpoint)
-    data = data_of(config)
-    scale = scale_of(data, next(model.parameters()).device)
-    return {
-        **evaluate(model, data.validation, scale, config),
-        **measure_faithfulness(model, data.validation, scale, config).metrics(),
-        **run_costs(config),
-    }
+    return validation_metrics(arguments.checkpoint)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,10 @@ from trainables.config import Config
 from trainables.data import Split
 from trainables.data.splits import stratified
 from trainables.pixels import Scale
-from trainables.removal import Faithfulness, faithfulness
+from trainables.removal import Faithfulness, faithfulness, predict
 from trainables.sgt import keep, kl_divergence, saliency
 
-IMAGES = 200  # faithfulness is measured on so many images of the split
+FAITHFULNESS_IMAGES = 200  # faithfulness is measured on so many images of the split
 KL_IMAGES = 500  # the masked pass is measured on so many images of the split
 FILL_SEED = 0
 
@@ -25,8 +25,8 @@ FILL_SEED = 0
 def evaluate(model: nn.Module, split: Split, scale: Scale, config: Config) -> dict[str, float]:
     """The metrics of every epoch, on a split of uint8 images (n, C, H, W).
 
-    accuracy (top-1), sensitivity and specificity (macro, one-vs-rest), loss (mean CE); kl and mask_fraction over the
-    first `KL_IMAGES`.
+    accuracy (top-1), sensitivity and specificity (macro, one-vs-rest), loss (mean CE); kl and mask_fraction over
+    `KL_IMAGES` of the images.
     """
     with evaluating(model):
         quality = _quality(_logits(model, split.images, scale), split.labels)
@@ -34,12 +34,10 @@ def evaluate(model: nn.Module, split: Split, scale: Scale, config: Config) -> di
 
 
 def measure_faithfulness(model: nn.Module, split: Split, scale: Scale, config: Config) -> Faithfulness:
-    """The faithfulness of the configured attribution on the split's `IMAGES` images; pixels become the mean image."""
+    """The faithfulness of the configured attribution on `FAITHFULNESS_IMAGES` of the split; pixels become the mean."""
     with evaluating(model):
-        X = scale(choose(split, IMAGES).images)
-        with torch.no_grad():
-            predicted = torch.cat([model(images).argmax(1) for images in X.split(CHUNK)])
-        return faithfulness(model, X, saliency_maps(model, X, predicted, method=config.attribution))
+        X = scale(choose(split, FAITHFULNESS_IMAGES).images)
+        return faithfulness(model, X, saliency_maps(model, X, predict(model, X), method=config.attribution))
 
 
 def choose(split: Split, count: int) -> Split:
@@ -66,7 +64,7 @@ def _logits(model: nn.Module, images: Tensor, scale: Scale) -> Tensor:
 def _quality(logits: Tensor, labels: Tensor) -> dict[str, float]:
     classes = logits.shape[1]
     return {
-        "accuracy": classification.multiclass_accuracy(logits, labels, classes, average="micro").item(),
+        "accuracy": (logits.argmax(1) == labels).double().mean().item(),
         "sensitivity": classification.multiclass_recall(logits, labels, classes, average="macro").item(),
         "specificity": classification.multiclass_specificity(logits, labels, classes, average="macro").item(),
         "loss": F.cross_entropy(logits, labels).item(),
@@ -77,10 +75,9 @@ def _masked(model: nn.Module, split: Split, scale: Scale, config: Config) -> dic
     generator = torch.Generator().manual_seed(FILL_SEED)
     fill = scale.fill(config.fill, generator)
     epsilon = getattr(model, "epsilon", None)
+    some = choose(split, KL_IMAGES)
     kl = masked = count = 0.0
-    for images, labels in zip(
-        split.images[:KL_IMAGES].split(CHUNK), split.labels[:KL_IMAGES].split(CHUNK), strict=True
-    ):
+    for images, labels in zip(some.images.split(CHUNK), some.labels.split(CHUNK), strict=True):
         X = scale(images).requires_grad_()
         o = model(X)
         kept = keep(saliency(o, X, labels, scalar=config.saliency), config, epsilon).detach()

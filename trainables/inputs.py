@@ -1,6 +1,7 @@
 """The images of a configuration: loaded, described for a study, and scaled for a network."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import torch
 
@@ -23,7 +24,16 @@ class Facts:
 
 def data_of(config: Config) -> Data:
     """The training and validation images, loaded once per process; ValueError for files that cannot be used."""
-    return load(config.dataset, config.data_dir, _preparation(config))
+    data = load(config.dataset, config.data_dir, _preparation(config))
+    return _joined(data) if config.refit else data
+
+
+@lru_cache(maxsize=1)
+def _joined(data: Data) -> Data:
+    """The data set with its validation images among the training images as well."""
+    both = (data.train, data.validation)
+    train = Split(torch.cat([split.images for split in both]), torch.cat([split.labels for split in both]))
+    return replace(data, train=train)
 
 
 def test_split_of(config: Config) -> Split:

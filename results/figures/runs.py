@@ -51,7 +51,8 @@ def curves(points: pd.DataFrame, roles: pd.Series, metric: str) -> go.Figure:
                 **shared,
             ),
         ]
-    return figure(traces, xaxis={**axis("epoch"), "rangemode": "tozero"}, yaxis=axis(metric))
+    whole = max(1, -(-int(points["epoch"].max()) // 10))  # about ten ticks, at whole epochs
+    return figure(traces, xaxis={**axis("epoch"), "rangemode": "tozero", "dtick": whole}, yaxis=axis(metric))
 
 
 def workers(spans: pd.DataFrame, roles: pd.Series) -> go.Figure:

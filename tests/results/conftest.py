@@ -1,5 +1,8 @@
 """One study that most tests of this room read: 60 trials, curves, saliency and confirmations."""
 
+import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,3 +32,16 @@ def study_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def study(study_path: Path) -> Study:
     return load(study_path)
+
+
+@pytest.fixture
+def read_only(study_path: Path, tmp_path: Path) -> Iterator[Path]:
+    """A copy of the study as a driver leaves it, in a folder that cannot be written."""
+    copy = shutil.copytree(study_path, tmp_path / "copy")
+    sample.set_journal(copy, "WAL")
+    (copy / record.RECORD_FILE).chmod(0o400)
+    copy.chmod(0o500)
+    if os.access(copy, os.W_OK):
+        pytest.skip("this user writes everywhere")
+    yield copy
+    copy.chmod(0o700)

@@ -5,8 +5,9 @@ faithfulness grows with lambda1, so that figures made from them look like real o
 """
 
 import datetime
+import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -189,6 +190,12 @@ def opened(path: Path) -> Iterator[optuna.Study]:
     yield optuna.load_study(study_name=storage.get_all_studies()[0].study_name, storage=storage)
     storage.remove_session()
     storage.engine.dispose()
+
+
+def set_journal(path: Path, mode: str) -> None:
+    """Switch the record to the journal ``mode``; a driver leaves it in WAL."""
+    with closing(sqlite3.connect(path / record.RECORD_FILE)) as connection:
+        connection.execute(f"PRAGMA journal_mode={mode}")
 
 
 def write_saliency(path: Path, number: int, images: int = 8, seed: int = 0) -> None:

@@ -12,15 +12,15 @@ from playwright.sync_api import Browser, Page, sync_playwright
 import results
 from results import record
 from tests.results import sample
-from tests.results.test_report import EVIL, all_failed, without_trials
+from tests.results.test_report import EVIL, all_failed, all_running, without_trials
 
 CHROMIUM = shutil.which("chromium")
-ARGUMENTS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-).split()
+OFF = ("gpu", "quic", "background-networking", "component-update", "sync")
+ARGUMENTS = ["--headless", "--no-sandbox", "--no-first-run", *(f"--disable-{feature}" for feature in OFF)]
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed (apt-get install chromium)")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="chromium is not installed (apt-get install chromium)"
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,9 @@ def unpinned(request):
 
 
 def pinned(page: Page) -> list[int]:
-    return page.evaluate("[...document.querySelectorAll('#pins [data-mark]')].map((row) => Number(row.dataset.mark))")
+    return page.evaluate(
+        "[...document.querySelectorAll('#pins [data-mark]')].map((row) => Number(row.dataset.mark))"
+    )
 
 
 def pin(page: Page, number: int) -> None:
@@ -137,7 +139,9 @@ def test_a_pin_shows_in_every_figure(page, study):
     of_parameters = {name for name in marks if name.startswith("importances")}
     assert {name for name, count in marks.items() if count == -1} == of_parameters  # these show no trials
     assert all(count >= 1 for name, count in marks.items() if name not in of_parameters)
-    assert page.locator(f"[data-mark='{number}'].pinned").count() >= 3  # card or strip, confirmation, table, tray
+    assert (
+        page.locator(f"[data-mark='{number}'].pinned").count() >= 3
+    )  # card or strip, confirmation, table, tray
     other = front_numbers(study)[1]
     pin(page, other)
     assert pinned(page) == [number, other]
@@ -195,12 +199,16 @@ def test_the_download_is_the_front_csv(page, report, tmp_path):
             assert float(a[name]) == float(b[name])  # every digit
 
 
+@pytest.mark.parametrize("figure", ["front-0", "front-1", "widths-0", "parallel-0"])
 @pytest.mark.parametrize(("kind", "start"), [("png", b"\x89PNG"), ("svg", b"<svg")])
-def test_figures_are_saved_as_pictures(page, tmp_path, kind, start):
+def test_figures_are_saved_as_pictures(page, tmp_path, figure, kind, start):
     with page.expect_download() as download:
-        page.click(f"[data-figure='front-1'][data-export='{kind}']")
+        page.click(f"[data-figure='{figure}'][data-export='{kind}']")
+    assert download.value.suggested_filename == f"sample-{figure}.{kind}"
     download.value.save_as(tmp_path / "figure")
-    assert (tmp_path / "figure").read_bytes().startswith(start)
+    content = (tmp_path / "figure").read_bytes()
+    assert content.startswith(start)
+    assert len(content) > 4000
 
 
 def test_the_keyboard_reaches_and_pins(page):
@@ -213,7 +221,9 @@ def test_the_keyboard_reaches_and_pins(page):
     page.keyboard.press("Enter")
     assert pinned(page) == [number]
     assert page.evaluate("document.activeElement.getAttribute('aria-pressed')") == "true"
-    reached = page.evaluate("[...document.querySelectorAll('main *')].filter((one) => one.tabIndex >= 0).length")
+    reached = page.evaluate(
+        "[...document.querySelectorAll('main *')].filter((one) => one.tabIndex >= 0).length"
+    )
     assert reached > 60  # pins, exports, table heads, scrollable figures
 
 
@@ -245,7 +255,9 @@ def test_a_phone_reads_without_scrolling_sideways(browser, report):
     page = opened(browser, report, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert page.locator("#front-1").bounding_box()["width"] <= 360
-    assert page.evaluate("document.getElementById('front-1').layout.dragmode") is False  # a finger scrolls the page
+    assert (
+        page.evaluate("document.getElementById('front-1').layout.dragmode") is False
+    )  # a finger scrolls the page
     assert page.errors == []
     page.close()
 
@@ -273,7 +285,7 @@ def test_no_script_of_a_name_runs(browser, tmp_path):
     page.close()
 
 
-@pytest.mark.parametrize("rows", [without_trials, all_failed])
+@pytest.mark.parametrize("rows", [without_trials, all_failed, all_running])
 def test_poor_studies_open(browser, tmp_path, rows):
     path = sample.write_study(tmp_path / "s", rows())
     results.write(path)

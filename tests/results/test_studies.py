@@ -144,12 +144,18 @@ def test_a_study_is_read_while_its_driver_writes(tmp_path):
     writer.close()
 
 
-def test_reading_leaves_the_record_as_it_was(study_path, tmp_path):
+@pytest.mark.parametrize("mode", ["WAL", "DELETE"])
+def test_reading_leaves_the_record_as_it_was(study_path, tmp_path, mode):
     copy = shutil.copytree(study_path, tmp_path / "copy")
+    sample.set_journal(copy, mode)
     before = (copy / record.RECORD_FILE).read_bytes()
     results.load(copy)
     assert (copy / record.RECORD_FILE).read_bytes() == before
     assert sorted(os.listdir(copy)) == sorted(os.listdir(study_path))
+
+
+def test_a_study_on_read_only_media_is_read(read_only):
+    assert len(results.load(read_only).trials) == 60
 
 
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.02, 0.3, 0.6, 0.95])

@@ -14,7 +14,7 @@ from trainables.errors import NonFiniteError
 from trainables.evaluate import main
 from trainables.evaluation import choose
 from trainables.network import load_checkpoint
-from trainables.training import Run
+from trainables.training import Run, train
 
 STEPS = 8
 
@@ -161,16 +161,16 @@ def test_the_gallery_is_what_results_draws(trained):
     )
 
 
-def test_colour_images_lie_channels_last(tmp_path):
-    run = Run(Config.parse({}))
-    colour = run.data.validation._replace(images=run.data.validation.images.expand(-1, 3, -1, -1))
-    data = type(run.data)(name="colour", class_names=run.data.class_names, train=colour, validation=colour)
-    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.Flatten(), torch.nn.LazyLinear(10))
-    model(torch.zeros(1, 3, 28, 28))
-    gallery.write(tmp_path / gallery.FILE, model, data, run.scale, run.config)
+def test_colour_images_and_fewer_than_asked(settings, tmp_path):
+    *_, last = train(Config.parse(settings))
+    last.save(tmp_path)
+    validation = 12
+    assert last.metrics["faithfulness_images"] == validation
     with np.load(tmp_path / gallery.FILE) as arrays:
-        assert arrays["images"].shape == (gallery.IMAGES, 28, 28, 3)
-        assert arrays["maps"].shape == (gallery.IMAGES, 28, 28)
+        assert arrays["images"].shape == (validation, 16, 16, 3)
+        assert arrays["maps"].shape == (validation, 16, 16)
+        assert sorted(arrays["labels"]) == [0] * 4 + [1] * 4 + [2] * 4
+        assert len(arrays["curve_kept"]) == 30
 
 
 def test_maps_that_are_not_finite_end_the_run(trained):

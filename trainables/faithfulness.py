@@ -1,0 +1,36 @@
+"""`python -m trainables.faithfulness`: whether the saliency maps of a checkpoint can be believed."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainables import commands
+from trainables.examination import examine
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Examine and print the figures as JSON; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m trainables.faithfulness", description=__doc__)
+    parser.add_argument("checkpoint", type=Path, help="a checkpoint.safetensors, wherever it was copied to")
+    parser.add_argument("--reference", type=Path, help="a float model's checkpoint, to compare its maps with")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="write the removal curves here, as CSV: fill, order, fraction, ...",
+    )
+    return commands.run(run, parser, argv)
+
+
+def run(arguments: argparse.Namespace) -> dict[str, float]:
+    """Examine what the arguments name; the figures."""
+    found = examine(arguments.checkpoint, reference=arguments.reference)
+    if arguments.out:
+        found.curves.to_csv(arguments.out, index=False)
+    if not found.metrics["sanity_passed"]:
+        print("the sanity check failed: the maps hardly change when the weights are drawn anew")
+    return found.metrics
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
