@@ -16,7 +16,7 @@ import trainables
 from results.record import RECORD_FILE
 from study import directory as directories
 from study import storage
-from study.batch import Interrupted, run_all
+from study.batch import InterruptedBatchError, run_all
 from study.cluster import Cluster, connected
 from study.interrupt import Interrupt
 from study.lease import Lease
@@ -70,7 +70,9 @@ def run(spec: Spec, train: Train = train) -> Outcome:
             shutil.rmtree(directory)
             raise
         with record, Lease(directory, record) as lease:
-            return _drive(_Held(request=request, directory=directory, record=record, lease=lease), cluster, train)
+            return _drive(
+                _Held(request=request, directory=directory, record=record, lease=lease), cluster, train
+            )
 
 
 def resume(directory: Path, trials: int | None = None, address: str = "", train: Train = train) -> Outcome:
@@ -83,7 +85,9 @@ def resume(directory: Path, trials: int | None = None, address: str = "", train:
             request = replace(request, trials=trials)
             directories.rewrite(request, directory)
         with connected(address, request.workers) as cluster:
-            return _drive(_Held(request=request, directory=directory, record=record, lease=lease), cluster, train)
+            return _drive(
+                _Held(request=request, directory=directory, record=record, lease=lease), cluster, train
+            )
 
 
 def _drive(held: _Held, cluster: Cluster, train: Train) -> Outcome:
@@ -99,7 +103,7 @@ def _drive(held: _Held, cluster: Cluster, train: Train) -> Outcome:
             interrupt.faults = lambda: searcher.halted or held.lease.lost
             _tune(held, searcher, cluster, train, interrupt, view)
             _write_results(held)
-        except Interrupted:
+        except InterruptedBatchError:
             pass
         except ray.exceptions.RayError as error:
             interrupt.stop(f"Ray failed: {str(error).splitlines()[0]}")
@@ -109,7 +113,9 @@ def _drive(held: _Held, cluster: Cluster, train: Train) -> Outcome:
     return Outcome(directory=held.directory, reason=interrupt.reason, code=interrupt.code)
 
 
-def _tune(held: _Held, searcher: Searcher, cluster: Cluster, train: Train, interrupt: Interrupt, view: View) -> None:
+def _tune(
+    held: _Held, searcher: Searcher, cluster: Cluster, train: Train, interrupt: Interrupt, view: View
+) -> None:
     """Run trials until the searcher has no more or there is a reason to stop."""
     request = held.request
     os.environ |= _TUNE_SETTINGS
@@ -151,7 +157,9 @@ def _float_model(held: _Held, train: Train, interrupt: Interrupt, view: View) ->
     directory = held.directory / INIT_DIR
     config = trainables.float_config(held.request.config({}))
     view.say(f"training the float model that all trials start from: {config.epochs} epochs")
-    job = Job(number=-1, flat=config.flat(), directory=directory, study=held.directory, token=held.lease.token)
+    job = Job(
+        number=-1, flat=config.flat(), directory=directory, study=held.directory, token=held.lease.token
+    )
     (report,) = run_all([job], train, held.request.gpus_per_trial, interrupt.stop_all)
     if report.error:
         raise ValueError(f"the float model failed: {report.error}")

@@ -68,7 +68,9 @@ class Interrupt(Stopper):
             if self._signal:
                 os._exit(128 + number)  # the processes of a Ray that we started die with this one
             self._signal = signal.Signals(number)
-            print("stopping; once more to stop at once, nothing is lost either way", file=sys.stderr, flush=True)
+            print(
+                "stopping; once more to stop at once, nothing is lost either way", file=sys.stderr, flush=True
+            )
 
         earlier = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

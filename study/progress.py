@@ -46,7 +46,9 @@ class Progress:
         if state != TrialState.COMPLETE:
             return
         gains = np.array([objectives.gains(self._targets, metrics)])
-        self._front = moocore.filter_dominated(np.vstack([self._front, gains]), maximise=True, keep_weakly=True)
+        self._front = moocore.filter_dominated(
+            np.vstack([self._front, gains]), maximise=True, keep_weakly=True
+        )
         for name, target in self._targets.items():
             better = max if target.direction == "max" else min
             self.best[name] = better(metrics[name], self.best.get(name, metrics[name]))

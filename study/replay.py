@@ -78,7 +78,7 @@ class Table:
     @cached_property
     def rows(self) -> dict[str, int]:
         """The place of each configuration in `points`, by `_key`."""
-        return {_key(self.request.config(point).flat()): row for row, point in enumerate(self.points)}
+        return {_key(self.request.flat(point)): row for row, point in enumerate(self.points)}
 
     @cached_property
     def gains(self) -> NDArray[np.float64]:
@@ -90,7 +90,9 @@ class Table:
 def table_of(directory: Path) -> Table:
     """Return the table that the complete trials of the study in `directory` recorded."""
     request = Request.read(directory)
-    with Record.open(request.storage or storage.url_in(directory), request.name, request.objectives) as record:
+    with Record.open(
+        request.storage or storage.url_in(directory), request.name, request.objectives
+    ) as record:
         complete = [trial for trial in record.trials(request.epochs) if trial.state == TrialState.COMPLETE]
     curves = [saved_epochs(directory / TRIALS_DIR / str(trial.number), request.epochs) for trial in complete]
     return Table(request, [trial.params for trial in complete], curves)
@@ -147,8 +149,11 @@ class Engine:
     def report(self, trial: str, report: Report) -> bool:
         """As `Driver`."""
         result = {"report": report}
-        stand_in = SimpleNamespace(trial_id=trial, config={"job": self._jobs[trial]})
-        if not report.last and self._scheduler.on_trial_result(None, stand_in, result) == TrialScheduler.CONTINUE:
+        stand_in: Any = SimpleNamespace(trial_id=trial, config={"job": self._jobs[trial]})
+        if (
+            not report.last
+            and self._scheduler.on_trial_result(cast(Any, None), stand_in, result) == TrialScheduler.CONTINUE
+        ):
             self._searcher.on_trial_result(trial, result)
             return True
         self._searcher.on_trial_complete(trial, result)
@@ -163,7 +168,7 @@ def replay(table: Table, driver: Driver, workers: int, enough: float = math.inf)
     """
     whole = _hypervolume(table.gains)
     front = table.gains[:0]
-    events: list[tuple[float, int, Hashable, int, Iterator[Report]]] = []
+    events: list[tuple[float, int, Hashable, int, Report, Iterator[Report]]] = []
     turn = count()
     clock, epochs, idle = 0.0, 0, workers
     trace: list[tuple[float, int, float]] = []

@@ -31,9 +31,9 @@ class Searcher(TuneSearcher):
         record: Record,
         directory: Path,
         token: str,
-        extra: Mapping[str, Any],
+        extra: dict[str, Any],
     ) -> None:
-        """Take up the study where `record` stands; `token` is that of the lease, `extra` go into every configuration."""
+        """Take up the study where `record` stands; `token` is the lease's, `extra` goes into every configuration."""
         super().__init__()
         self.halted = ""
         self.progress = Progress(request.objectives, request.trials)
@@ -65,7 +65,7 @@ class Searcher(TuneSearcher):
             self._trials[_SURPLUS] = (trial.number, trial.params, trial.user_attrs[RESULT])
             self._end(_SURPLUS, error=None)
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]  # or FINISHED
         """Return the job of the next trial: first those that were interrupted, then new ones."""
         try:
             if self._interrupted and not self.halted:
@@ -82,7 +82,9 @@ class Searcher(TuneSearcher):
         if self._take(known, result["report"]):
             self._write(lambda: self._record.update(number, known))
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
         """Keep the report of a trial that ended: its last, or the one at which the scheduler stopped it."""
         if error or result is None:
             return  # `lost` follows, and knows why
@@ -124,7 +126,7 @@ class Searcher(TuneSearcher):
         return {
             "job": Job(
                 number=number,
-                flat=self._request.config(point).flat() | self._extra,
+                flat=self._request.flat(point) | self._extra,
                 directory=self._directory / TRIALS_DIR / str(number),
                 study=self._directory,
                 token=self._token,
@@ -149,7 +151,11 @@ class Searcher(TuneSearcher):
     def _end(self, trial_id: str, error: str | None) -> None:
         number, point, known = self._trials[trial_id]
         complete = state_of(known, self._request.epochs) == TrialState.COMPLETE
-        if error is None and complete and not objectives.are_finite(self._request.objectives, known["metrics"]):
+        if (
+            error is None
+            and complete
+            and not objectives.are_finite(self._request.objectives, known["metrics"])
+        ):
             error = f"an objective is not a finite number: {known['metrics']}"
         known["error"], known["finished"] = error, _now()
         state = state_of(known, self._request.epochs)
@@ -177,7 +183,6 @@ class Searcher(TuneSearcher):
         return not self.halted
 
 
-
 _SURPLUS = "surplus"
 
 
@@ -187,5 +192,13 @@ def _now() -> str:
 
 def _new_result(seed: int) -> Result:
     return Result(
-        seed=seed, epochs=0, duration_s=0.0, metrics={}, rungs=[], error=None, worker="", started=_now(), finished=None
+        seed=seed,
+        epochs=0,
+        duration_s=0.0,
+        metrics={},
+        rungs=[],
+        error=None,
+        worker="",
+        started=_now(),
+        finished=None,
     )

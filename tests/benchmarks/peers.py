@@ -29,7 +29,8 @@ class OptunaFifo:
         self._rows = {frozenset(point.items()): row for row, point in enumerate(table.points)}
         self._study = optuna.create_study(directions=["maximize"] * table.gains.shape[1], sampler=sampler)
         self._space = {
-            name: CategoricalDistribution(domain.finite()) for name, domain in table.request.space.parameters.items()
+            name: CategoricalDistribution(domain.finite())
+            for name, domain in table.request.space.parameters.items()
         }
         self._left = trials
 
@@ -49,12 +50,15 @@ class OptunaFifo:
 class SyneTune:
     """A Syne Tune scheduler, told of every epoch that measured all objectives."""
 
-    def __init__(self, table: Table, make: Callable[[dict[str, Any], list[str]], TrialScheduler], trials: int) -> None:
+    def __init__(
+        self, table: Table, make: Callable[[dict[str, Any], list[str]], TrialScheduler], trials: int
+    ) -> None:
         self._table = table
         self._targets = table.request.objectives
         self._rows = {frozenset(point.items()): row for row, point in enumerate(table.points)}
         space = {
-            name: ordinal(list(domain.finite()), kind="equal") for name, domain in table.request.space.parameters.items()
+            name: ordinal(list(domain.finite()), kind="equal")
+            for name, domain in table.request.space.parameters.items()
         }
         self._scheduler = make(space, [f"loss{i}" for i in range(len(self._targets))])
         self._trials: list[Trial] = []
@@ -87,7 +91,9 @@ def moasha(table: Table, seed: int, trials: int) -> SyneTune:
     request = table.request
     return SyneTune(
         table,
-        lambda space, losses: MOASHA(space, losses, max_t=request.epochs, reduction_factor=3, random_seed=seed),
+        lambda space, losses: MOASHA(
+            space, losses, max_t=request.epochs, reduction_factor=3, random_seed=seed
+        ),
         trials,
     )
 
@@ -97,7 +103,10 @@ def mo_rea(table: Table, seed: int, trials: int) -> SyneTune:
     return SyneTune(
         table,
         lambda space, losses: SingleFidelityScheduler(
-            space, losses, searcher=MultiObjectiveRegularizedEvolution(space, random_seed=seed), random_seed=seed
+            space,
+            losses,
+            searcher=MultiObjectiveRegularizedEvolution(space, random_seed=seed),
+            random_seed=seed,
         ),
         trials,
     )
