@@ -127,6 +127,11 @@ def widths(study: Study, row: pd.Series) -> dict[str, dict[str, int]]:
     return found
 
 
+def searched_widths(study: Study) -> list[str]:
+    """Return the names of the parameters that are widths: ``bits.conv1``, ..."""
+    return [name for name in study.distributions if name.partition(".")[0] in WIDTHS]
+
+
 def configuration(study: Study, row: pd.Series) -> dict[str, Any]:
     """Return a trial's flat configuration: its ``config.toml``, or what the record knows without it."""
     file = study.path / record.TRIALS_DIR / str(row["number"]) / "config.toml"

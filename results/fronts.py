@@ -49,8 +49,7 @@ def front(frame: pd.DataFrame, directions: Mapping[str, str]) -> pd.DataFrame:
 
 def nondominated(points: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return which costs ``points`` (n, m), all finite, no other dominates, (n,); O as :func:`front`."""
-    if len(points) == 0:
-        return np.zeros(0, dtype=bool)
+    assert not np.isnan(points).any()  # moocore would not survive it
     return moocore.is_nondominated(points, keep_weakly=True)
 
 
@@ -138,6 +137,7 @@ def normalised(frame: pd.DataFrame, objectives: Mapping[str, Objective]) -> NDAr
 
 def volume(points: NDArray[np.float64]) -> float:
     """Return the hypervolume of normalised costs ``points`` (n, m), none NaN; O as :func:`hypervolume`."""
+    assert not np.isnan(points).any()
     ref = [1.0] * points.shape[1]
     if len(ref) <= EXACT_UP_TO:
         return float(moocore.hypervolume(points, ref=ref))

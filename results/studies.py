@@ -142,9 +142,7 @@ def _params(rows: database.Rows) -> tuple[pd.DataFrame, dict[str, BaseDistributi
     columns = {}
     for name, some in parts.items():
         column = pd.concat(some)
-        if len(column) < len(
-            rows.states
-        ):  # a conditional parameter: integers stay integers beside the missing
+        if len(column) < len(rows.states):  # a conditional parameter: integers stay so beside the missing
             column = column.astype(NULLABLE.get(column.dtype.kind, column.dtype))
         columns[f"params.{name}"] = column.reindex(list(rows.states))
     return pd.DataFrame(columns, index=list(rows.states)), distributions
