@@ -54,7 +54,8 @@ def probability_nondominated(study: Study, seed: int = 0) -> pd.Series:
 
     The true means are drawn from their Student's t posteriors (flat prior, objectives and trials
     independent), trials trained alike are compared, and a share of draws is returned. NaN for a trial with
-    an objective of fewer than two seeds, which has no measured noise and competes with nobody. One front of c trials a draw.
+    an objective of fewer than two seeds, which has no measured noise and competes with nobody. One front of
+    the confirmed trials a draw.
     """
     noise = np.random.default_rng(seed)
     table = confirmed(study)
