@@ -12,13 +12,14 @@ from results.studies import Study, load
 def write(path: str | os.PathLike[str]) -> Study:
     """Write ``trials.parquet``, ``front.csv`` and ``report.html`` of the study ``path``; return the study.
 
-    Each file appears whole or not at all. O(n log n) for n trials, as the front.
+    ``front.csv`` has the columns of ``trials.parquet`` but for the duration: the same seed on one worker writes the
+    same file again. Each file appears whole or not at all. O(n log n) for n trials, as the front.
 
     Raises:
         ValueError: as :func:`results.load`, or a directory that cannot be written.
     """
     study = load(path)
-    front = fronts.front(study.trials, study.directions)
+    front = fronts.front(study.trials, study.directions).drop(columns="duration_s")  # a seed decides all the rest
     report = page(study)
     try:
         _replace(study.path / record.TRIALS_FILE, lambda file: study.trials.to_parquet(file, index=False))

@@ -4,8 +4,23 @@ for epoch in trainables.train(trainables.Config.parse({"bits": 4})):
     print(epoch.number, epoch.metrics["accuracy"])
 """
 
+from trainables.assessment import test_metrics
 from trainables.config import Config, float_config, layers, presets
-from trainables.training import Epoch, NonFiniteLossError, train
+from trainables.errors import NonFiniteError
+from trainables.inputs import Facts, dataset_facts
+from trainables.training import Epoch, train
 from trainables.training import run_costs as costs
 
-__all__ = ["Config", "Epoch", "NonFiniteLossError", "costs", "float_config", "layers", "presets", "train"]
+__all__ = [
+    "Config",
+    "Epoch",
+    "Facts",
+    "NonFiniteError",
+    "costs",
+    "dataset_facts",
+    "float_config",
+    "layers",
+    "presets",
+    "test_metrics",
+    "train",
+]

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
+from trainables.errors import NonFiniteError
+
 
 def run(command: Callable[[argparse.Namespace], Mapping[str, float]], parser: argparse.ArgumentParser,
         argv: Sequence[str] | None) -> int:  # fmt: skip
@@ -15,7 +17,7 @@ def run(command: Callable[[argparse.Namespace], Mapping[str, float]], parser: ar
     torch.set_num_threads(1)
     try:
         metrics = command(arguments)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, NonFiniteError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     print(json.dumps(dict(metrics)))

@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Any, Self
 
 from search_spaces import WIDTHS, covers, unknown
+from trainables.attribution import METHODS
 from trainables.data import NAMES as DATASETS
 from trainables.models import MODELS, layer_names
 from trainables.quantise import WEIGHT_QUANTISERS
@@ -19,6 +20,7 @@ from trainables.quantise import WEIGHT_QUANTISERS
 CHOICES: dict[str, tuple[str, ...]] = {
     "dataset": DATASETS,
     "model": MODELS,
+    "on_bad_image": ("refuse", "skip"),
     "optimizer": ("adam", "sgd"),
     "schedule": ("cosine", "constant"),
     "precision": ("auto", "bfloat16", "float32"),
@@ -26,6 +28,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "mask": ("ratio", "threshold"),
     "saliency": ("loss", "label_logit", "predicted_logit"),
     "fill": ("uniform", "zero", "mean"),
+    "attribution": METHODS,
     "weights": WEIGHT_QUANTISERS,
 }
 
@@ -38,16 +41,24 @@ class Config:
     """One of `trainables.data.NAMES`."""
     data_dir: str = ""
     """Where the files of the data set are; "" for the embedded set or the data set's usual place."""
+    image_size: int = 64
+    """Height and width that the images of a folder are brought to."""
+    on_bad_image: str = "refuse"
+    """What a damaged image does: `refuse` the data set, or `skip` it."""
+    crop_border: bool = False
+    """Whether the black border of endoscopy images is cut off."""
     model: str = "paper_cnn"
     """One of `trainables.models.MODELS`."""
     preset: str = "best"
     """The recipe that the other fields were changed from; see `presets/`."""
-    epochs: int = 9
+    epochs: int = 4
     """Passes over the training split."""
     rungs: tuple[int, ...] = ()
     """The epochs, besides the last, after which faithfulness is measured."""
     seed: int = 0
     """Of the initial weights, the order of the images, the augmentation and the fill."""
+    refit: bool = False
+    """Whether the validation images are trained on too: for a confirmation, whose measure is the test split."""
     init: str = ""
     """A float checkpoint to start from; "" starts from random weights."""
 
@@ -93,6 +104,9 @@ class Config:
     fill: str = "uniform"
     """What a masked pixel becomes, before normalisation: `uniform` in [0, 1], `zero`, or the training `mean`."""
 
+    attribution: str = "gradient"
+    """The saliency method that faithfulness is measured on: one for all trials of a study."""
+
     weights: str = "lsq"
     """The weight quantiser: `lsq`, or `affine` (seed B eq. 1)."""
     alpha_init: float = 3.0
@@ -108,7 +122,7 @@ class Config:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise unknown(name, getattr(self, name), choices)
-        for name in ("epochs", "batch_size"):
+        for name in ("epochs", "batch_size", "image_size"):
             _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
         for name in ("lr", "lr_alpha", "gamma", "alpha_init"):
             _require(0 < getattr(self, name) < math.inf, name, "above 0", getattr(self, name))
@@ -128,8 +142,9 @@ class Config:
     def parse(cls, flat: Mapping[str, Any]) -> Self:
         """Read flat names; `preset` names the recipe that they change, widths are `bits`, `bits.conv1`, `w_bits.*`.
 
-        The more special width wins: `w_bits.<layer>` over `bits.<layer>` over `bits`. `bits` of the first layer is the
-        width of its weights. Raises ValueError, with the nearest valid name, for an unknown key, layer or value.
+        The more special width wins: a layer's over a glob's over all layers', `w_bits` over `bits`. `bits` of the
+        first layer is the width of its weights. Raises ValueError, with the nearest valid name, for an unknown key,
+        layer or value.
         """
         flat = {**preset(str(flat.get("preset", cls.preset)))["run"], **flat}
         widths = {
@@ -139,7 +154,7 @@ class Config:
         config = cls(**plain)
         names = layer_names(config.model)
         w_bits, a_bits = dict.fromkeys(names, 32), dict.fromkeys(names[1:], 32)
-        for name in sorted(widths, key=lambda n: ("*" not in n, "." in n, not n.startswith("bits"))):
+        for name in sorted(widths, key=_speciality):
             kind, _, layer = name.partition(".")
             hit = [n for n in names if covers(name, f"{kind}.{n}")]
             if not hit:
@@ -172,9 +187,12 @@ def layers(config: Config) -> tuple[str, ...]:
     return layer_names(config.model)
 
 
+_SHARED = ("dataset", "data_dir", "image_size", "on_bad_image", "crop_border", "model", "preset", "seed")
+
+
 def float_config(config: Config) -> Config:
     """The shared float model of `--init float`: one per data set, model, preset and seed, by the preset's `[init]`."""
-    same = {name: getattr(config, name) for name in ("dataset", "data_dir", "model", "preset", "seed")}
+    same = {name: getattr(config, name) for name in _SHARED}
     return Config.parse({**same, **preset(config.preset)["init"]})
 
 
@@ -209,6 +227,12 @@ def _convert(name: str, value: Any) -> Any:
     except (KeyError, ValueError):
         raise ValueError(f"{name} is {value!r}; it takes {kind.__name__} values") from None
     return tuple(int(v) for v in (value.split(",") if isinstance(value, str) else value))
+
+
+def _speciality(width: str) -> tuple[int, bool]:
+    """Order widths by how much they say: `bits`, then a glob, then a layer; `bits` before `w_bits` and `a_bits`."""
+    kind, _, layer = width.partition(".")
+    return (0 if not layer else 1 if any(c in layer for c in "*?[") else 2, kind != "bits")
 
 
 def _require(good: bool, name: str, what: str, value: object) -> None:

@@ -1,51 +1,59 @@
 """The metrics of a model on a split: quality, KL under masking, faithfulness. Always float32 and in evaluation mode."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torchmetrics.functional import classification
 
+from trainables.attribution import CHUNK, saliency_maps
 from trainables.config import Config
 from trainables.data import Split
-from trainables.faithfulness import IMAGES, faithfulness, saliency_maps
+from trainables.data.splits import stratified
 from trainables.pixels import Scale
+from trainables.removal import Faithfulness, faithfulness, predict
 from trainables.sgt import keep, kl_divergence, saliency
 
-CHUNK = 100  # images a forward pass: more fall out of the cache
+FAITHFULNESS_IMAGES = 200  # faithfulness is measured on so many images of the split
 KL_IMAGES = 500  # the masked pass is measured on so many images of the split
 FILL_SEED = 0
 
 
-def evaluate(
-    model: nn.Module, split: Split, scale: Scale, config: Config, *, faithful: bool
-) -> dict[str, float]:
-    """Every metric that needs images, on a split of uint8 images (n, C, H, W).
+def evaluate(model: nn.Module, split: Split, scale: Scale, config: Config) -> dict[str, float]:
+    """The metrics of every epoch, on a split of uint8 images (n, C, H, W).
 
-    accuracy (top-1), sensitivity and specificity (macro, one-vs-rest), loss (mean CE); kl and mask_fraction over the
-    first `KL_IMAGES`; with `faithful`, faithfulness, its standard error and the number of images it used.
+    accuracy (top-1), sensitivity and specificity (macro, one-vs-rest), loss (mean CE); kl and mask_fraction over
+    `KL_IMAGES` of the images.
     """
+    with evaluating(model):
+        quality = _quality(_logits(model, split.images, scale), split.labels)
+        return quality | _masked(model, split, scale, config)
+
+
+def measure_faithfulness(model: nn.Module, split: Split, scale: Scale, config: Config) -> Faithfulness:
+    """The faithfulness of the configured attribution on `FAITHFULNESS_IMAGES` of the split; pixels become the mean."""
+    with evaluating(model):
+        X = scale(choose(split, FAITHFULNESS_IMAGES).images)
+        return faithfulness(model, X, saliency_maps(model, X, predict(model, X), method=config.attribution))
+
+
+def choose(split: Split, count: int) -> Split:
+    """`count` images of a split, or all if it has fewer; each class has its share, and they are always the same."""
+    chosen = torch.from_numpy(stratified(split.labels, min(count, len(split.labels))))
+    return Split(split.images[chosen], split.labels[chosen])
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, with every quantised weight made once; then the mode that the model was in."""
     was_training = model.training
     model.eval()
     with parametrize.cached():
-        metrics = _quality(_logits(model, split.images, scale), split.labels) | _masked(
-            model, split, scale, config
-        )
-        if faithful:
-            metrics |= _faithful(model, scale(split.images[:IMAGES]))
+        yield
     model.train(was_training)
-    return metrics
-
-
-def _faithful(model: nn.Module, X: Tensor) -> dict[str, float]:
-    with torch.no_grad():
-        predicted = model(X).argmax(1)
-    score = faithfulness(model, X, saliency_maps(model, X, predicted))
-    return {
-        "faithfulness": score.score,
-        "faithfulness_se": score.standard_error,
-        "faithfulness_images": score.images,
-    }
 
 
 @torch.no_grad()
@@ -56,7 +64,7 @@ def _logits(model: nn.Module, images: Tensor, scale: Scale) -> Tensor:
 def _quality(logits: Tensor, labels: Tensor) -> dict[str, float]:
     classes = logits.shape[1]
     return {
-        "accuracy": classification.multiclass_accuracy(logits, labels, classes, average="micro").item(),
+        "accuracy": (logits.argmax(1) == labels).double().mean().item(),
         "sensitivity": classification.multiclass_recall(logits, labels, classes, average="macro").item(),
         "specificity": classification.multiclass_specificity(logits, labels, classes, average="macro").item(),
         "loss": F.cross_entropy(logits, labels).item(),
@@ -67,10 +75,9 @@ def _masked(model: nn.Module, split: Split, scale: Scale, config: Config) -> dic
     generator = torch.Generator().manual_seed(FILL_SEED)
     fill = scale.fill(config.fill, generator)
     epsilon = getattr(model, "epsilon", None)
+    some = choose(split, KL_IMAGES)
     kl = masked = count = 0.0
-    for images, labels in zip(
-        split.images[:KL_IMAGES].split(CHUNK), split.labels[:KL_IMAGES].split(CHUNK), strict=True
-    ):
+    for images, labels in zip(some.images.split(CHUNK), some.labels.split(CHUNK), strict=True):
         X = scale(images).requires_grad_()
         o = model(X)
         kept = keep(saliency(o, X, labels, scalar=config.saliency), config, epsilon).detach()

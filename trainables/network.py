@@ -9,8 +9,8 @@ from torch import nn
 from trainables import checkpoint
 from trainables.config import Config
 from trainables.data import Data
+from trainables.inputs import signature
 from trainables.models import build
-from trainables.pixels import Scale
 from trainables.quantise import quantise
 
 
@@ -45,6 +45,8 @@ def load_float(model: nn.Module, path: Path) -> None:
 def load_checkpoint(path: Path) -> tuple[nn.Module, Config, dict[str, Any]]:
     """The model of a checkpoint file in evaluation mode, its configuration, and the metrics recorded with it."""
     tensors, about = checkpoint.read(path)
+    if "signature" not in about or any(name.startswith("model.") for name in tensors):
+        raise ValueError(f"{path} holds no finished model; name the {checkpoint.CHECKPOINT} beside it")
     config = Config.parse(about["config"])
     channels, size, classes = about["signature"]
     model = build(config.model, channels=channels, size=size, classes=classes)
@@ -54,16 +56,5 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Config, dict[str, Any]]:
     if "epsilon" in tensors:
         model.epsilon = nn.Parameter(tensors["epsilon"])
     model.load_state_dict(tensors)
+    model.to(memory_format=torch.channels_last)  # as it was trained: the same bits come out
     return model.eval(), config, about["metrics"]
-
-
-def scale_of(data: Data, device: torch.device) -> Scale:
-    """The normalisation of a data set, on a device."""
-    mean, std = (torch.tensor(v, device=device).view(1, -1, 1, 1) for v in (data.mean, data.std))
-    return Scale(mean=mean, std=std)
-
-
-def signature(data: Data) -> tuple[int, int, int]:
-    """Channels, height and classes of a data set: what a model must fit."""
-    _, channels, size, _ = data.train.images.shape
-    return channels, size, len(data.class_names)

@@ -8,7 +8,8 @@ w_bits and a_bits are widths in {2, 3, 4, 6, 8, 32}; 32 means untouched. The inp
 8-bit image itself and has no quantiser.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -76,6 +77,18 @@ class Pact(nn.Module):
         return quantised
 
 
+@dataclass(frozen=True, kw_only=True)
+class Codes:
+    """A quantised weight in integers: w_q = (codes - zero) * step."""
+
+    codes: Tensor
+    """In [0, 2^k - 1], of w's shape."""
+    step: Tensor
+    """(out, 1, ...)"""
+    zero: Tensor | int
+    """A number for each channel, (out, 1, ...), or one that the quantiser implies."""
+
+
 class Affine(nn.Module):
     """Uniform affine fake quantisation, per output channel, range of the weights (seed B eq. 1-3).
 
@@ -88,20 +101,21 @@ class Affine(nn.Module):
         super().__init__()
         self.bits = bits
 
-    def codes(self, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Integer codes in [0, 2^k - 1] of w's shape, and Delta and z of shape (out, 1, ...)."""
+    @torch.no_grad()
+    def encode(self, w: Tensor) -> Codes:
+        """Quantise w of shape (out, ...) to integers."""
         top = 2**self.bits - 1
-        rows = w.detach().flatten(1)
+        rows = w.flatten(1)
         low, high = rows.amin(1).clamp(max=0), rows.amax(1).clamp(min=0)
         shape = (-1,) + (1,) * (w.dim() - 1)
         delta = ((high - low) / top).clamp(min=torch.finfo(w.dtype).tiny).view(shape)
         zero = (-low.view(shape) / delta).round()
-        return (w.detach() / delta).round_().add_(zero).clamp_(0, top), delta, zero
+        return Codes(codes=(w / delta).round_().add_(zero).clamp_(0, top), step=delta, zero=zero)
 
     def forward(self, w: Tensor) -> Tensor:
         """Quantise w of shape (out, ...)."""
-        codes, delta, zero = self.codes(w)
-        return w + ((codes - zero) * delta - w).detach()
+        q = self.encode(w)
+        return (q.codes - q.zero) * q.step + (w - w.detach())  # exactly the quantised value
 
 
 class LSQ(nn.Module):
@@ -114,38 +128,40 @@ class LSQ(nn.Module):
     def __init__(self, bits: int, channels: int, dim: int) -> None:
         super().__init__()
         self.bits = bits
+        self.lowest, self.highest = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
         self.log_step = nn.Parameter(torch.zeros((channels,) + (1,) * (dim - 1)))
 
     @torch.no_grad()
     def fit(self, w: Tensor) -> None:
         """Set the steps to those of least squared error on w of shape (out, ...), of a grid of 40 shrinkages."""
         rows = w.flatten(1)
-        low, high = -(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1
-        largest = rows.abs().amax(1, keepdim=True).clamp(min=torch.finfo(w.dtype).eps) / high
+        largest = rows.abs().amax(1, keepdim=True).clamp(min=torch.finfo(w.dtype).eps) / self.highest
         best = torch.full_like(largest, torch.inf)
         step = largest.clone()
         for shrink in torch.linspace(0.1, 1.0, 40).tolist():
             trial = largest * shrink
-            error = ((rows / trial).round().clamp(low, high) * trial - rows).square().sum(1, keepdim=True)
+            codes = (rows / trial).round().clamp(self.lowest, self.highest)
+            error = (codes * trial - rows).square().sum(1, keepdim=True)
             step = torch.where(error < best, trial, step)
             best = torch.minimum(error, best)
         self.log_step.copy_(step.log().view_as(self.log_step))
 
-    def codes(self, w: Tensor) -> tuple[Tensor, Tensor]:
-        """Integer codes in [-2^(k-1), 2^(k-1) - 1] of w's shape, and the steps of shape (out, 1, ...)."""
-        step = self.log_step.detach().exp()
-        return (w.detach() / step).round_().clamp_(-(2 ** (self.bits - 1)), 2 ** (self.bits - 1) - 1), step
+    @torch.no_grad()
+    def encode(self, w: Tensor) -> Codes:
+        """Quantise w of shape (out, ...) to integers."""
+        step = self.log_step.exp()
+        codes = (w / step).clamp_(self.lowest, self.highest).round_()
+        return Codes(codes=codes - self.lowest, step=step, zero=-self.lowest)
 
     def forward(self, w: Tensor) -> Tensor:
         """Quantise w of shape (out, ...)."""
-        high = 2 ** (self.bits - 1) - 1
         damp = (
-            w[0].numel() * high
-        ) ** -0.5  # LSQ section 2.2: balances the steps' gradient against the weights'
-        step = self.log_step * damp + (self.log_step * (1 - damp)).detach()
-        step = step.exp()
-        inside = F.hardtanh(w / step, -high - 1, high)
-        return (inside + (inside.round() - inside).detach()) * step
+            w[0].numel() * self.highest
+        ) ** -0.5  # LSQ section 2.2: balances the steps' gradient and the weights'
+        constant = self.log_step.detach()
+        step = (constant + (self.log_step - constant) * damp).exp()
+        inside = F.hardtanh(w / step, self.lowest, self.highest)
+        return (inside.detach().round() + (inside - inside.detach())) * step
 
 
 WEIGHT_QUANTISERS = ("lsq", "affine")
@@ -194,9 +210,9 @@ def calibrate(model: nn.Module, images: Tensor, *, percentile: float | None) -> 
     """
     for module in model.modules():
         if parametrize.is_parametrized(module, "weight"):
-            for quantiser, original in _weight_quantisers(module):
-                if isinstance(quantiser, LSQ):
-                    quantiser.fit(original)
+            quantiser, original = weight_quantiser(module)
+            if isinstance(quantiser, LSQ):
+                quantiser.fit(original)
 
     def look(pact: nn.Module, args: tuple[Tensor, ...]) -> None:
         assert isinstance(pact, Pact)
@@ -214,7 +230,7 @@ def calibrate(model: nn.Module, images: Tensor, *, percentile: float | None) -> 
         hook.remove()
 
 
-def _weight_quantisers(module: nn.Module) -> Iterator[tuple[nn.Module, Tensor]]:
-    chain: Any = module.parametrizations["weight"]  # type: ignore[index]
-    for quantiser in chain:
-        yield quantiser, chain.original
+def weight_quantiser(layer: nn.Module) -> tuple[LSQ | Affine, Tensor]:
+    """The quantiser of a quantised layer's weight, and the float weight behind it."""
+    chain: Any = layer.parametrizations["weight"]  # type: ignore[index]
+    return chain[0], chain.original

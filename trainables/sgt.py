@@ -5,7 +5,7 @@ L = CE(o, y) + lambda1 KL(softmax(o) || softmax(o~)) + lambda2 mean_i sum |S_i| 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.autograd import grad
 
 from trainables.config import Config
+from trainables.double_backward import FastDoubleBackward
 
 TEMPERATURE = 0.05  # of the sigmoid that stands in for the indicator |S| > epsilon in the backward pass
 
@@ -64,7 +65,8 @@ def losses(
         )
 
     X.requires_grad_()
-    o = network(X).float()
+    with FastDoubleBackward() if config.lambda2 > 0 else nullcontext():
+        o = network(X).float()
     S = saliency(o, X, y, scalar=config.saliency, differentiable=config.lambda2 > 0)
     kl = fraction = zero
     if config.lambda1 > 0:
@@ -86,8 +88,8 @@ def losses(
 def saliency(o: Tensor, X: Tensor, y: Tensor, *, scalar: str, differentiable: bool = False) -> Tensor:
     """S (n, C, H, W), the gradient of each sample's scalar with respect to its own image, from logits o = f(X).
 
-    `loss`: CE of the label; `label_logit`; `predicted_logit`. Sums over the batch are taken, never means, so that S of a
-    sample does not depend on the batch. With `differentiable`, S carries the graph that lambda2 needs.
+    `loss`: CE of the label; `label_logit`; `predicted_logit`. Sums over the batch are taken, never means, so that S
+    of a sample does not depend on the batch. With `differentiable`, S carries the graph that lambda2 needs.
     """
     if scalar == "loss":
         cotangent = loss_cotangent(o if differentiable else o.detach(), y)

@@ -17,22 +17,21 @@ import torch
 from torch import Tensor
 from torch.nn.utils import parametrize
 
-from trainables import checkpoint
+from trainables import attribution, checkpoint, gallery
 from trainables.config import Config
-from trainables.cost import costs, layer_table
-from trainables.data import batches, load, shift_and_flip
-from trainables.evaluation import evaluate
-from trainables.network import load_float, new_model, scale_of, signature
+from trainables.cost import costs, inventory
+from trainables.data import augmentation, batches
+from trainables.errors import NonFiniteError
+from trainables.evaluation import evaluate, measure_faithfulness
+from trainables.inputs import data_of, scale_of, signature
+from trainables.network import load_float, new_model
 from trainables.optimiser import autocast, optimizer
 from trainables.quantise import calibrate, clipping_levels, keep_positive
+from trainables.removal import Faithfulness
 from trainables.sgt import losses
 
 log = logging.getLogger("trainables")
 EPSILON_BOUNDS = (0.01, 0.99)  # KL falls as masking vanishes, so epsilon drifts to 0 and would turn SGT off
-
-
-class NonFiniteLossError(RuntimeError):
-    """A term of the loss is infinite or NaN; the message names the epoch, the term and the configuration."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +53,7 @@ def train(config: Config, resume: Path | None = None) -> Iterator[Epoch]:
     """Train, one epoch each time the caller asks for one; deterministic for a seed on one thread.
 
     `resume` is a directory that an earlier run of the same configuration saved its epochs in; without a usable file
-    there the run starts at epoch 1. Raises NonFiniteLossError, and ValueError for data or files that cannot be used.
+    there the run starts at epoch 1. Raises NonFiniteError, and ValueError for data or files that cannot be used.
     """
     run = Run(config)
     for number in range(run.restore(resume) + 1 if resume else 1, config.epochs + 1):
@@ -73,44 +72,39 @@ class Run:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        self.data = load(config.dataset, config.data_dir)
+        self.data = data_of(config)
         self.scale = scale_of(self.data, self.device)
-        images = len(self.data.train.labels)
-        self.steps = images // config.batch_size
-        if self.steps == 0:
-            raise ValueError(
-                f"batch_size is {config.batch_size}; it must be at most the {images} training images"
-            )
+        self.steps = len(self.data.train.labels) // config.batch_size
         self.model = new_model(config, self.data).to(self.device)
         self.prepare()
         self.optimizer = optimizer(self.model, config)
         self.curve: list[dict[str, float]] = []
+        self.faithfulness: Faithfulness | None = None
 
     def prepare(self) -> None:
         """Start from the float checkpoint, if there is one, and fit the quantisers to the first batch."""
         if self.config.init:
             load_float(self.model, Path(self.config.init))
-        first = next(
-            batches(self.data.train, self.config.batch_size, torch.Generator().manual_seed(self.config.seed))
-        )
+        generator = torch.Generator().manual_seed(self.config.seed)
+        first = next(batches(self.data.train, self.config.batch_size, generator))
         self.model.to(memory_format=torch.channels_last)
-        calibrate(self.model, self.scale(first.images), percentile=self.config.alpha_percentile or None)
+        X = self.scale(first.images)
+        calibrate(self.model, X, percentile=self.config.alpha_percentile or None)
+        attribution.check(self.model, X[:1], self.config.attribution)
 
     def epoch(self, number: int) -> dict[str, float]:
         """Train on every image once; the mean of L and of its terms over the steps."""
         config = self.config
-        generator = torch.manual_seed(
-            config.seed * 100_003 + number
-        )  # the global one, which dropout uses too
+        generator = torch.manual_seed(config.seed * 100_003 + number)  # the global one: dropout uses it too
         fill = self.scale.fill(config.fill, generator)
         self.model.train()
         total = 0.0
-        for step, (images, y) in enumerate(
-            batches(self.data.train, config.batch_size, generator, drop_last=True)
-        ):
+        move = augmentation(config.dataset)
+        drawn = batches(self.data.train, config.batch_size, generator, drop_last=True)
+        for step, (images, y) in enumerate(drawn):
             self.schedule((number - 1) * self.steps + step)
             if config.augment:
-                images = shift_and_flip(images, generator, flip=self.data.mirrors)
+                images = move(images, generator)
             total += self.step(self.scale(images), y.to(self.device), fill, number)
         return {"train_loss": total / self.steps}
 
@@ -127,7 +121,7 @@ class Run:
             loss = terms.total(config)
             if not loss.isfinite():
                 bad = [name for name, term in vars(terms).items() if not term.isfinite()] or ["total"]
-                raise NonFiniteLossError(
+                raise NonFiniteError(
                     f"epoch {number}: {', '.join(bad)} is not finite; lower lr or the weight of that term; "
                     f"config {json.dumps(config.flat())}"
                 )
@@ -149,19 +143,27 @@ class Run:
     def measure(self, number: int) -> dict[str, float]:
         """Metrics on the validation split, and costs."""
         config = self.config
-        faithful = number == config.epochs or number in config.rungs
-        quality = evaluate(self.model, self.data.validation, self.scale, config, faithful=faithful)
-        return quality | run_costs(config)
+        measured = evaluate(self.model, self.data.validation, self.scale, config)
+        if number == config.epochs or number in config.rungs:
+            self.faithfulness = measure_faithfulness(self.model, self.data.validation, self.scale, config)
+            measured |= self.faithfulness.metrics()
+        return measured | run_costs(config)
 
     def save(self, directory: Path) -> None:
-        """Write checkpoint, curve and resume files of the latest epoch; after the last, no resume is needed."""
+        """Write checkpoint, curve and resume files of the latest epoch; after the last, pictures and no resume."""
         directory.mkdir(parents=True, exist_ok=True)
         about = {"config": self.config.flat(), "metrics": self.curve[-1], "signature": signature(self.data)}
         model = self.model.state_dict()
         checkpoint.write(directory / checkpoint.CHECKPOINT, model, about)
-        pd.DataFrame(self.curve).to_csv(directory / "curve.csv", index=False)
+        part = directory / "curve.csv.part"
+        pd.DataFrame(self.curve).to_csv(part, index=False)
+        part.replace(directory / "curve.csv")
         newest, older = directory / checkpoint.RESUME, directory / checkpoint.PREVIOUS
         if self.curve[-1]["epoch"] == self.config.epochs:
+            assert self.faithfulness is not None, "measured at the last epoch"
+            gallery.write(
+                directory / gallery.FILE, self.model, self.data, self.scale, self.config, self.faithfulness
+            )
             newest.unlink(missing_ok=True)
             older.unlink(missing_ok=True)
             return
@@ -190,17 +192,23 @@ class Run:
     def adopt(self, tensors: dict[str, Tensor]) -> None:
         """Load model and optimiser from the tensors of a resume file."""
         self.model.load_state_dict(_under("model.", tensors))
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _under("optimizer.", tensors).items():
             index, slot = name.split(".", 1)
+            like = parameters[int(index)]
+            if (
+                tensor.shape == like.shape
+            ):  # in the parameter's memory format: fused Adam walks both as one block
+                tensor = torch.empty_like(like, requires_grad=False).copy_(tensor)
             state.setdefault(int(index), {})[slot] = tensor
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
 
 
 def run_costs(config: Config) -> dict[str, int | float]:
     """macs, flops, bops and size_bytes of a configuration; needs no training, but the data set."""
-    table = layer_table(config.model, *signature(load(config.dataset, config.data_dir)))
-    return costs(table, config.w_bits, config.a_bits, weights=config.weights)
+    model = inventory(config.model, *signature(data_of(config)))
+    return costs(model, config.w_bits, config.a_bits, weights=config.weights)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -12,6 +12,12 @@ import search_spaces
 from search_spaces import Choice, Float, Int, Space
 
 LAYERS = ["conv1", "conv2", "fc1", "fc2"]
+RESNET18 = [
+    "conv1",
+    *(f"layer{stage}.{block}.conv{n}" for stage in (1, 2, 3, 4) for block in (0, 1) for n in (1, 2)),
+    *(f"layer{stage}.0.downsample.0" for stage in (2, 3, 4)),
+    "fc",
+]
 NAMES = st.text("abcdefghij_", min_size=1, max_size=6)
 NUMBERS = st.floats(-1e6, 1e6)
 SCALARS = st.one_of(st.integers(-99, 99), st.text(max_size=5), NUMBERS)
@@ -61,7 +67,7 @@ def test_a_document_through_toml_is_the_same_space(space):
 def test_the_packaged_spaces_go_round_too(name, resolved):
     space = search_spaces.load(name)
     if resolved:
-        space = space.resolve(LAYERS)
+        space = space.resolve(RESNET18 if name.startswith("resnet18") else LAYERS)
     assert same(space, search_spaces.parse(tomllib.loads(tomli_w.dumps(space.to_document())), name))
 
 
@@ -119,6 +125,15 @@ def test_table_ii_has_the_five_columns_of_the_paper():
     assert flops == [11_992_448, 1_856_648, 1_868_816, 2_532_368, 749_528]
     inputs = [[point[f"a_bits.{layer}"] for layer in LAYERS] for point in points]
     assert inputs == [[32, 32, 32, 32], [32, 2, 2, 32], [32, 4, 2, 32], [32, 4, 4, 32], [32, 2, 2, 2]]
+
+
+def test_the_stages_of_a_resnet_share_widths():
+    names = list(search_spaces.load("resnet18_stage_bits").resolve(RESNET18).parameters)
+    assert names[3:] == ["bits.conv1", *(f"bits.layer{n}.*" for n in (1, 2, 3, 4)), "bits.fc"]
+
+
+def test_table_i_compares_sgt_with_and_without_pact():
+    assert list(search_spaces.load("paper_table_i").resolve(RESNET18).grid()) == [{"bits": 32}, {"bits": 4}]
 
 
 GROUPED = """

@@ -1,6 +1,19 @@
 """Image data sets as tensors of bytes in memory, and the batches that training draws from them."""
 
-from trainables.data.batches import batches, shift_and_flip
+from trainables.data.batches import augmentation, batches, shift_and_flip, turn_and_tint
 from trainables.data.dataset import NAMES, Data, Split, load, load_test
+from trainables.data.image_cache import ON_BAD_IMAGE, Preparation
 
-__all__ = ["NAMES", "Data", "Split", "batches", "load", "load_test", "shift_and_flip"]
+__all__ = [
+    "NAMES",
+    "ON_BAD_IMAGE",
+    "Data",
+    "Preparation",
+    "Split",
+    "augmentation",
+    "batches",
+    "load",
+    "load_test",
+    "shift_and_flip",
+    "turn_and_tint",
+]

@@ -18,8 +18,7 @@ from urllib.error import URLError
 import numpy as np
 from torchvision.datasets import MNIST, FashionMNIST
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sgt-pact-study"
-"""Where data sets are kept if no folder is named: the same for every process of a user on a machine."""
+from trainables.data.storage import cache_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,12 +65,12 @@ def read(release: Release, split: str, data_dir: Path | None) -> tuple[np.ndarra
     """Read the "train" or "test" images (n, 28, 28) and labels (n,), both uint8, of a release.
 
     The files are looked for in `data_dir` itself and in torchvision's layout below it; if neither has them,
-    torchvision downloads them there. None means `CACHE`. ValueError for a folder that does not exist, a file
-    that is not the released one, and files that can be neither found nor downloaded.
+    torchvision downloads them there. None means the user's cache folder. ValueError for a folder that does
+    not exist, a file that is not the released one, and files that can be neither found nor downloaded.
     """
     if data_dir is not None and not data_dir.is_dir():
         raise ValueError(f"no such folder: {data_dir}; name the folder of the {release.title} files")
-    folder = data_dir or CACHE
+    folder = data_dir or cache_folder()
     paths = [_find(folder, release, name) for name in FILES[split]]
     if None in paths:
         _download(folder, release)

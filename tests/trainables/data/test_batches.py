@@ -1,10 +1,11 @@
 """Batches and augmentation against plain loops."""
 
+import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from trainables.data import Split, batches, shift_and_flip
+from trainables.data import Split, augmentation, batches, shift_and_flip, turn_and_tint
 
 
 def seeded(seed=0):
@@ -17,8 +18,9 @@ def numbered(n):
 
 @given(st.integers(1, 40), st.integers(1, 12), st.booleans(), st.booleans())
 def test_an_epoch_holds_each_image_once(n, size, shuffle, drop_last):
+    assume(n >= size or not drop_last)
     drawn = list(batches(numbered(n), size, seeded() if shuffle else None, drop_last=drop_last))
-    labels = torch.cat([batch.labels for batch in drawn]) if drawn else torch.empty(0)
+    labels = torch.cat([batch.labels for batch in drawn])
     assert all(torch.equal(batch.images.flatten(), batch.labels) for batch in drawn)
     assert labels.unique().numel() == labels.numel() == (n - n % size if drop_last else n)
     assert all(len(batch.labels) == size for batch in drawn[: None if drop_last else -1])
@@ -69,3 +71,29 @@ def test_all_shifts_and_both_mirrorings_occur():
     assert 900 < mirrored < 1100
     again = shift_and_flip(images, seeded(), shift=1)
     assert torch.equal(moved, again)
+
+
+def test_fewer_images_than_a_batch():
+    with pytest.raises(ValueError, match="5 images do not fill one batch of 6; lower batch_size"):
+        next(batches(numbered(5), 6, drop_last=True))
+
+
+def test_endoscopy_images_are_turned_and_tinted_by_the_generator_alone():
+    images = torch.randint(256, (1, 3, 16, 16), generator=seeded(), dtype=torch.uint8).repeat(20, 1, 1, 1)
+    before = torch.get_rng_state()
+    changed = turn_and_tint(images, seeded(1))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert (changed.shape, changed.dtype) == (images.shape, images.dtype)
+    assert torch.equal(changed, turn_and_tint(images, seeded(1)))
+    assert not torch.equal(changed, turn_and_tint(images, seeded(2)))
+    assert len(changed.flatten(1).unique(dim=0)) == 3  # draws for 20 images, 8 together
+
+
+@pytest.mark.parametrize(("dataset", "mirrors"), [("mnist", False), ("fashion_mnist", True)])
+def test_digits_are_not_mirrored(dataset, mirrors):
+    images = torch.zeros(50, 1, 9, 9, dtype=torch.uint8)
+    images[:, :, 4, 4:6] = torch.tensor([1, 2], dtype=torch.uint8)
+    changed = augmentation(dataset)(images, seeded())
+    firsts = {int(image[image > 0][0]) for image in changed}
+    assert firsts == ({1, 2} if mirrors else {1})
+    assert augmentation("kvasir") is turn_and_tint

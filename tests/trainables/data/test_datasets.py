@@ -1,19 +1,24 @@
 """Data sets: the real images, as released, split as stated, and every wrong file refused."""
 
 import gzip
+import hashlib
 import shutil
 import struct
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torchvision.datasets import FashionMNIST
+from torchvision.datasets import MNIST, FashionMNIST
 
 from trainables.data import NAMES, cut_fashion_mnist_small, load, load_test
 from trainables.data.dataset import EMBEDDED
+from trainables.data.idx import FILES
 from trainables.data.splits import stratified
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -56,7 +61,7 @@ def test_mean_and_std_are_those_of_the_training_pixels():
 
 
 def test_the_fingerprint_is_that_of_the_content():
-    assert load("fashion_mnist_small").fingerprint == "24dfd60277abbbb2"
+    assert load("fashion_mnist_small").fingerprint == "2e6219148b4faf6b"
 
 
 @needs_debian
@@ -131,7 +136,9 @@ def test_wrong_files_are_refused_by_name(plain, tmp_path):
     assert f"{images} belongs to Fashion-MNIST; ask for the data set fashion_mnist" in refused(
         "mnist", tmp_path
     )
-    content = bytearray(labels.read_bytes())
+    shutil.copy(tmp_path / "t10k-labels-idx1-ubyte", labels)
+    assert f"{labels} is truncated or not the Fashion-MNIST file" in refused("fashion_mnist", tmp_path)
+    content = bytearray((plain / labels.name).read_bytes())
     content[-1] ^= 1
     labels.write_bytes(content)
     assert f"{labels} is truncated or not the Fashion-MNIST file" in refused("fashion_mnist", tmp_path)
@@ -149,12 +156,31 @@ def test_wrong_files_are_refused_by_name(plain, tmp_path):
 
 def test_missing_files_and_no_network(tmp_path, monkeypatch):
     assert f"no such folder: {tmp_path}/nowhere" in refused("mnist", tmp_path / "nowhere")
-    for scheme in ("http_proxy", "https_proxy"):
-        monkeypatch.setenv(scheme, "http://127.0.0.1:9")  # the discard port: nobody answers
+    monkeypatch.setattr(MNIST, "mirrors", ["http://127.0.0.1:9/"])  # the discard port: nobody answers
     said = refused("mnist", tmp_path)
     assert said.startswith(f"{tmp_path} has no MNIST files and they cannot be downloaded")
     assert "t10k-labels-idx1-ubyte there, plain or .gz" in said
     assert not list(tmp_path.iterdir())
+
+
+@needs_debian
+def test_missing_files_are_downloaded(tmp_path, monkeypatch):
+    """torchvision's own download, from a server on this machine that has Debian's files."""
+    handler = partial(SimpleHTTPRequestHandler, directory=str(DEBIAN))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        md5 = [
+            (name, hashlib.md5((DEBIAN / name).read_bytes()).hexdigest())
+            for name, _ in FashionMNIST.resources
+        ]
+        monkeypatch.setattr(FashionMNIST, "resources", md5)
+        monkeypatch.setattr(FashionMNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
+        data = load("fashion_mnist", tmp_path)
+        server.shutdown()
+    assert data.fingerprint == load("fashion_mnist", DEBIAN).fingerprint
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == sorted(
+        name for names in FILES.values() for name in names
+    )
 
 
 def test_the_script_says_in_one_line_that_files_are_missing(tmp_path, capsys):

@@ -1,0 +1,66 @@
+"""What the commands of this room share: flags, and errors as one line with exit code 2."""
+
+import argparse
+import re
+import shlex
+import sys
+import tomllib
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose errors are one line, and which knows --runs-dir."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.add_argument("--runs-dir", default="runs", help="the directory of all studies (default: %(default)s)")
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ValueError instead of printing the usage."""
+        raise ValueError(f"{message}; see {self.prog} --help")
+
+
+def guarded(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:
+    """Run a command; a ValueError becomes one line on stderr and exit code 2, Ctrl-C exit code 130."""
+    try:
+        return main(argv)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+
+def command(module: str, argv: Sequence[str] | None) -> str:
+    """Return the command line as a user would type it again, without the password of a storage URL."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    return f"python -m {module} " + shlex.join(re.sub(r"(://[^:/@]*):[^@]*@", r"\1@", word) for word in words)
+
+
+def duration(text: str) -> float:
+    """Read a time budget in seconds.
+
+    >>> duration("90"), duration("30m"), duration("1h30m")
+    (90.0, 1800.0, 5400.0)
+    """
+    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d*)?)s?)?", text)
+    if not text or not match:
+        raise ValueError(f"{text!r} is no duration; write one such as 90s, 30m or 1h30m")
+    hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    return hours * 3600 + minutes * 60 + seconds
+
+
+def setting(text: str) -> tuple[str, Any]:
+    """Read a --set: a name and a value, which is a number, true, false or a string.
+
+    >>> setting("bits.conv1=4"), setting("mask=threshold"), setting("stop_gradient=true")
+    (('bits.conv1', 4), ('mask', 'threshold'), ('stop_gradient', True))
+    """
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise ValueError(f"--set {text!r} is not of the form key=value")
+    try:
+        return name, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name, value

@@ -1,0 +1,58 @@
+"""Ray: one on this machine, or a running one; its dashboard and its size."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import ray
+from ray.exceptions import AuthenticationError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """A connected Ray."""
+
+    dashboard: str
+    """URL, "" if it runs without one."""
+    cpus: int
+    gpus: float
+
+    def workers(self, wanted: int, gpus_per_trial: float) -> int:
+        """Return how many trials run at a time: `wanted`, or if that is 0 as many as fit; ValueError if none fits."""
+        if gpus_per_trial > self.gpus:
+            raise ValueError(f"the cluster has {self.gpus:g} GPUs; lower --gpus-per-trial to at most that")
+        fitting = min(self.cpus, int(self.gpus / gpus_per_trial)) if gpus_per_trial else self.cpus
+        return min(wanted, fitting) if wanted else fitting
+
+
+@contextmanager
+def connected(address: str, workers: int) -> Iterator[Cluster]:
+    """Join the Ray at `address`, or start one on this machine with a CPU for each of `workers` (0: all CPUs).
+
+    A Ray that is connected already is used as it is, and left so. ValueError if `address` cannot be joined.
+    """
+    if ray.is_initialized():
+        yield _describe("")
+        return
+    options = {"address": address} if address else {"num_cpus": workers or None, "include_dashboard": True}
+    try:
+        context = ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, AuthenticationError, TimeoutError) as error:
+        raise ValueError(
+            f"cannot join the Ray at {address}: {str(error).splitlines()[0]}; start it with RAY_AUTH_MODE=token "
+            "ray start --head, and give this machine its ~/.ray/auth_token"
+        ) from None
+    try:
+        yield _describe(context.dashboard_url)
+    finally:
+        ray.shutdown()
+
+
+def _describe(dashboard: str | None) -> Cluster:
+    resources = ray.cluster_resources()
+    return Cluster(
+        dashboard=f"http://{dashboard}" if dashboard else "",
+        cpus=int(resources.get("CPU", 0)),
+        gpus=resources.get("GPU", 0.0),
+    )

@@ -1,0 +1,162 @@
+"""Confirm trials on the test split: python -m study.confirm NAME --top 3 --seeds 3
+
+Each chosen configuration is trained anew with fresh seeds, to its last epoch, and measured once on the test split. This
+is the only reader of that split, and every look is logged in the record.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+import results
+import trainables
+from results.record import CONFIRMATIONS, TEST_LOOKS, Confirmation
+from study import directory as directories
+from study import storage
+from study.batch import run_all
+from study.cli import Parser, guarded
+from study.cluster import connected
+from study.lease import Lease
+from study.record import Record
+from study.request import Request
+from study.worker import Job, Report, train
+from trainables.checkpoint import CHECKPOINT
+
+FOLDER = "confirmations"
+"""Where the retrained models are, in the study's directory."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    return guarded(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    parser = Parser(prog="python -m study.confirm", description=__doc__.splitlines()[0])
+    parser.add_argument("name", metavar="NAME", help="of the study, or its path")
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--trials", metavar="0,1,2", help="numbers of complete trials")
+    which.add_argument(
+        "--top", type=int, metavar="K", help="the K front members that are best in the first objective"
+    )
+    parser.add_argument(
+        "--seeds", type=int, default=3, metavar="S", help="trainings of each (default: %(default)s)"
+    )
+    parser.add_argument("--refit", action="store_true", help="train on train + validation")
+    parser.add_argument("--address", default="", metavar="RAY", help="join this Ray, or 'auto'")
+    arguments = parser.parse_args(argv)
+    if arguments.seeds < 1:
+        raise ValueError(f"--seeds is {arguments.seeds}; it must be above 0")
+    directory = directories.find(arguments.name, arguments.runs_dir).resolve()
+    chosen = _chosen(results.load(directory), arguments.trials, arguments.top)
+    confirm(directory, chosen, arguments.seeds, refit=arguments.refit, address=arguments.address)
+    _show(results.load(directory))
+    return 0
+
+
+def confirm(
+    directory: Path, chosen: Sequence[int], seeds: int, *, refit: bool = False, address: str = ""
+) -> None:
+    """Retrain the trials numbered `chosen` with seeds 1 to `seeds` above the study's own, and measure them.
+
+    What was confirmed before is not trained or looked at again. ValueError if a training fails, or another driver
+    runs the study.
+    """
+    request = Request.read(directory)
+    url = request.storage or storage.url_in(directory)
+    with Record.open(url, request.name, request.objectives) as record, Lease(directory, record) as lease:
+        known = record.notes().get(CONFIRMATIONS, [])
+        done = {(entry["trial"], entry["seed"], entry["refit"]) for entry in known}
+        fresh = range(request.seed + 1, request.seed + 1 + seeds)
+        wanted = [(n, seed) for n in chosen for seed in fresh if (n, seed, refit) not in done]
+        params = {trial.number: trial.params for trial in record.study.get_trials(deepcopy=False)}
+        with connected(address, request.workers):
+            floats = _floats(request, directory, lease.token, sorted({seed for _, seed in wanted}), refit)
+            jobs = [
+                _job(directory, lease.token, f"{number}-{seed}{'-refit' * refit}",
+                     request.flat(params[number]) | {"seed": seed, "refit": refit} | floats.get(seed, {}))
+                for number, seed in wanted
+            ]  # fmt: skip
+            _train(jobs, request)
+        for (number, seed), job in zip(wanted, jobs, strict=True):
+            now = datetime.now(UTC).isoformat(timespec="seconds")
+            record.note(
+                TEST_LOOKS,
+                [*record.notes().get(TEST_LOOKS, []), {"trial": number, "seed": seed, "time": now}],
+            )
+            metrics = trainables.test_metrics(job.directory / CHECKPOINT)
+            known.append(Confirmation(trial=number, seed=seed, refit=refit, metrics=metrics, time=now))
+            record.note(CONFIRMATIONS, known)
+    results.write(directory)
+
+
+def _floats(
+    request: Request, directory: Path, token: str, seeds: Sequence[int], refit: bool
+) -> dict[int, dict[str, Any]]:
+    """Train the float model of each seed, if trials of the study start from one; the settings that name it."""
+    if not request.init:
+        return {}
+    base = request.flat({})
+    configs = {
+        seed: trainables.float_config(trainables.Config.parse(base | {"seed": seed})) for seed in seeds
+    }
+    jobs = {
+        seed: _job(directory, token, f"init-{seed}{'-refit' * refit}", config.flat() | {"refit": refit})
+        for seed, config in configs.items()
+    }
+    _train(list(jobs.values()), request)
+    return {seed: {"init": str(job.directory / CHECKPOINT)} for seed, job in jobs.items()}
+
+
+def _job(directory: Path, token: str, name: str, flat: dict[str, Any]) -> Job:
+    return Job(number=-1, flat=flat, directory=directory / FOLDER / name, study=directory, token=token)
+
+
+def _train(jobs: list[Job], request: Request) -> None:
+    reports: list[Report] = run_all(jobs, train, request.gpus_per_trial)
+    for job, report in zip(jobs, reports, strict=True):
+        if report.error:
+            raise ValueError(f"{job.directory.name} failed: {report.error}; see {job.directory / 'log.txt'}")
+
+
+def _chosen(study: results.Study, trials: str | None, top: int | None) -> list[int]:
+    """The numbers of the trials to confirm, each complete; ValueError for others."""
+    complete = study.trials.loc[study.trials["state"] == "complete", "number"].tolist()
+    if top is not None:
+        if top < 1:
+            raise ValueError(f"--top is {top}; it must be above 0")
+        name, way = next(iter(study.directions.items()))
+        front = results.front(study.trials, study.directions)
+        best = front.sort_values(f"metrics.{name}", ascending=way == "min")["number"].tolist()[:top]
+        if not best:
+            raise ValueError(f"{study.name} has no front yet; let trials complete first")
+        return [int(number) for number in best]
+    try:
+        numbers = [int(word) for word in (trials or "").split(",")]
+    except ValueError:
+        raise ValueError(f"--trials is {trials!r}; write numbers such as 0,3,5") from None
+    for number in numbers:
+        if number not in complete:
+            raise ValueError(
+                f"trial {number} is not complete; choose of {', '.join(map(str, complete)) or 'none yet'}"
+            )
+    return list(dict.fromkeys(numbers))
+
+
+def _show(study: results.Study) -> None:
+    table = Table(title=f"{study.name}: on the test split")
+    frame: pd.DataFrame = results.confirmed(study)
+    for column in frame.columns:
+        table.add_column(column)
+    for row in frame.itertuples(index=False):
+        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row))
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,76 @@
+"""The directory of a study, `runs/<name>/`: finding it, naming it, making it in one step."""
+
+import re
+import shutil
+import tempfile
+from itertools import count
+from pathlib import Path
+
+from results.record import REQUEST_FILE
+from study.request import Request
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def find(name: str, runs_dir: str) -> Path:
+    """Return the directory of the study called `name` under `runs_dir`, or at the path `name`; ValueError if none."""
+    for directory in (Path(runs_dir) / name, Path(name)):
+        if (directory / REQUEST_FILE).is_file():
+            return directory
+    studies = ", ".join(names(runs_dir)) or "there are none"
+    raise ValueError(f"no study {name!r} under {runs_dir} (studies: {studies}); start one with python -m study.launch")
+
+
+def names(runs_dir: str) -> list[str]:
+    """Return the names of the studies under `runs_dir`, sorted."""
+    return sorted(path.parent.name for path in Path(runs_dir).glob(f"[!.]*/{REQUEST_FILE}"))
+
+
+def free_name(name: str, space: str, runs_dir: str) -> str:
+    """Return `name` if it is a good one and free, or for "" the space's name and the next free number."""
+    if not name:
+        return next(new for n in count(1) if not (Path(runs_dir) / (new := f"{space}-{n}")).exists())
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"{name!r} cannot name a study: use letters, digits, '.', '_' and '-', starting with a letter or digit"
+        )
+    if (Path(runs_dir) / name).exists():
+        raise ValueError(exists(name, runs_dir))
+    return name
+
+
+def exists(name: str, runs_dir: str) -> str:
+    """Return the message for a name that is taken; it says how to go on with that study."""
+    return f"the study {name} exists already; continue it with {resume_command(Path(runs_dir) / name)} or choose another --name"
+
+
+def resume_command(directory: Path) -> str:
+    """Return the command that continues the study in `directory`."""
+    runs_dir = "" if directory.parent == Path("runs") else f" --runs-dir {directory.parent}"
+    return f"python -m study.resume {directory.name}{runs_dir}"
+
+
+def create(request: Request, runs_dir: str) -> Path:
+    """Make the directory with its `study.toml`, whole or not at all; ValueError if it cannot be made."""
+    directory = Path(runs_dir) / request.name
+    draft = None
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix=f".{request.name}-", dir=directory.parent))
+        draft.chmod(0o755)
+        request.write(draft)
+        draft.rename(directory)
+    except OSError as error:
+        if draft:
+            shutil.rmtree(draft, ignore_errors=True)
+        if directory.exists():
+            raise ValueError(exists(request.name, runs_dir)) from None
+        raise ValueError(f"cannot create {directory}: {error.strerror}; make room or choose another --runs-dir") from None
+    return directory
+
+
+def rewrite(request: Request, directory: Path) -> None:
+    """Replace the `study.toml` of a study, in one step."""
+    with tempfile.TemporaryDirectory(prefix=".study-", dir=directory) as draft:
+        request.write(Path(draft))
+        (Path(draft) / REQUEST_FILE).replace(directory / REQUEST_FILE)

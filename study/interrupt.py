@@ -1,0 +1,71 @@
+"""Why a running study should stop: a signal, its time budget, a fault of the record, the loss of its lease."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+from ray.tune import Stopper
+
+
+class Interrupt(Stopper):
+    """Asked by Tune after every event whether to stop; `reason` keeps the first answer, "" while there is none."""
+
+    def __init__(self, time_budget_s: float) -> None:
+        self.reason = ""
+        self.faults = lambda: ""
+        """Returns what has gone wrong, "" if nothing has."""
+        self._signal: signal.Signals | None = None
+        self._deadline = time.monotonic() + time_budget_s
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave all of it out of the copy that Tune keeps of its state, and we never read."""
+        return {}
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Never stop a single trial."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Tell whether the study has to stop."""
+        if not self.reason:
+            self.reason = self._why()
+        return bool(self.reason)
+
+    @property
+    def code(self) -> int:
+        """The exit code of the process."""
+        if self._signal:
+            return 128 + self._signal
+        return 1 if self.reason not in ("", _BUDGET) else 0
+
+    def _why(self) -> str:
+        if self._signal:
+            return f"stopped by {self._signal.name}"
+        if time.monotonic() > self._deadline:
+            return _BUDGET
+        return self.faults()
+
+    @contextmanager
+    def catching_signals(self) -> Iterator[None]:
+        """Stop the study on the first SIGINT or SIGTERM, and leave this process at once on the second."""
+
+        def catch(number: int, frame: FrameType | None) -> None:
+            if self._signal:
+                os._exit(128 + number)  # the processes of a Ray that we started die with this one
+            self._signal = signal.Signals(number)
+            print("stopping; once more to stop at once, nothing is lost either way", file=sys.stderr, flush=True)
+
+        earlier = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in earlier.items():
+                signal.signal(number, handler)
+
+
+_BUDGET = "the time budget is used up"

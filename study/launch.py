@@ -1,0 +1,64 @@
+"""Start a study: python -m study.launch --space mixed_bits"""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+from study.cli import Parser, command, duration, guarded, setting
+from study.driver import run
+from study.estimate import describe
+from study.spec import INITS, SAMPLERS, SCHEDULERS, TRIALS, Spec, plan
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0, 2 for bad input, 1 for a fault, 128 + n after signal n."""
+    return guarded(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    arguments = vars(_parser().parse_args(argv))
+    dry_run = arguments.pop("dry_run")
+    time_budget = arguments.pop("time_budget")
+    given: dict[str, Any] = {name: value for name, value in arguments.items() if value is not None}
+    given["fixed"] = dict(map(setting, given["fixed"]))
+    if time_budget is not None:
+        given["time_budget_s"] = duration(time_budget)
+    spec = Spec(**given, command=command("study.launch", argv))
+    if dry_run:
+        print(describe(plan(spec)))
+        return 0
+    return run(spec).code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(prog="python -m study.launch", description=__doc__)
+    add = parser.add_argument
+    add("--space", required=True, metavar="NAME|FILE", help="what to search: a space of the package, or a .toml file")
+    add("--name", help="of the study (default: the space's, with the next free number)")
+    add("--dataset", help="such as fashion_mnist_small, the default")
+    add("--data-dir", metavar="DIR", help="where the files of the data set are")
+    add("--model", help="such as paper_cnn, the default")
+    add("--preset", help="a recipe of training settings")
+    add("--trials", type=int, metavar="N", help=f"configurations to try (default: {TRIALS}, or a smaller finite space)")
+    add("--epochs", type=int, metavar="N", help="of a trial that is not stopped (default: the preset's)")
+    add("--time-budget", metavar="30m", help="stop then; a resume goes on")
+    add("--workers", type=int, metavar="N", help="trials at a time (default: one a CPU)")
+    add("--gpus-per-trial", type=float, metavar="F", help="a share of a GPU, or several")
+    add("--objectives", metavar="NAME:max|min,...", help=f"(default: {Spec.objectives})")
+    add("--max-bops", type=float, metavar="X", help="never train a configuration with more bit-operations")
+    add("--max-size", type=float, metavar="BYTES", help="never train a configuration with a larger file")
+    add("--sampler", metavar="|".join(SAMPLERS), help=f"who proposes configurations (default: {Spec.sampler})")
+    add("--scheduler", metavar="|".join(SCHEDULERS), help=f"who stops trials early (default: {Spec.scheduler})")
+    add("--reduction-factor", type=int, metavar="N", help="pareto_asha keeps one in N at each rung")
+    add("--warm-start", metavar="NAME", help="try the front of that study first")
+    add("--init", metavar="|".join(INITS), help="start every trial from one float model, trained first")
+    add("--seed", type=int, metavar="S", help="of the sampler and of every trial (default: 0)")
+    add("--storage", metavar="URL", help="keep the record in this database, such as postgresql://user@host/database")
+    add("--address", metavar="RAY", help="join this Ray, or 'auto'")
+    add("--set", dest="fixed", action="append", default=[], metavar="KEY=VALUE", help="a setting of every trial")
+    add("--dry-run", action="store_true", help="print the space, the range of costs and a time estimate")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

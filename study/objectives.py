@@ -1,0 +1,84 @@
+"""Objectives and constraints: what a study optimises, in which direction, between which ideal and reference.
+
+The (ideal, reference) pair of an objective is fixed when the study is created and frozen in `study.toml`, so that
+hypervolumes of one study can be compared for ever.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+
+from search_spaces import unknown
+
+COSTS = ("flops", "bops", "size_bytes")
+"""Objectives that are known before training."""
+MEASURED = ("accuracy", "sensitivity", "specificity", "loss", "faithfulness")
+DEFAULT = "accuracy:max,flops:min,faithfulness:max"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """One objective: `direction` is "max" or "min", `ideal` scores 1 and `reference` 0 in the hypervolume."""
+
+    direction: str
+    ideal: float
+    reference: float
+
+
+def parse(text: str, classes: int, float_costs: Mapping[str, float]) -> dict[str, Objective]:
+    """Read "accuracy:max,flops:min"; references are those of DESIGN: chance, or the 32-bit model's cost.
+
+    >>> parse("accuracy:max,flops:min", 10, {"flops": 12e6})["flops"]
+    Objective(direction='min', ideal=0.0, reference=12000000.0)
+    """
+    known = {
+        "accuracy": Objective(direction="max", ideal=1.0, reference=1 / classes),
+        "sensitivity": Objective(direction="max", ideal=1.0, reference=1 / classes),
+        "specificity": Objective(direction="max", ideal=1.0, reference=1 - 1 / classes),
+        "loss": Objective(direction="min", ideal=0.0, reference=math.log(classes)),
+        "faithfulness": Objective(direction="max", ideal=1.0, reference=0.0),
+    }
+    known |= {c: Objective(direction="min", ideal=0.0, reference=float_costs[c]) for c in COSTS if c in float_costs}
+    objectives: dict[str, Objective] = {}
+    for part in text.split(","):
+        name, _, direction = part.strip().partition(":")
+        if name not in known:
+            raise unknown("objective", name, known)
+        if name in objectives:
+            raise ValueError(f"the objective {name} is given twice; name it once")
+        if direction != known[name].direction:
+            raise ValueError(f"{name} is optimised towards {known[name].direction}; write {name}:{known[name].direction}")
+        objectives[name] = known[name]
+    if len(objectives) < 2:
+        raise ValueError("a study trades objectives against each other; name at least two, separated by commas")
+    return objectives
+
+
+def document(objectives: Mapping[str, Objective]) -> dict[str, dict[str, float | str]]:
+    """Return the [objectives] tables of `study.toml`."""
+    return {name: asdict(objective) for name, objective in objectives.items()}
+
+
+def gains(objectives: Mapping[str, Objective], metrics: Mapping[str, float]) -> tuple[float, ...]:
+    """Return one number per objective, larger is better, 1 at the ideal and 0 at the reference; NaN if missing.
+
+    >>> gains(parse("accuracy:max,flops:min", 10, {"flops": 100.0}), {"accuracy": 0.55, "flops": 25.0})
+    (0.5, 0.75)
+    """
+    return tuple(
+        (metrics.get(name, math.nan) - o.reference) / (o.ideal - o.reference) for name, o in objectives.items()
+    )
+
+
+def are_finite(objectives: Iterable[str], metrics: Mapping[str, float]) -> bool:
+    """Tell whether every objective was measured and is a finite number."""
+    return all(math.isfinite(metrics.get(name, math.nan)) for name in objectives)
+
+
+def violated(constraints: Mapping[str, float], costs: Mapping[str, float]) -> dict[str, float]:
+    """Return by how much, relative to its bound, each violated upper bound is exceeded.
+
+    >>> violated({"bops": 100, "size_bytes": 10}, {"bops": 150, "size_bytes": 10})
+    {'bops': 0.5}
+    """
+    return {name: costs[name] / bound - 1 for name, bound in constraints.items() if costs[name] > bound}

@@ -1,0 +1,59 @@
+"""Points to try first: the corners of a space, and the front of an earlier study."""
+
+from collections.abc import Mapping
+from math import sqrt
+from pathlib import Path
+from typing import Any
+
+import results
+from search_spaces import Choice, Domain, Space
+from search_spaces.bits import is_width
+
+FLOAT = 32
+"""The width that leaves a layer untouched: the third corner, whatever widths the space has."""
+
+
+def corners(space: Space, defaults: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the points with every width at its least, at its greatest and at 32; empty without widths.
+
+    The other parameters have their default, or the middle of their domain if the default is outside it.
+    """
+    widths = {name: domain.finite() for name, domain in space.parameters.items() if is_width(name)}
+    if not widths:
+        return []
+    found = []
+    for corner in (min, max, lambda _: FLOAT):
+        point: dict[str, Any] = {}
+        for name, domain in space.parameters.items():
+            if space.active(name, point):
+                point[name] = corner(widths[name]) if name in widths else _central(domain, defaults.get(name))
+        if point not in found:
+            found.append(point)
+    return found
+
+
+def front_of(directory: Path, space: Space) -> list[dict[str, Any]]:
+    """Return the searched values of the front of the study in `directory`, those that lie in `space`."""
+    study = results.load(directory)
+    directions = {name: objective.direction for name, objective in study.objectives.items()}
+    front = results.front(study.trials, directions)
+    columns = [name for name in front.columns if name.startswith("params.")]
+    rows = front[columns].astype(object).to_dict("records")
+    candidates = [{name.removeprefix("params."): _plain(v) for name, v in row.items() if v == v} for row in rows]
+    return [point for point in candidates if point in space]
+
+
+def _central(domain: Domain, default: Any) -> Any:
+    if default in domain:
+        return default
+    if isinstance(domain, Choice):
+        return domain.values[len(domain.values) // 2]
+    if values := domain.finite():
+        return values[len(values) // 2]
+    return sqrt(domain.low * domain.high) if domain.log else (domain.low + domain.high) / 2
+
+
+def _plain(value: Any) -> Any:
+    """Return a cell of a data frame as the Python number it stands for."""
+    value = value.item() if hasattr(value, "item") else value
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,0 +1,193 @@
+"""The searcher: between Ray Tune, which runs trials, and the record, which keeps them.
+
+Each event is one method and a bounded number of transactions. A fault of the record never surfaces inside Tune:
+`halted` says why the study has to stop, and whatever runs stays `running` for a resume.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from optuna.trial import FrozenTrial, TrialState
+from ray.tune.search import Searcher as TuneSearcher
+
+from results.record import REFUSED, RESULT, TRIALS_DIR, Result, Rung
+from study import objectives
+from study.progress import Progress
+from study.record import FAULTS, Record, state_of
+from study.request import Request
+from study.sampling import Proposals
+from study.worker import Job, Report
+
+
+class Searcher(TuneSearcher):
+    """Proposes the trials that the record still lacks, and tells it truthfully how each one ended."""
+
+    def __init__(
+        self,
+        request: Request,
+        record: Record,
+        directory: Path,
+        token: str,
+        extra: Mapping[str, Any],
+        costs: Callable[[Mapping[str, Any]], Mapping[str, float]],
+    ) -> None:
+        """Take up the study where `record` stands.
+
+        `token` is that of the lease, `extra` are settings that only the running study knows, `costs` maps a flat
+        configuration to what is known of it before training.
+        """
+        super().__init__()
+        self.halted = ""
+        self.progress = Progress(request.objectives, request.trials)
+        self._request = request
+        self._record = record
+        self._directory = directory
+        self._token = token
+        self._extra = extra
+        self._costs = costs
+        self._trials: dict[str, tuple[int, dict[str, Any], Result]] = {}
+        earlier = record.trials(request.epochs)
+        self._asked = len(earlier)
+        self._interrupted = [trial for trial in earlier if trial.state == TrialState.RUNNING]
+        self._proposals = Proposals(
+            request.space,
+            request.sampler,
+            objectives=len(request.objectives),
+            seed=request.seed + len(earlier),  # a resume must not propose what the launch did
+            queue=request.queue,
+            violated=self._violated,
+        )
+        self._proposals.refused |= record.notes().get(REFUSED, {})
+        for trial in earlier:
+            metrics = trial.user_attrs[RESULT]["metrics"]
+            self.progress.learned(trial.state, metrics)
+            self._learn(trial.params, trial.state, metrics)
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+        """Return the job of the next trial: first those that were interrupted, then new ones."""
+        try:
+            if self._interrupted and not self.halted:
+                return self._continue(trial_id, self._interrupted.pop(0))
+            if self._asked < self._request.trials and not self.halted:
+                return self._start(trial_id)
+        except FAULTS as error:
+            self._halt(error)
+        except ValueError as error:
+            self.halted = str(error)
+        return str(self.FINISHED)
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Keep the report of a trial that goes on."""
+        number, _, known = self._trials[trial_id]
+        if self._take(known, result["report"]):
+            self._write(lambda: self._record.update(number, known))
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Keep the report of a trial that ended: its last, or the one at which the scheduler stopped it."""
+        if error or result is None:
+            return  # `lost` follows, and knows why
+        report: Report = result["report"]
+        if report.no_space:
+            self.halted = self.halted or f"the disk is full ({report.error})"
+            return
+        self._take(self._trials[trial_id][2], report)
+        self._end(trial_id, report.error)
+
+    def lost(self, trial_id: str, reason: str) -> None:
+        """Give up a trial whose workers died again and again."""
+        self._end(trial_id, reason)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Write nothing: the record is the state, and Tune's copy of it is never read."""
+
+    def _continue(self, trial_id: str, trial: FrozenTrial) -> dict[str, Any]:
+        self._trials[trial_id] = (trial.number, trial.params, trial.user_attrs[RESULT])
+        return self._job(trial_id)
+
+    def _start(self, trial_id: str) -> dict[str, Any] | str:
+        refused = dict(self._proposals.refused)
+        point = self._proposals.next()
+        if refused != self._proposals.refused:
+            self._record.note(REFUSED, self._proposals.refused)
+        self.progress.refused = self._proposals.refused
+        if point is None:
+            return str(self.FINISHED)
+        known = _new_result(self._request.seed)
+        number = self._record.add(point, self._request.distributions(), known)
+        self._asked += 1
+        self._trials[trial_id] = (number, point, known)
+        self.progress.started()
+        return self._job(trial_id)
+
+    def _job(self, trial_id: str) -> dict[str, Any]:
+        number, point, known = self._trials[trial_id]
+        return {
+            "job": Job(
+                number=number,
+                flat=self._request.flat(point) | self._extra,
+                directory=self._directory / TRIALS_DIR / str(number),
+                study=self._directory,
+                token=self._token,
+                recorded=known["epochs"],
+            )
+        }
+
+    def _take(self, known: Result, report: Report) -> bool:
+        """Add a report to what is known of a trial, once; tell whether it was that of a rung."""
+        known["worker"] = report.worker
+        if report.error is not None or report.epoch <= known["epochs"]:
+            return False
+        known["epochs"] = report.epoch
+        known["duration_s"] += report.seconds
+        self.progress.epochs += 1
+        if report.epoch not in self._request.rungs:
+            return False
+        known["metrics"] = report.metrics
+        known["rungs"].append(Rung(epoch=report.epoch, seconds=report.seconds, metrics=report.metrics))
+        return True
+
+    def _end(self, trial_id: str, error: str | None) -> None:
+        number, point, known = self._trials[trial_id]
+        complete = state_of(known, self._request.epochs) == TrialState.COMPLETE
+        if error is None and complete and not objectives.are_finite(self._request.objectives, known["metrics"]):
+            error = f"an objective is not a finite number: {known['metrics']}"
+        known["error"], known["finished"] = error, _now()
+        state = state_of(known, self._request.epochs)
+        if self._write(lambda: self._record.finish(number, state, known)):
+            del self._trials[trial_id]
+            self.progress.ended(state, known["metrics"])
+            self._learn(point, state, known["metrics"])
+
+    def _learn(self, point: Mapping[str, Any], state: TrialState, metrics: Mapping[str, float]) -> None:
+        gains = objectives.gains(self._request.objectives, metrics) if state == TrialState.COMPLETE else None
+        self._proposals.learn(point, state, gains)
+
+    def _violated(self, point: Mapping[str, Any]) -> Mapping[str, float]:
+        if not self._request.constraints:
+            return {}
+        return objectives.violated(self._request.constraints, self._costs(self._request.flat(point)))
+
+    def _write(self, write: Callable[[], None]) -> bool:
+        """Write to the record; False, with the reason in `halted`, if that is not possible."""
+        try:
+            if not self.halted:
+                write()
+        except FAULTS as error:
+            self._halt(error)
+        return not self.halted
+
+    def _halt(self, error: Exception) -> None:
+        cause = error.__cause__ or error
+        self.halted = self.halted or f"the record cannot be written: {getattr(cause, 'orig', cause)}"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def _new_result(seed: int) -> Result:
+    return Result(
+        seed=seed, epochs=0, duration_s=0.0, metrics={}, rungs=[], error=None, worker="", started=_now(), finished=None
+    )

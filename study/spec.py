@@ -1,0 +1,194 @@
+"""What a user asks for, and the checks that turn it into a `Request`: nothing is written before they all pass."""
+
+import math
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import search_spaces
+import trainables
+from search_spaces import Space, unknown
+from search_spaces.errors import located
+from study import directory, objectives, points, storage
+from study.request import BASIC, Request
+from trainables import Config
+
+SAMPLERS = ("tpe", "nsga2", "nsga3", "gp", "random", "grid")
+SCHEDULERS = ("pareto_asha", "fifo")
+INITS = ("float",)
+TRIALS = 24
+"""The default of --trials."""
+_FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, "epochs", "seed", "init")}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What a user asks of `python -m study.launch`: each field is the flag of that name."""
+
+    space: str
+    name: str = ""
+    """"" takes the name of the space and the next free number."""
+    dataset: str = ""
+    data_dir: str = ""
+    model: str = ""
+    preset: str = ""
+    """"" leaves these four to the defaults of a training run."""
+    trials: int | None = None
+    """How many configurations; None: `TRIALS`, or all of a finite space that has fewer."""
+    epochs: int | None = None
+    """Epochs of a trial that is not stopped; None: those of the preset."""
+    time_budget_s: float = math.inf
+    workers: int | None = None
+    gpus_per_trial: float = 0.0
+    objectives: str = objectives.DEFAULT
+    max_bops: float = math.inf
+    max_size: float = math.inf
+    sampler: str = "tpe"
+    scheduler: str = "pareto_asha"
+    reduction_factor: int = 3
+    warm_start: str = ""
+    init: str = ""
+    seed: int = 0
+    runs_dir: str = "runs"
+    storage: str = ""
+    address: str = ""
+    """Of a running Ray; "" starts one on this machine."""
+    fixed: Mapping[str, Any] = field(default_factory=dict)
+    """The --set values: settings of every trial by flat name."""
+    command: str = ""
+
+
+def plan(spec: Spec) -> Request:
+    """Check `spec` against the space, the model and the data; ValueError in one sentence for whatever is wrong."""
+    _check_values(spec)
+    config, fixed = _base(spec)
+    space = _space(spec, fixed, config)
+    facts = trainables.dataset_facts(config)
+    epochs = config.epochs
+    goals = objectives.parse(spec.objectives, facts.classes, trainables.costs(_at_full_width(config)))
+    constraints = {"bops": spec.max_bops, "size_bytes": spec.max_size}
+    queue = [] if space.points or spec.sampler == "grid" else points.corners(space, config.flat())
+    if spec.warm_start:
+        queue += points.front_of(directory.find(spec.warm_start, spec.runs_dir), space)
+    trials = spec.trials or min(TRIALS, space.size() or TRIALS)
+    return Request(
+        name=directory.free_name(spec.name, space.name, spec.runs_dir),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=spec.command,
+        git_commit=_git_commit(),
+        space=space,
+        fixed=fixed,
+        queue=queue,
+        objectives=goals,
+        constraints={name: bound for name, bound in constraints.items() if bound < math.inf},
+        trials=trials,
+        epochs=epochs,
+        rungs=rungs(epochs, spec.reduction_factor) if spec.scheduler == "pareto_asha" else (epochs,),
+        time_budget_s=spec.time_budget_s,
+        workers=spec.workers or 0,
+        gpus_per_trial=spec.gpus_per_trial,
+        sampler=spec.sampler,
+        scheduler=spec.scheduler,
+        reduction_factor=spec.reduction_factor,
+        init=spec.init,
+        seed=spec.seed,
+        storage=storage.public(spec.storage),
+        data={"dataset": config.dataset, **vars(facts)},
+        versions=_versions(),
+    )
+
+
+def rungs(epochs: int, reduction_factor: int) -> tuple[int, ...]:
+    """Return the epochs of the rungs: `epochs` divided by powers of the factor, down to 1.
+
+    >>> rungs(9, 3), rungs(10, 3), rungs(1, 3)
+    ((1, 3, 9), (1, 3, 10), (1,))
+    """
+    levels = {epochs}
+    while epochs > 1:
+        epochs = max(1, round(epochs / reduction_factor))
+        levels.add(epochs)
+    return tuple(sorted(levels))
+
+
+def _check_values(spec: Spec) -> None:
+    for name, known in (("sampler", SAMPLERS), ("scheduler", SCHEDULERS)):
+        if getattr(spec, name) not in known:
+            raise unknown(name, getattr(spec, name), known)
+    if spec.init and spec.init not in INITS:
+        raise unknown("init", spec.init, INITS)
+    for name in ("trials", "epochs", "workers", "time_budget_s", "max_bops", "max_size"):
+        value = getattr(spec, name)
+        if value is not None and not value > 0:
+            raise ValueError(
+                f"--{name.removesuffix('_s').replace('_', '-')} is {value:g}; it must be above 0"
+            )
+    if not spec.gpus_per_trial >= 0:
+        raise ValueError(f"--gpus-per-trial is {spec.gpus_per_trial:g}; it must be 0 or above")
+    if spec.reduction_factor < 2:
+        raise ValueError(f"the reduction factor is {spec.reduction_factor}; it must be at least 2")
+    for name in spec.fixed:
+        if name in _FLAGS:
+            raise ValueError(f"{name} has a flag of its own; write {_FLAGS[name]} {spec.fixed[name]}")
+    storage.check(spec.storage)
+
+
+def _base(spec: Spec) -> tuple[Config, dict[str, Any]]:
+    """Return the configuration that trials share, and its settings that are not defaults."""
+    fixed: dict[str, Any] = {name: getattr(spec, name) for name in BASIC if getattr(spec, name)}
+    if "data_dir" in fixed:
+        fixed["data_dir"] = str(Path(fixed["data_dir"]).resolve())
+    fixed |= search_spaces.load(spec.space).fixed | dict(spec.fixed) | {"seed": spec.seed}
+    if spec.epochs:
+        fixed["epochs"] = spec.epochs
+    config = Config.parse(fixed)
+    return config, {"dataset": config.dataset, "model": config.model, **fixed}
+
+
+def _space(spec: Spec, fixed: Mapping[str, Any], config: Config) -> Space:
+    """Return the space resolved for the model, each of its values accepted by the configuration."""
+    space = search_spaces.load(spec.space)
+    for name in space.parameters.keys() & _FLAGS.keys():
+        raise ValueError(
+            f"space {space.name}: {name} is the same for all trials; give it with {_FLAGS[name]}"
+        )
+    space = space.fix(spec.fixed).resolve(trainables.layers(config)).settle(config.flat())
+    with located(f"space {space.name}"):
+        for name, domain in space.parameters.items():
+            for value in domain.finite() or (domain.low, domain.high):
+                Config.parse({**fixed, name: value})
+        for point in space.points:
+            Config.parse({**fixed, **point})
+        if spec.sampler == "grid":
+            space.grid()
+        if not (space.parameters or space.points):
+            raise ValueError("--set fixes all that it varies; leave something to search")
+    return space
+
+
+def _at_full_width(config: Config) -> Config:
+    return replace(config, w_bits={}, a_bits={})
+
+
+def _versions() -> dict[str, str]:
+    packages = {name: name for name in ("torch", "ray", "optuna")} | {"sgt_pact_study": "sgt-pact-study"}
+    found = {"python": platform.python_version()}
+    for name, distribution in packages.items():
+        try:
+            found[name] = version(distribution)
+        except PackageNotFoundError:  # run from a checkout that is not installed
+            found[name] = ""
+    return found
+
+
+def _git_commit() -> str:
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""

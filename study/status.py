@@ -1,0 +1,48 @@
+"""How studies stand: python -m study.status [NAME]"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from results.record import REFUSED, RESULT
+from study import directory as directories
+from study import storage
+from study.cli import Parser, guarded
+from study.lease import is_held
+from study.progress import Progress
+from study.record import Record
+from study.request import Request
+from study.view import figures
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code: 0, or 2 if there is no such study."""
+    return guarded(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    parser = Parser(prog="python -m study.status", description=__doc__)
+    parser.add_argument("name", nargs="?", metavar="NAME", help="of a study, or its path (default: all)")
+    arguments = parser.parse_args(argv)
+    names = [arguments.name] if arguments.name else directories.names(arguments.runs_dir)
+    for name in names:
+        print(_status(directories.find(name, arguments.runs_dir)))
+    if not names:
+        print(f"no studies under {arguments.runs_dir}; start one with python -m study.launch --space mixed_bits")
+    return 0
+
+
+def _status(directory: Path) -> str:
+    request = Request.read(directory)
+    progress = Progress(request.objectives, request.trials)
+    with Record.open(request.storage or storage.url_in(directory), request.name, request.objectives) as record:
+        for trial in record.study.get_trials(deepcopy=False):
+            progress.learned(trial.state, trial.user_attrs[RESULT]["metrics"])
+        progress.refused |= record.notes().get(REFUSED, {})
+    state = "running" if is_held(directory) else "complete" if progress.done >= request.trials else "interrupted"
+    told = figures(progress)
+    shown = {name: told[name] for name in told if name not in ("epochs/s", "ETA")}
+    return f"{request.name} ({state}): " + ", ".join(f"{name} {value}" for name, value in shown.items())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,77 @@
+"""Where the record is kept: SQLite in the directory of the study, or a database by URL.
+
+SQLite runs in WAL mode, so that others read while the driver writes, and every commit is synced to the disk.
+It needs a local disk: its locks do not hold on NFS.
+"""
+
+from pathlib import Path
+
+import sqlalchemy
+from optuna.storages import RDBStorage
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from results.record import RECORD_FILE
+
+KINDS = ("sqlite", "postgresql")
+BUSY_SECONDS = 20
+"""How long a write waits for another process that has SQLite's lock."""
+
+
+def check(url: str) -> None:
+    """Raise ValueError unless `url` is "" or the URL of a database of a known kind."""
+    if url and _parse(url).get_backend_name() not in KINDS:
+        raise ValueError(
+            f"--storage {_shown(url)} is of no known kind; use {' or '.join(KINDS)}, such as "
+            "postgresql://user@host/database"
+        )
+
+
+def public(url: str) -> str:
+    """Return `url` without its password, which nothing of ours writes to disk.
+
+    >>> public("postgresql://me:secret@db/studies")
+    'postgresql://me@db/studies'
+    """
+    return _parse(url).set(password=None).render_as_string() if url else ""
+
+
+def url_in(directory: Path) -> str:
+    """Return the URL of the record in the directory of a study."""
+    return f"sqlite:///{(directory / RECORD_FILE).absolute()}"
+
+
+def connect(url: str) -> RDBStorage:
+    """Open the database at `url`, making its tables if it has none; ValueError if it cannot be reached."""
+    is_sqlite = _parse(url).get_backend_name() == "sqlite"
+    try:
+        rdb = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}} if is_sqlite else None)
+        if is_sqlite:
+            with rdb.engine.connect() as connection:
+                connection.execute(sqlalchemy.text("PRAGMA journal_mode=WAL"))
+    except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+        reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
+        raise ValueError(f"cannot open the record {_shown(url)}: {reason}") from None
+    return rdb
+
+
+def close(rdb: RDBStorage) -> None:
+    """Leave a SQLite database as one file, without `-wal` and `-shm` beside it, and close the connections."""
+    if rdb.engine.dialect.name == "sqlite":
+        with rdb.engine.connect() as connection:
+            connection.execute(sqlalchemy.text("PRAGMA wal_checkpoint(TRUNCATE)"))
+    rdb.scoped_session.remove()
+    rdb.engine.dispose()
+
+
+def _parse(url: str) -> URL:
+    try:
+        return make_url(url)
+    except ArgumentError:
+        raise ValueError(
+            f"--storage {url!r} is no URL of a database; write one such as postgresql://user@host/database"
+        ) from None
+
+
+def _shown(url: str) -> str:
+    return _parse(url).render_as_string(hide_password=True)

@@ -1,0 +1,192 @@
+"""Faithfulness over the finished trials of studies: its cost, its rank stability, and what moves it.
+
+    python -m tests.benchmarks.faithfulness cost
+    python -m tests.benchmarks.faithfulness train --out runs/faithfulness
+    python -m tests.benchmarks.faithfulness measure runs/NAME ... --out scores.npz
+    python -m tests.benchmarks.faithfulness answers scores.npz
+
+cost      seconds of a trial at the default settings, and the part of them that faithfulness takes
+train     every combination of 4 and 2 bits, SGT on and off and 3 seeds: 12 runs laid out like a study
+measure   the score of each of `--images` validation images, for every finished trial and three fills
+answers   rank stability between disjoint halves; SGT against none by seed; precision against faithfulness
+"""
+
+import argparse
+import itertools
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from scipy.stats import rankdata, spearmanr
+
+from trainables import Config, checkpoint, gallery, train
+from trainables.attribution import saliency_maps
+from trainables.evaluation import choose, evaluating, measure_faithfulness
+from trainables.inputs import data_of, scale_of
+from trainables.network import load_checkpoint
+from trainables.removal import curves, faithfulness, predict
+from trainables.training import Run, run_costs
+
+FILLS = ("mean", "zero", "uniform")
+RUNGS = (1, 3, 9)
+SIZES = (25, 50, 100, 200)
+
+
+def main() -> None:
+    """Run one of the parts."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.faithfulness",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parts = parser.add_subparsers(dest="part", required=True)
+    parts.add_parser("cost")
+    parts.add_parser("train").add_argument("--out", type=Path, required=True)
+    measuring = parts.add_parser("measure")
+    measuring.add_argument("studies", type=Path, nargs="+")
+    measuring.add_argument("--images", type=int, default=2 * max(SIZES))
+    measuring.add_argument("--out", type=Path, required=True)
+    parts.add_parser("answers").add_argument("scores", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    {"cost": cost, "train": train_grid, "measure": measure, "answers": answers}[arguments.part](arguments)
+
+
+def cost(_: argparse.Namespace) -> None:
+    """Processor seconds of an epoch, a measurement and the pictures; their share of a trial at the default rungs."""
+    run = Run(Config.parse({"bits": 4}))
+    seconds: dict[str, list[float]] = {"epoch": [], "measurement": [], "pictures": []}
+
+    def timed(name: str, work: Callable[[], Any]) -> Any:
+        began = time.process_time()
+        made = work()
+        seconds[name].append(time.process_time() - began)
+        return made
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / gallery.FILE
+        for number in (1, 2, 3):
+            timed("epoch", lambda number=number: run.epoch(number))
+            found = timed(
+                "measurement",
+                lambda: measure_faithfulness(run.model, run.data.validation, run.scale, run.config),
+            )
+            timed(
+                "pictures", lambda f=found: gallery.write(path, run.model, run.data, run.scale, run.config, f)
+            )
+    epoch, measurement, pictures = (float(np.median(values)) for values in seconds.values())
+    share = (len(RUNGS) * measurement + pictures) / (run.config.epochs * epoch)
+    print(f"an epoch {epoch:.2f} s, a measurement {measurement:.2f} s, the pictures {pictures:.2f} s")
+    print(
+        f"{len(RUNGS)} measurements and the pictures in {run.config.epochs} epochs: {share:.1%} of the training"
+    )
+
+
+def train_grid(arguments: argparse.Namespace) -> None:
+    """Train the runs that are not there yet."""
+    for number, (seed, bits, lambda1) in enumerate(itertools.product(range(3), (4, 2), (0.0, 1.0))):
+        directory = arguments.out / "trials" / str(number)
+        if not (directory / gallery.FILE).exists():
+            for epoch in train(
+                Config.parse({"bits": bits, "lambda1": lambda1, "seed": seed}), resume=directory
+            ):
+                epoch.save(directory)
+            print(directory, epoch.metrics, flush=True)
+
+
+def measure(arguments: argparse.Namespace) -> None:
+    """Write the scores (trials, fills, images), and what each trial was."""
+    about, scores = [], []
+    for path in sorted(
+        path for study in arguments.studies for path in study.glob("trials/*/" + gallery.FILE)
+    ):
+        model, config, metrics = load_checkpoint(path.with_name(checkpoint.CHECKPOINT))
+        data = data_of(config)
+        scale = scale_of(data, torch.device("cpu"))
+        split = choose(data.validation, arguments.images)
+        X = scale(split.images)
+        with evaluating(model):
+            maps = saliency_maps(model, X, predict(model, X), method=config.attribution)
+            fills = [scale.fill(kind, torch.Generator().manual_seed(1))(X) for kind in FILLS]
+            found = [faithfulness(model, X, maps, fill=fill) for fill in fills]
+            drop = curves(model, X, split.labels, found[0]).set_index("fraction")
+        study, number = path.parts[-4], path.parts[-2]
+        about.append(
+            {"study": study, "number": number, **metrics, **config.flat(), **run_costs(config)}
+            | _summary(drop)
+        )
+        scores.append([one.each.tolist() for one in found])
+        print(study, number, np.mean(scores[-1], axis=1).round(3), flush=True)
+    np.savez_compressed(arguments.out, scores=np.array(scores), about=json.dumps(about))
+
+
+def _summary(drop: pd.DataFrame) -> dict[str, float]:
+    """Means over the fractions: how many keep their class in each order, and the accuracy that MoRF costs."""
+    kept = {f"kept_{order}": some["kept"].iloc[1:].mean() for order, some in drop.groupby("order")}
+    accuracy = drop[drop["order"] == "morf"]["accuracy"]
+    return {**kept, "accuracy_drop": accuracy.iloc[0] - accuracy.iloc[1:].mean()}
+
+
+def answers(arguments: argparse.Namespace) -> None:
+    """Print the tables."""
+    with np.load(arguments.scores) as arrays:
+        trials, scores = pd.DataFrame(json.loads(str(arrays["about"]))), arrays["scores"]
+    for fill, values in zip(FILLS, scores.transpose(1, 0, 2), strict=True):
+        trials[fill] = values.mean(1)
+    trials["bits"] = (trials["bops"] / trials["macs"]).pow(0.5).round(1)
+    trials["sgt"] = np.where(trials["lambda1"] > 0, "SGT", "none")
+    for study, some in trials.groupby("study"):
+        print(f"\n{study}: {len(some)} trials, {some['mean'].min():.3f} to {some['mean'].max():.3f}")
+        _stability(scores[some.index, 0])
+        _precision(some)
+        _settings(some)
+
+
+def _stability(scores: np.ndarray) -> None:
+    """Spearman of the trials' ranking between two disjoint sets of n images, the mean over 200 ways to draw them."""
+    generator = np.random.default_rng(0)
+    for n in SIZES:
+        found = []
+        for _ in range(200):
+            order = generator.permutation(scores.shape[1])
+            first, second = scores[:, order[:n]].mean(1), scores[:, order[n : 2 * n]].mean(1)
+            found.append(spearmanr(first, second).statistic)
+        error = scores[:, :n].std(axis=1, ddof=1).mean() / n**0.5
+        print(f"  {n:4} images: rank stability {np.mean(found):.2f}, 5 % of draws below "
+              f"{np.quantile(found, 0.05):.2f}; standard error of a score {error:.3f}")  # fmt: skip
+
+
+def _precision(some: pd.DataFrame) -> None:
+    """Spearman of bits and of accuracy with faithfulness, and of bits with accuracy held still."""
+    if some["bits"].nunique() < 4:
+        return
+    for fill in FILLS:
+        bits, accuracy, score = (rankdata(some[name]) for name in ("bits", "accuracy", fill))
+        a, b, c = (np.corrcoef(x, y)[0, 1] for x, y in ((bits, score), (accuracy, score), (bits, accuracy)))
+        partial = (a - b * c) / ((1 - b**2) * (1 - c**2)) ** 0.5
+        print(f"  fill {fill:8} bits ~ faithfulness {a:+.2f}, accuracy ~ faithfulness {b:+.2f}, "
+              f"bits ~ faithfulness at equal accuracy {partial:+.2f}")  # fmt: skip
+
+
+def _settings(some: pd.DataFrame) -> None:
+    """For settings that were run with several seeds: means over the seeds, and what SGT adds within a seed."""
+    if some.groupby(["bits", "sgt"]).size().min() < 2:
+        return
+    names = ["accuracy", "accuracy_drop", "kept_morf", "kept_random", "kept_lerf", *FILLS]
+    print(some.groupby(["bits", "sgt"])[names].mean().round(3).to_string())
+    for bits, group in some.groupby("bits"):
+        table = group.pivot_table(index="seed", columns="sgt", values=names)
+        for name in names:
+            gain = table[name]["SGT"] - table[name]["none"]
+            error = gain.std(ddof=1) / len(gain) ** 0.5
+            print(f"  {bits:4.1f} bits, SGT adds to {name:14} {gain.mean():+.3f} +- {error:.3f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""Training that takes no time, with the shape of the real one: for tests of the engine and its overhead."""
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ToyEpoch:
+    """An epoch that is only a row of the learning curve."""
+
+    number: int
+    seconds: float
+    metrics: dict[str, float]
+
+    def save(self, directory: Path) -> None:
+        path = directory / "curve.csv"
+        lines = path.read_text().splitlines() if path.exists() else [",".join(["epoch", "seconds", *self.metrics])]
+        lines = [line for line in lines if not line.startswith(f"{self.number},")]
+        lines.append(",".join(map(repr, [self.number, self.seconds, *self.metrics.values()])))
+        draft = path.with_suffix(".part")
+        draft.write_text("\n".join(lines) + "\n")
+        draft.replace(path)
+
+
+def metrics_of(flat: Mapping[str, Any], epoch: int) -> dict[str, float]:
+    """A smooth stand-in for what training measures: more bits and more epochs help, with diminishing returns."""
+    widths = [bits for name, bits in flat.items() if name.startswith(("w_bits", "a_bits"))]
+    quality = sum(1 - 2.0**-bits for bits in widths) / len(widths)
+    grown = 1 - 0.5**epoch
+    flops = float(sum(bits for name, bits in flat.items() if name.startswith("w_bits"))) * 1e5
+    return {
+        "accuracy": 0.2 + 0.7 * quality * grown,
+        "faithfulness": 0.5 * grown / (1 + abs(flat["lambda1"] - 1.0)),
+        "flops": flops,
+        "bops": 32 * flops,
+        "size_bytes": flops / 10,
+    }
+
+
+def toy(flat: Mapping[str, Any], directory: Path, pause: float = 0.0) -> Iterator[ToyEpoch]:
+    """Train nothing, going on from the learning curve in `directory`."""
+    path = directory / "curve.csv"
+    done = len(path.read_text().splitlines()) - 1 if path.exists() else 0
+    for number in range(done + 1, flat["epochs"] + 1):
+        time.sleep(pause)
+        yield ToyEpoch(number, pause, metrics_of(flat, number))
+
+
+def slow_toy(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:
+    """As `toy`, a tenth of a second an epoch."""
+    return toy(flat, directory, pause=0.1)

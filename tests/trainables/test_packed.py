@@ -1,0 +1,51 @@
+"""The packed file: as small as its cost says, and the same weights back, bit for bit."""
+
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from trainables import Config, packed
+from trainables.training import train
+
+
+@given(st.sampled_from([2, 3, 4, 6, 8]), st.data())
+def test_pack_and_unpack_are_inverse(bits: int, data: st.DataObject) -> None:
+    codes = data.draw(st.lists(st.integers(0, 2**bits - 1), min_size=1, max_size=40))
+    blob = packed.pack(torch.tensor(codes), bits)
+    assert len(blob) == -(-len(codes) * bits // 8)
+    assert packed.unpack(blob, [len(codes)], bits).tolist() == codes
+    as_integer = sum(code << (bits * place) for place, code in enumerate(codes))
+    assert int.from_bytes(blob, "little") == as_integer
+
+
+@pytest.mark.parametrize("weights", ["lsq", "affine"])
+@pytest.mark.parametrize("widths", [{"bits": 3}, {"bits": 4, "bits.fc1": 2, "w_bits.fc2": 32}, {"bits": 32}])
+def test_an_exported_model_is_the_model(
+    settings: dict[str, object],
+    tmp_path: Path,
+    weights: str,
+    widths: dict[str, int],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = Config.parse({**settings, "epochs": 1, "weights": weights, **widths})
+    next(train(config)).save(tmp_path)
+    main = runpy.run_module("trainables.export")["main"]
+    assert main([str(tmp_path / "checkpoint.safetensors"), "--out", str(tmp_path / "out")]) == 0
+    metrics = json.loads(capsys.readouterr().out.splitlines()[-1])
+    size = (tmp_path / "out" / "model.packed").stat().st_size
+    assert size == metrics["size_bytes"] + metrics["header_bytes"]
+
+
+def test_a_file_cut_short_is_refused(settings: dict[str, object], tmp_path: Path) -> None:
+    path = tmp_path / "model.packed"
+    path.write_bytes(b'{"tensors": [{"name": "a", "shape": [9], "bits": 2, "zero": 2}]}\n\x00')
+    with pytest.raises(ValueError, match="cut short"):
+        packed.read(path)
+    path.write_bytes(b"something else")
+    with pytest.raises(ValueError, match="no packed model"):
+        packed.read(path)

@@ -1,0 +1,185 @@
+"""Quantisers against closed forms, PyTorch's own fake quantisation, and slow transcriptions."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from trainables.models import PaperCNN
+from trainables.quantise import FLOOR, LSQ, Affine, Pact, calibrate, clipping_levels, keep_positive, quantise
+
+BITS = [2, 3, 4, 6, 8]
+EDGES = [-7.0, -1.1, -0.3, 0.0, 0.2, 0.7, 1.0999, 1.1, 1.2, 9.0]
+
+
+def paper_equation_2(x: float, alpha: float, k: int) -> float:
+    """Seed A eq. 1 and 2, one number at a time, in Python floats."""
+    y = 0.0 if x < 0 else min(x, alpha)
+    return round(y * (2**k - 1) / alpha) * alpha / (2**k - 1)
+
+
+@pytest.mark.parametrize("bits", BITS)
+@given(x=st.floats(-20, 20, width=32), alpha=st.floats(0.125, 10, width=32))
+def test_pact_is_the_papers_equation(bits: int, x: float, alpha: float) -> None:
+    ours = Pact(bits, alpha=alpha)(torch.tensor([x])).item()
+    step = alpha / (2**bits - 1)
+    tie = abs((min(max(x, 0), alpha) / step) % 1 - 0.5) < 1e-4  # float32 may round a tie the other way
+    assert ours == pytest.approx(paper_equation_2(x, alpha, bits), abs=step * 1.001 if tie else 1e-5)
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("signed", [False, True])
+def test_pact_has_exactly_its_levels(bits: int, signed: bool) -> None:
+    y = Pact(bits, alpha=1.5, signed=signed)(torch.linspace(-2, 2, 100_001)).detach()
+    assert y.unique().numel() == 2**bits - signed
+    assert y.max() == pytest.approx(1.5)
+    assert y.min() == pytest.approx(-1.5 if signed else 0.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("signed", [False, True])
+def test_pact_gradients_are_equation_3(dtype: torch.dtype, signed: bool) -> None:
+    pact = Pact(4, alpha=1.1, signed=signed)
+    x = torch.tensor(EDGES, dtype=dtype, requires_grad=True)
+    alpha = pact.alpha.item()
+    upstream = torch.arange(1.0, 1 + len(EDGES)).to(dtype)
+    pact(x).backward(upstream)
+    values = x.detach().float()
+    bottom = -alpha if signed else 0.0
+    inside = (values > bottom) & (values < alpha)
+    assert torch.equal(x.grad.float(), upstream.float() * inside)
+    sign = (values >= alpha).float() - ((values <= -alpha).float() if signed else 0)
+    assert pact.alpha.grad.item() == (upstream.float() * sign).sum().item()
+
+
+def test_clipping_has_the_gradient_of_finite_differences() -> None:
+    """At 30 bits the rounding vanishes and what is left is the clip itself, away from its kinks."""
+    x = torch.tensor([-0.5, 0.3, 0.9, 2.5, 4.0], dtype=torch.float64)
+    v = torch.tensor([1.0, 2.0, -3.0, 4.0, 0.5], dtype=torch.float64)
+    pact = Pact(30, alpha=1.7).double()
+    (pact(x) * v).sum().backward()
+    h = 1e-6
+
+    def clipped(alpha: float) -> float:
+        return (x.clamp(0, alpha) * v).sum().item()
+
+    assert pact.alpha.grad.item() == pytest.approx((clipped(1.7 + h) - clipped(1.7 - h)) / (2 * h), abs=1e-6)
+
+
+def test_alpha_survives_a_thousand_adversarial_steps() -> None:
+    model = PaperCNN(1, 12, 3)
+    quantise(model, w_bits={}, a_bits={"conv2": 2, "fc1": 4}, weights="lsq", alpha=1.0)
+    alphas = clipping_levels(model)
+    assert len(alphas) == 2
+    optimizer = torch.optim.SGD(alphas, lr=10.0)
+    for _ in range(1000):
+        for alpha in alphas:
+            alpha.grad = torch.full_like(alpha, 1e6)
+        optimizer.step()
+        keep_positive(model)
+        assert all(alpha.item() >= FLOOR > 0 for alpha in alphas)
+    assert model(torch.rand(2, 1, 12, 12)).isfinite().all()
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_affine_equals_pytorchs_fake_quantisation(bits: int) -> None:
+    w = torch.randn(5, 3, 3, 3, generator=torch.Generator().manual_seed(bits))
+    quantiser = Affine(bits)
+    q = quantiser.encode(w)
+    expected = torch.fake_quantize_per_channel_affine(
+        w, q.step.flatten(), q.zero.flatten().int(), axis=0, quant_min=0, quant_max=2**bits - 1
+    )
+    torch.testing.assert_close(quantiser(w), expected)
+    assert all(channel.unique().numel() <= 2**bits for channel in quantiser(w))
+
+
+def test_affine_keeps_zero_and_passes_gradients_straight_through() -> None:
+    w = torch.tensor([[0.0, 0.5, 2.0], [-3.0, 0.0, 1.0]], requires_grad=True)
+    out = Affine(4)(w)
+    assert out[0, 0] == 0
+    assert out[1, 1] == 0
+    out.backward(torch.full((2, 3), 2.0))
+    assert torch.equal(w.grad, torch.full((2, 3), 2.0))
+
+
+def test_affine_of_a_constant_channel_is_finite() -> None:
+    assert Affine(2)(torch.zeros(2, 4)).equal(torch.zeros(2, 4))
+
+
+@pytest.mark.parametrize("bits", BITS)
+def test_lsq_against_its_paper_one_number_at_a_time(bits: int) -> None:
+    """Esser et al. 2020, eq. 1-3 and section 2.2, for one channel; ours learns log s, so its gradient is s d/ds."""
+    w = torch.randn(1, 50, generator=torch.Generator().manual_seed(1), requires_grad=True)
+    s = 0.3
+    quantiser = LSQ(bits, 1, 2)
+    with torch.no_grad():
+        quantiser.log_step.fill_(math.log(s))
+    out = quantiser(w)
+    out.sum().backward()
+    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    expected, slope, passed = [], 0.0, []
+    for value in w.detach().flatten().tolist():
+        v = value / s
+        expected.append(s * round(min(max(v, low), high)))
+        slope += low if v <= low else high if v >= high else round(v) - v
+        passed.append(float(low < v < high))
+    np.testing.assert_allclose(out.detach().flatten(), expected, atol=1e-6)
+    np.testing.assert_allclose(w.grad.flatten(), passed, atol=1e-6)
+    assert quantiser.log_step.grad.item() == pytest.approx(
+        s * slope / math.sqrt(50 * high), rel=1e-3, abs=1e-4
+    )
+
+
+@pytest.mark.parametrize("bits", BITS)
+@pytest.mark.parametrize("kind", ["lsq", "affine"])
+def test_integers_give_exactly_the_quantised_weight(bits: int, kind: str) -> None:
+    w = torch.randn(7, 3, 3, 3, generator=torch.Generator().manual_seed(bits)) * 0.01
+    quantiser = Affine(bits) if kind == "affine" else LSQ(bits, 7, 4)
+    if isinstance(quantiser, LSQ):
+        quantiser.fit(w)
+    q = quantiser.encode(w)
+    assert q.codes.min() >= 0
+    assert q.codes.max() < 2**bits
+    assert ((q.codes - q.zero) * q.step).equal(quantiser(w))
+
+
+def test_fitted_lsq_step_is_the_best_of_a_fine_search() -> None:
+    w = torch.randn(1, 400, generator=torch.Generator().manual_seed(2))
+    quantiser = LSQ(2, 1, 2)
+    quantiser.fit(w)
+
+    def error(s: float) -> float:
+        return ((w / s).round().clamp(-2, 1) * s - w).square().mean().item()
+
+    best = min(error(s) for s in np.linspace(0.05, 4, 2000))
+    assert error(quantiser.log_step.exp().item()) <= best * 1.02
+
+
+def test_every_layer_multiplies_with_what_its_weight_says() -> None:
+    model = PaperCNN(1, 12, 3)
+    quantise(
+        model, w_bits={"conv1": 2, "fc1": 3, "fc2": 32}, a_bits={"fc1": 4, "fc2": 4}, weights="lsq", alpha=2.0
+    )
+    calibrate(model, torch.rand(8, 1, 12, 12), percentile=None)
+    assert all(channel.unique().numel() <= 4 for channel in model.conv1.weight)
+    assert all(row.unique().numel() <= 8 for row in model.fc1.weight)
+    assert isinstance(model.fc2.weight, nn.Parameter)
+    assert len({id(alpha) for alpha in clipping_levels(model)}) == 2
+    seen = {}
+    model.fc1.register_forward_hook(lambda m, args, out: seen.update(x=args[0]))
+    model(torch.rand(8, 1, 12, 12))
+    assert seen["x"].unique().numel() <= 16
+
+
+def test_calibration_finds_signs_and_percentiles() -> None:
+    model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
+    quantise(model, w_bits={}, a_bits={"2": 8, "4": 8}, weights="lsq", alpha=1.0)
+    x = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
+    seen = model[1](model[0](x)).detach().abs().flatten().sort().values
+    calibrate(model, x, percentile=90)
+    assert [model[2].input_quantiser.lower.item(), model[4].input_quantiser.lower.item()] == [-1, 0]
+    assert model[2].input_quantiser.alpha.item() == seen[round(0.9 * len(seen)) - 1].item()

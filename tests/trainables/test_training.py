@@ -1,0 +1,204 @@
+"""A run: repeatable, resumable bit for bit at any epoch, and clear about what ends it."""
+
+import json
+import logging
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+from torch import Tensor
+
+import trainables
+from trainables import Config, NonFiniteError, checkpoint
+from trainables.training import Run, train
+
+Settings = dict[str, object]
+THRESHOLD = {"mask": "threshold", "lambda2": 1e-3, "weights": "affine", "optimizer": "sgd", "lr": 0.01}
+TIMES = ("seconds",)
+
+
+def outcome(directory: Path) -> tuple[dict[str, Tensor], pd.DataFrame]:
+    tensors, _ = checkpoint.read(directory / "checkpoint.safetensors")
+    return tensors, pd.read_csv(directory / "curve.csv").drop(columns=list(TIMES))
+
+
+def same(a: Path, b: Path) -> bool:
+    (first, curve), (second, other) = outcome(a), outcome(b)
+    return (
+        first.keys() == second.keys()
+        and all(first[n].equal(second[n]) for n in first)
+        and curve.equals(other)
+    )
+
+
+@pytest.mark.parametrize("changes", [{}, THRESHOLD], ids=["default", "threshold"])
+@pytest.mark.parametrize("stop", [1, 2, 3])
+def test_a_resumed_run_equals_the_unbroken_one(
+    settings: Settings, tmp_path: Path, changes: Settings, stop: int
+) -> None:
+    config = Config.parse(settings | changes)
+    for epoch in train(config):
+        epoch.save(tmp_path / "whole")
+    run = train(config, resume=tmp_path / "broken")
+    for _ in range(stop):
+        next(run).save(tmp_path / "broken")
+    run.close()
+    rest = list(map(_saved(tmp_path / "broken"), train(config, resume=tmp_path / "broken")))
+    assert [epoch.number for epoch in rest] == list(range(stop + 1, 5))
+    assert same(tmp_path / "whole", tmp_path / "broken")
+
+
+def _saved(directory: Path):
+    def save(epoch: trainables.Epoch) -> trainables.Epoch:
+        epoch.save(directory)
+        return epoch
+
+    return save
+
+
+def test_a_finished_run_keeps_no_resume_files_and_has_its_pictures(
+    settings: Settings, tmp_path: Path
+) -> None:
+    for epoch in train(Config.parse(settings)):
+        epoch.save(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == [
+        "checkpoint.safetensors", "curve.csv", "saliency.npz",
+    ]  # fmt: skip
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _flip(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[-1000] ^= 1
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("damage", [_cut, _flip])
+def test_a_damaged_resume_file_falls_back_a_generation_and_says_so(
+    settings: Settings, tmp_path: Path, damage, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = Config.parse(settings)
+    run = train(config)
+    for _ in range(3):
+        next(run).save(tmp_path)
+    damage(tmp_path / checkpoint.RESUME)
+    with caplog.at_level(logging.WARNING):
+        assert next(train(config, resume=tmp_path)).number == 3
+    assert "falling back" in caplog.text
+    damage(tmp_path / checkpoint.PREVIOUS)
+    assert next(train(config, resume=tmp_path)).number == 1
+
+
+def test_the_seed_decides_everything(settings: Settings) -> None:
+    first, again, other = (
+        next(train(Config.parse(settings | {"seed": seed, "epochs": 1}))).metrics for seed in (1, 1, 2)
+    )
+    assert first == again
+    assert first["loss"] != other["loss"]
+
+
+def test_faithfulness_is_measured_at_rungs_and_at_the_end(settings: Settings) -> None:
+    epochs = list(train(Config.parse(settings | {"rungs": [2]})))
+    assert [epoch.number for epoch in epochs if "faithfulness" in epoch.metrics] == [2, 4]
+    assert [epoch.last for epoch in epochs] == [False, False, False, True]
+
+
+def test_it_learns(settings: Settings) -> None:
+    *_, last = train(Config.parse(settings | {"epochs": 8, "augment": False}))
+    assert last.metrics["accuracy"] > 0.8
+
+
+def test_the_embedded_images_are_learned() -> None:
+    metrics = next(train(Config.parse({"epochs": 1, "bits": 4}))).metrics
+    assert metrics["accuracy"] > 0.6
+    assert 0 < metrics["kl"] < 1
+    assert metrics["mask_fraction"] == 0.5
+
+
+@pytest.mark.parametrize(("changes", "term"), [({"lr": 1e30}, "cross_entropy"), ({"lambda2": 1e39}, "total")])
+def test_a_loss_that_is_not_finite_names_epoch_term_and_config(
+    settings: Settings, changes: Settings, term: str
+) -> None:
+    with pytest.raises(NonFiniteError, match=rf"epoch 1: .*{term}.* is not finite") as error:
+        list(train(Config.parse(settings | changes)))
+    assert '"lambda1": ' in str(error.value)
+
+
+def test_a_quantised_run_starts_from_the_float_weights(settings: Settings, tmp_path: Path) -> None:
+    floats = Config.parse(settings | {"bits": 32, "epochs": 1})
+    next(train(floats)).save(tmp_path)
+    weights, _ = checkpoint.read(tmp_path / "checkpoint.safetensors")
+    model = Run(Config.parse(settings | {"init": str(tmp_path / "checkpoint.safetensors")})).model
+    original = model.conv2.parametrizations.weight.original
+    assert original.equal(weights["conv2.weight"])
+    assert not model.conv2.weight.equal(original)
+    assert model.fc1.bias.equal(weights["fc1.bias"])
+
+
+def test_a_float_model_of_another_shape_is_refused(settings: Settings, tmp_path: Path) -> None:
+    next(train(Config.parse(settings | {"bits": 32, "epochs": 1}))).save(tmp_path)
+    path = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(ValueError, match="does not fit"):
+        Run(Config.parse({"init": str(path), "bits": 4}))
+
+
+def test_epsilon_and_alpha_stay_in_their_bounds(settings: Settings) -> None:
+    run = Run(Config.parse(settings | THRESHOLD | {"gamma": 5.0, "lr_alpha": 5.0}))
+    run.epoch(1)
+    assert 0.01 <= run.model.epsilon.item() <= 0.99
+    assert all(alpha.item() > 0 for alpha in run.model.parameters() if alpha.dim() == 0)
+
+
+def test_bfloat16_and_float32_agree_on_the_first_loss(settings: Settings) -> None:
+    first = {}
+    for precision in ("float32", "bfloat16"):
+        metrics = next(train(Config.parse(settings | {"precision": precision, "epochs": 1}))).metrics
+        first[precision] = metrics["train_loss"]
+    assert first["bfloat16"] == pytest.approx(first["float32"], rel=0.05)
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "trainables.train", *arguments], capture_output=True, text=True
+    )
+
+
+def test_the_command_trains_and_ends_with_its_metrics(settings: Settings, tmp_path: Path) -> None:
+    typed = [word for k, v in (settings | {"epochs": 2}).items() for word in ("--set", f"{k}={v}")]
+    done = command(*typed, "--out", str(tmp_path / "run"))
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert len(lines) == 3
+    metrics = json.loads(lines[-1])
+    assert metrics["macs"] > 0
+    assert "faithfulness" in metrics
+
+
+@pytest.mark.parametrize(
+    ("typed", "says"),
+    [
+        ("lamda1=1", "lambda1"),
+        ("bits=5", "bit-width"),
+        ("dataset=kvasir", "data"),
+        ("batch_size=9999", "batch_size"),
+    ],
+)
+def test_the_command_says_in_one_line_what_is_wrong(
+    typed: str, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main = runpy.run_module("trainables.train")["main"]
+    assert main(["--set", typed]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert says in err
+    assert len(err.strip().splitlines()) == 1, err
+
+
+assert torch.get_num_threads() == 1  # conftest: a run is deterministic on one thread

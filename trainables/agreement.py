@@ -1,0 +1,54 @@
+"""Do two sets of saliency maps say the same? Three answers: by rank, by the top pixels, by local structure."""
+
+import torch
+from torch import Tensor
+from torchmetrics.functional import spearman_corrcoef
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+TOP = 0.1  # of the pixels: those that the intersection over union compares
+
+
+def agreement(maps: Tensor, others: Tensor) -> dict[str, float]:
+    """Compare maps (n, H, W) of the same images, image by image; the means over images.
+
+    spearman   rank correlation of the pixels, in [-1, 1]; 0 if a map is constant
+    top_iou    intersection over union of the `TOP` pixels of either, in [0, 1]; chance gives about TOP / (2 - TOP)
+    ssim       structural similarity of the maps, each divided by its largest value, in [-1, 1]
+    """
+    structure = structural_similarity_index_measure(_to_one(maps), _to_one(others), data_range=1.0)
+    assert isinstance(structure, Tensor)
+    return {
+        "spearman": rank_correlation(maps, others).mean().item(),
+        "top_iou": _top_iou(maps, others).mean().item(),
+        "ssim": structure.item(),
+    }
+
+
+def rank_correlation(maps: Tensor, others: Tensor) -> Tensor:
+    """Spearman's correlation of each image's pixels, (n,), from maps (n, H, W); 0 if a map is constant.
+
+    >>> a = torch.tensor([[[1.0, 2.0, 3.0]]])
+    >>> rank_correlation(a, -a.exp()).item()
+    -1.0
+    """
+    varied = (maps.flatten(1).std(1) > 0) & (others.flatten(1).std(1) > 0)
+    found = torch.zeros(len(maps), device=maps.device)
+    if varied.any():
+        pairs = (m[varied].flatten(1).T for m in (maps, others))
+        found[varied] = spearman_corrcoef(*pairs)
+    return found
+
+
+def _top_iou(maps: Tensor, others: Tensor) -> Tensor:
+    top, other_top = (_top(m.flatten(1)) for m in (maps, others))
+    return (top & other_top).sum(1) / (top | other_top).sum(1)
+
+
+def _top(flat: Tensor) -> Tensor:
+    chosen = flat.topk(round(TOP * flat.shape[1]), dim=1).indices
+    return torch.zeros_like(flat, dtype=torch.bool).scatter_(1, chosen, True)
+
+
+def _to_one(maps: Tensor) -> Tensor:
+    largest = maps.amax((1, 2), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
+    return (maps / largest)[:, None]

@@ -1,0 +1,24 @@
+"""`python -m trainables.evaluate`: the validation metrics of a checkpoint, measured anew."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainables import commands
+from trainables.assessment import validation_metrics
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print the metrics as JSON; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m trainables.evaluate", description=__doc__)
+    parser.add_argument("checkpoint", type=Path, help="a checkpoint.safetensors, wherever it was copied to")
+    return commands.run(run, parser, argv)
+
+
+def run(arguments: argparse.Namespace) -> dict[str, float]:
+    """Measure what the run measured: equal to the recorded metrics, bit for bit, on the same machine."""
+    return validation_metrics(arguments.checkpoint)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

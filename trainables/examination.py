@@ -1,0 +1,98 @@
+"""All that is asked of a front member's maps beyond its faithfulness: other fills, robustness, agreement, sanity."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from trainables.agreement import agreement
+from trainables.attribution import saliency_maps
+from trainables.config import Config
+from trainables.evaluation import FAITHFULNESS_IMAGES, choose, evaluating
+from trainables.inputs import data_of, scale_of
+from trainables.network import load_checkpoint
+from trainables.pixels import Scale
+from trainables.randomisation import LIMIT, cascade, redraw
+from trainables.removal import curves, faithfulness, predict
+from trainables.robustness import NOISE, infidelity, max_sensitivity
+
+FILLS = ("mean", "zero", "uniform")
+"""What removed pixels become; faithfulness as an objective is that of the first."""
+FEW = 50  # images for what takes many passes an image: robustness and sanity
+FILL_SEED = 1  # of the uniform fill; not that of the random order, which would follow the fill's values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """What was found."""
+
+    metrics: dict[str, float]
+    """See `examine`."""
+    curves: pd.DataFrame
+    """Columns fill, order, fraction, kept, accuracy: `removal.curves` for each fill."""
+
+
+def examine(path: Path, *, reference: Path | None = None) -> Examination:
+    """Examine the maps of a checkpoint on validation images, by the attribution that it was configured with.
+
+    faithfulness                       with _se and _images, as a trial records it: removed pixels become the mean
+    faithfulness_zero, _uniform        removed pixels become black, or random values; each with its _se
+    infidelity, infidelity_share, max_sensitivity     see `robustness`
+    sanity.LAYER                       rank correlation with the maps once this layer and all behind it are redrawn
+    sanity_spearman, sanity_passed     the same for all layers, and whether it is below `LIMIT`
+    spearman, top_iou, ssim            agreement with the maps of the `reference`, a float model's checkpoint
+
+    Raises ValueError, in one sentence, for files that cannot be used, and NonFiniteError for maps with NaN.
+    """
+    model, config, _ = load_checkpoint(path)
+    other = _reference(reference, config) if reference else None
+    data = data_of(config)
+    scale = scale_of(data, torch.device("cpu"))
+    split = choose(data.validation, FAITHFULNESS_IMAGES)
+    X, method = scale(split.images), config.attribution
+    few = slice(None, None, max(1, len(X) // FEW))  # spread, should the images be sorted by class
+    with evaluating(model):
+        target = predict(model, X)
+        maps = saliency_maps(model, X, target, method=method)
+        metrics, drops = _removals(model, X, split.labels, maps, scale)
+        metrics |= _robustness(model, X[few], target[few], method, scale)
+        if other:
+            metrics |= agreement(maps, saliency_maps(other, X, target, method=method))
+    sanity = cascade(model, redraw(config, data), X[few], target[few], method=method)
+    metrics |= {f"sanity.{layer}": found for layer, found in sanity.items()}
+    last = list(sanity.values())[-1]
+    metrics |= {"sanity_spearman": last, "sanity_passed": last < LIMIT}
+    return Examination(metrics=metrics, curves=drops)
+
+
+def _removals(
+    model: nn.Module, X: Tensor, labels: Tensor, maps: Tensor, scale: Scale
+) -> tuple[dict[str, float], pd.DataFrame]:
+    metrics: dict[str, float] = {}
+    drops = []
+    for kind in FILLS:
+        fill = scale.fill(kind, torch.Generator().manual_seed(FILL_SEED))(X)
+        found = faithfulness(model, X, maps, fill=fill)
+        drops.append(curves(model, X, labels, found, fill=fill).assign(fill=kind))
+        if kind == FILLS[0]:
+            metrics |= found.metrics()
+        else:
+            metrics |= {f"faithfulness_{kind}": found.score, f"faithfulness_{kind}_se": found.standard_error}
+    return metrics, pd.concat(drops, ignore_index=True)
+
+
+def _robustness(model: nn.Module, X: Tensor, target: Tensor, method: str, scale: Scale) -> dict[str, float]:
+    noise = NOISE / scale.std.mean().item()
+    return {
+        **infidelity(model, X, target, method=method, noise=noise),
+        "max_sensitivity": max_sensitivity(model, X, target, method=method, radius=noise),
+    }
+
+
+def _reference(path: Path, config: Config) -> nn.Module:
+    model, other, _ = load_checkpoint(path)
+    if other.dataset != config.dataset:
+        raise ValueError(f"{path} was trained on {other.dataset}; name a reference for {config.dataset}")
+    return model

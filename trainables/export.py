@@ -1,0 +1,35 @@
+"""`python -m trainables.export`: a checkpoint as one packed file, its weights at their widths."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from trainables import commands, packed
+from trainables.checkpoint import read
+from trainables.network import load_checkpoint
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the file, print the recorded metrics and the file's size as JSON; the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m trainables.export", description=__doc__)
+    parser.add_argument("checkpoint", type=Path, help="a checkpoint.safetensors")
+    parser.add_argument("--out", type=Path, required=True, help="the folder for model.packed")
+    return commands.run(run, parser, argv)
+
+
+def run(arguments: argparse.Namespace) -> dict[str, float]:
+    """Pack the model, and read the file back to see that it holds the same weights."""
+    model, config, metrics = load_checkpoint(arguments.checkpoint)
+    signature = read(arguments.checkpoint)[1]["signature"]
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    path = arguments.out / packed.FILE
+    body = packed.write(path, model, config, signature)
+    assert body == metrics["size_bytes"], "the packed file is as large as the cost says"
+    for name, tensor in packed.read(path).tensors.items():
+        module, _, kind = name.rpartition(".")
+        assert tensor.equal(getattr(model.get_submodule(module), kind)), f"{name} comes back as it was"
+    return {**metrics, "header_bytes": path.stat().st_size - body}
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
