@@ -1,6 +1,6 @@
 """Many training runs: sampling, scheduling, the durable record, resume. The one room that knows Ray.
 
-    study.run(study.Spec(space="mixed_bits", trials=12))      # what python -m study.launch does
+study.run(study.Spec(space="mixed_bits", trials=12))      # what python -m study.launch does
 """
 
 import os

@@ -10,7 +10,7 @@ RETRIES = 2
 """How often a run whose worker died is taken up again from its checkpoint."""
 
 
-class Interrupted(Exception):
+class InterruptedBatchError(Exception):
     """The batch was stopped before its end; run it again to continue it."""
 
 
@@ -20,7 +20,7 @@ def run_all(
     """Return the last report of each job, in order, once all have ended; a connected Ray runs as many as fit.
 
     A job whose directory holds a finished run is not trained again, an unfinished one is continued. Raises
-    `Interrupted` when `stop` says so, and what Ray raises if a worker dies more than `RETRIES` times.
+    `InterruptedBatchError` when `stop` says so, and what Ray raises if a worker dies more than `RETRIES` times.
     """
     task = ray.remote(num_cpus=1, num_gpus=gpus_per_trial, max_retries=RETRIES)(_last_report)
     futures = [task.remote(job, train) for job in jobs]
@@ -30,7 +30,7 @@ def run_all(
         if waiting and stop():
             for future in waiting:
                 ray.cancel(future, force=True)
-            raise Interrupted
+            raise InterruptedBatchError
     return ray.get(futures)
 
 

@@ -14,7 +14,9 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
-        self.add_argument("--runs-dir", default="runs", help="the directory of all studies (default: %(default)s)")
+        self.add_argument(
+            "--runs-dir", default="runs", help="the directory of all studies (default: %(default)s)"
+        )
 
     def error(self, message: str) -> NoReturn:
         """Raise ValueError instead of printing the usage."""

@@ -18,7 +18,9 @@ def find(name: str, runs_dir: str) -> Path:
         if (directory / REQUEST_FILE).is_file():
             return directory
     studies = ", ".join(names(runs_dir)) or "there are none"
-    raise ValueError(f"no study {name!r} under {runs_dir} (studies: {studies}); start one with python -m study.launch")
+    raise ValueError(
+        f"no study {name!r} under {runs_dir} (studies: {studies}); start one with python -m study.launch"
+    )
 
 
 def names(runs_dir: str) -> list[str]:
@@ -41,7 +43,8 @@ def free_name(name: str, space: str, runs_dir: str) -> str:
 
 def exists(name: str, runs_dir: str) -> str:
     """Return the message for a name that is taken; it says how to go on with that study."""
-    return f"the study {name} exists already; continue it with {resume_command(Path(runs_dir) / name)} or choose another --name"
+    go_on = resume_command(Path(runs_dir) / name)
+    return f"the study {name} exists already; continue it with {go_on} or choose another --name"
 
 
 def resume_command(directory: Path) -> str:
@@ -65,7 +68,9 @@ def create(request: Request, runs_dir: str) -> Path:
             shutil.rmtree(draft, ignore_errors=True)
         if directory.exists():
             raise ValueError(exists(request.name, runs_dir)) from None
-        raise ValueError(f"cannot create {directory}: {error.strerror}; make room or choose another --runs-dir") from None
+        raise ValueError(
+            f"cannot create {directory}: {error.strerror}; make room or choose another --runs-dir"
+        ) from None
     return directory
 
 

@@ -4,7 +4,6 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,21 +13,22 @@ from ray import tune
 
 import results
 import trainables
-from results.record import RECORD_FILE, RESULT
+from results.record import RECORD_FILE
 from study import directory as directories
 from study import storage
-from study.batch import Interrupted, run_all
+from study.batch import InterruptedBatchError, run_all
 from study.cluster import Cluster, connected
 from study.interrupt import Interrupt
 from study.lease import Lease
 from study.monitor import Monitor
-from study.record import Record
+from study.record import FAULTS, Record, why
 from study.request import Request
-from study.scheduler import Fifo, ParetoAsha
+from study.scheduler import make_scheduler
 from study.searcher import Searcher
 from study.spec import Spec, plan
 from study.view import View
 from study.worker import Job, Train, Worker, train
+from trainables.checkpoint import CHECKPOINT
 
 RETRIES = 2
 """How often a trial whose worker died is taken up again from its checkpoint."""
@@ -47,6 +47,16 @@ class Outcome:
     """Of the process: 0, also when the time budget is used up; 1 after a fault; 128 + n after signal n."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Held:
+    """A study that this driver holds."""
+
+    request: Request
+    directory: Path
+    record: Record
+    lease: Lease
+
+
 def run(spec: Spec, train: Train = train) -> Outcome:
     """Start a study and run it to its end; ValueError, with nothing written, if something is wrong with `spec`."""
     request = plan(spec)
@@ -60,11 +70,14 @@ def run(spec: Spec, train: Train = train) -> Outcome:
             shutil.rmtree(directory)
             raise
         with record, Lease(directory, record) as lease:
-            return _drive(request, directory, record, lease, cluster, train)
+            return _drive(
+                _Held(request=request, directory=directory, record=record, lease=lease), cluster, train
+            )
 
 
 def resume(directory: Path, trials: int | None = None, address: str = "", train: Train = train) -> Outcome:
     """Continue the study in `directory`, with `trials` as its new total; ValueError if another driver runs it."""
+    directory = directory.resolve()
     request = Request.read(directory)
     url = request.storage or storage.url_in(directory)
     with Record.open(url, request.name, request.objectives) as record, Lease(directory, record) as lease:
@@ -72,53 +85,49 @@ def resume(directory: Path, trials: int | None = None, address: str = "", train:
             request = replace(request, trials=trials)
             directories.rewrite(request, directory)
         with connected(address, request.workers) as cluster:
-            return _drive(request, directory, record, lease, cluster, train)
+            return _drive(
+                _Held(request=request, directory=directory, record=record, lease=lease), cluster, train
+            )
 
 
-def _drive(
-    request: Request, directory: Path, record: Record, lease: Lease, cluster: Cluster, train: Train
-) -> Outcome:
-    directory = directory.resolve()
-    interrupt = Interrupt(request.time_budget_s)
-    with interrupt.catching_signals(), View(request, directory) as view:
+def _drive(held: _Held, cluster: Cluster, train: Train) -> Outcome:
+    """Run the study until it is complete or has to stop, and write what it says so far."""
+    interrupt = Interrupt(held.request.time_budget_s, faults=lambda: held.lease.lost)
+    progress = None
+    with interrupt.catching_signals(), View(held.request, held.directory) as view:
         view.begin(cluster.dashboard)
-        progress = None
         try:
-            extra = _float_model(request, directory, lease, train, interrupt, view)
-            searcher = Searcher(request, record, directory, lease.token, extra, _costs)
+            extra = _float_model(held, train, interrupt, view)
+            searcher = Searcher(held.request, held.record, held.directory, held.lease.token, extra)
             progress = searcher.progress
-            interrupt.faults = lambda: searcher.halted or lease.lost
-            _tune(request, record, searcher, cluster, train, interrupt, view)
-        except Interrupted:
+            interrupt.faults = lambda: searcher.halted or held.lease.lost
+            _tune(held, searcher, cluster, train, interrupt, view)
+            _write_results(held)
+        except InterruptedBatchError:
             pass
         except ray.exceptions.RayError as error:
-            interrupt.reason = interrupt.reason or f"Ray failed: {str(error).splitlines()[0]}"
-        _write_results(request, directory, record)
+            interrupt.stop(f"Ray failed: {str(error).splitlines()[0]}")
+        except (ValueError, *FAULTS) as error:
+            interrupt.stop(why(error))
         view.end(interrupt.reason, progress)
-    return Outcome(directory=directory, reason=interrupt.reason, code=interrupt.code)
+    return Outcome(directory=held.directory, reason=interrupt.reason, code=interrupt.code)
 
 
 def _tune(
-    request: Request,
-    record: Record,
-    searcher: Searcher,
-    cluster: Cluster,
-    train: Train,
-    interrupt: Interrupt,
-    view: View,
+    held: _Held, searcher: Searcher, cluster: Cluster, train: Train, interrupt: Interrupt, view: View
 ) -> None:
     """Run trials until the searcher has no more or there is a reason to stop."""
+    request = held.request
     os.environ |= _TUNE_SETTINGS
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it would say is in the view or in log.txt
-    workers = cluster.workers(request.workers, request.gpus_per_trial)
     with tempfile.TemporaryDirectory(prefix="study-") as scratch:
         tune.run(
             tune.with_parameters(Worker, train=train),
             name=request.name,
             num_samples=-1,
             search_alg=searcher,
-            scheduler=_scheduler(request, record),
-            max_concurrent_trials=workers,
+            scheduler=make_scheduler(request, held.record),
+            max_concurrent_trials=cluster.workers(request.workers, request.gpus_per_trial),
             resources_per_trial={"cpu": 1, "gpu": request.gpus_per_trial},
             reuse_actors=True,
             max_failures=RETRIES,
@@ -141,39 +150,24 @@ _TUNE_SETTINGS = {
 }
 
 
-def _scheduler(request: Request, record: Record) -> Fifo:
-    if request.scheduler == "fifo":
-        return Fifo()
-    history = [
-        (trial.number, rung["epoch"], rung["metrics"])
-        for trial in record.study.get_trials(deepcopy=False)
-        for rung in trial.user_attrs[RESULT]["rungs"]
-    ]
-    return ParetoAsha(request.objectives, request.rungs, request.reduction_factor, history)
-
-
-def _float_model(
-    request: Request, directory: Path, lease: Lease, train: Train, interrupt: Interrupt, view: View
-) -> dict[str, Any]:
+def _float_model(held: _Held, train: Train, interrupt: Interrupt, view: View) -> dict[str, Any]:
     """Return the settings by which trials start from the study's float model, training it first if need be."""
-    if not request.init:
+    if not held.request.init:
         return {}
-    config = trainables.float_config(trainables.Config.parse(request.flat({})))
-    job = Job(number=-1, flat=config.flat(), directory=directory / INIT_DIR, study=directory, token=lease.token)
+    directory = held.directory / INIT_DIR
+    config = trainables.float_config(held.request.config({}))
     view.say(f"training the float model that all trials start from: {config.epochs} epochs")
-    (report,) = run_all([job], train, request.gpus_per_trial, interrupt.stop_all)
+    job = Job(
+        number=-1, flat=config.flat(), directory=directory, study=held.directory, token=held.lease.token
+    )
+    (report,) = run_all([job], train, held.request.gpus_per_trial, interrupt.stop_all)
     if report.error:
-        interrupt.reason = f"the float model failed: {report.error}"
-        raise Interrupted
-    return {"init": str(directory / INIT_DIR / trainables.checkpoint.CHECKPOINT)}
+        raise ValueError(f"the float model failed: {report.error}")
+    return {"init": str(directory / CHECKPOINT)}
 
 
-def _costs(flat: Mapping[str, Any]) -> Mapping[str, float]:
-    return trainables.costs(trainables.Config.parse(flat))
-
-
-def _write_results(request: Request, directory: Path, record: Record) -> None:
-    """Write what the study says so far: table, front and report, and a copy of a record kept elsewhere."""
-    if request.storage:
-        record.snapshot(directory / RECORD_FILE)
-    getattr(results, 'write', print)(directory)
+def _write_results(held: _Held) -> None:
+    """Write table, front and report; and beside them a copy of a record that is kept elsewhere."""
+    if held.request.storage:
+        held.record.snapshot(held.directory / RECORD_FILE)
+    results.write(held.directory)

@@ -6,7 +6,6 @@ import trainables
 from search_spaces import Domain, Float
 from study.objectives import COSTS
 from study.request import Request
-from trainables import Config
 
 
 def describe(request: Request) -> str:
@@ -16,11 +15,11 @@ def describe(request: Request) -> str:
     lines += [f"  {name}: {_range(domain)}" for name, domain in request.space.parameters.items()]
     lines += [f"  {point}" for point in request.space.points]
     extremes = request.space.points or request.queue or [{}]
-    costs = [trainables.costs(Config.parse(request.flat(point))) for point in extremes]
+    costs = [trainables.costs(request.config(point)) for point in extremes]
     for name in COSTS:
         least, most = (pick(cost[name] for cost in costs) for pick in (min, max))
         lines.append(f"{name}: {least:,.0f} to {most:,.0f}")
-    seconds = next(trainables.train(Config.parse(request.flat(extremes[0])))).seconds
+    seconds = next(trainables.train(request.config(extremes[0]))).seconds
     workers = request.workers or os.cpu_count() or 1
     trials = min(request.trials, size or request.trials)
     total = trials * request.epochs * seconds / workers

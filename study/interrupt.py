@@ -3,8 +3,9 @@
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 from typing import Any
@@ -15,10 +16,10 @@ from ray.tune import Stopper
 class Interrupt(Stopper):
     """Asked by Tune after every event whether to stop; `reason` keeps the first answer, "" while there is none."""
 
-    def __init__(self, time_budget_s: float) -> None:
+    def __init__(self, time_budget_s: float, faults: Callable[[], str]) -> None:
+        """`faults` returns what has gone wrong, "" if nothing has."""
         self.reason = ""
-        self.faults = lambda: ""
-        """Returns what has gone wrong, "" if nothing has."""
+        self.faults = faults
         self._signal: signal.Signals | None = None
         self._deadline = time.monotonic() + time_budget_s
 
@@ -32,9 +33,12 @@ class Interrupt(Stopper):
 
     def stop_all(self) -> bool:
         """Tell whether the study has to stop."""
-        if not self.reason:
-            self.reason = self._why()
+        self.stop(self._why())
         return bool(self.reason)
+
+    def stop(self, reason: str) -> None:
+        """Stop for `reason`, if it is not "" and there is none yet."""
+        self.reason = self.reason or reason
 
     @property
     def code(self) -> int:
@@ -52,13 +56,21 @@ class Interrupt(Stopper):
 
     @contextmanager
     def catching_signals(self) -> Iterator[None]:
-        """Stop the study on the first SIGINT or SIGTERM, and leave this process at once on the second."""
+        """Stop the study on the first SIGINT or SIGTERM, and leave this process at once on the second.
+
+        Only the main thread of a process can catch signals; in another one they are left as they are.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
 
         def catch(number: int, frame: FrameType | None) -> None:
             if self._signal:
                 os._exit(128 + number)  # the processes of a Ray that we started die with this one
             self._signal = signal.Signals(number)
-            print("stopping; once more to stop at once, nothing is lost either way", file=sys.stderr, flush=True)
+            print(
+                "stopping; once more to stop at once, nothing is lost either way", file=sys.stderr, flush=True
+            )
 
         earlier = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

@@ -33,13 +33,23 @@ def _main(argv: Sequence[str] | None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="python -m study.launch", description=__doc__)
     add = parser.add_argument
-    add("--space", required=True, metavar="NAME|FILE", help="what to search: a space of the package, or a .toml file")
+    add(
+        "--space",
+        required=True,
+        metavar="NAME|FILE",
+        help="what to search: a space of the package, or a .toml file",
+    )
     add("--name", help="of the study (default: the space's, with the next free number)")
     add("--dataset", help="such as fashion_mnist_small, the default")
     add("--data-dir", metavar="DIR", help="where the files of the data set are")
     add("--model", help="such as paper_cnn, the default")
     add("--preset", help="a recipe of training settings")
-    add("--trials", type=int, metavar="N", help=f"configurations to try (default: {TRIALS}, or a smaller finite space)")
+    add(
+        "--trials",
+        type=int,
+        metavar="N",
+        help=f"configurations to try (default: {TRIALS}, or a smaller finite space)",
+    )
     add("--epochs", type=int, metavar="N", help="of a trial that is not stopped (default: the preset's)")
     add("--time-budget", metavar="30m", help="stop then; a resume goes on")
     add("--workers", type=int, metavar="N", help="trials at a time (default: one a CPU)")
@@ -47,15 +57,32 @@ def _parser() -> argparse.ArgumentParser:
     add("--objectives", metavar="NAME:max|min,...", help=f"(default: {Spec.objectives})")
     add("--max-bops", type=float, metavar="X", help="never train a configuration with more bit-operations")
     add("--max-size", type=float, metavar="BYTES", help="never train a configuration with a larger file")
-    add("--sampler", metavar="|".join(SAMPLERS), help=f"who proposes configurations (default: {Spec.sampler})")
-    add("--scheduler", metavar="|".join(SCHEDULERS), help=f"who stops trials early (default: {Spec.scheduler})")
+    add(
+        "--sampler", metavar="|".join(SAMPLERS), help=f"who proposes configurations (default: {Spec.sampler})"
+    )
+    add(
+        "--scheduler",
+        metavar="|".join(SCHEDULERS),
+        help=f"who stops trials early (default: {Spec.scheduler})",
+    )
     add("--reduction-factor", type=int, metavar="N", help="pareto_asha keeps one in N at each rung")
     add("--warm-start", metavar="NAME", help="try the front of that study first")
     add("--init", metavar="|".join(INITS), help="start every trial from one float model, trained first")
     add("--seed", type=int, metavar="S", help="of the sampler and of every trial (default: 0)")
-    add("--storage", metavar="URL", help="keep the record in this database, such as postgresql://user@host/database")
+    add(
+        "--storage",
+        metavar="URL",
+        help="keep the record in this database, such as postgresql://user@host/database",
+    )
     add("--address", metavar="RAY", help="join this Ray, or 'auto'")
-    add("--set", dest="fixed", action="append", default=[], metavar="KEY=VALUE", help="a setting of every trial")
+    add(
+        "--set",
+        dest="fixed",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a setting of every trial",
+    )
     add("--dry-run", action="store_true", help="print the space, the range of costs and a time estimate")
     return parser
 

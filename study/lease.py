@@ -38,7 +38,10 @@ class Lease:
         self.lost = ""
         self._record = record
         self._holder: dict[str, Any] = {
-            "token": uuid.uuid4().hex, "beat": 0, "host": socket.gethostname(), "pid": os.getpid(),
+            "token": uuid.uuid4().hex,
+            "beat": 0,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
             "directory": str(directory.resolve()),
         }
         self._file = _lock(directory / LOCK_FILE)

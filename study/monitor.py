@@ -26,7 +26,9 @@ class Monitor(Callback):
         self._next = 0.0
         tags = {"study": request.name}
         self._trials = _gauge("study_trials", "Trials by state", tags, "state")
-        self._best = _gauge("study_best", "Best value of each objective among the complete trials", tags, "objective")
+        self._best = _gauge(
+            "study_best", "Best value of each objective among the complete trials", tags, "objective"
+        )
         self._hypervolume = _gauge("study_hypervolume", "Hypervolume of the front, 0 to 1", tags)
         self._speed = _gauge("study_epochs_per_second", "Epochs trained a second, all workers", tags)
 

@@ -6,23 +6,14 @@ hypervolumes of one study can be compared for ever.
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
+from results import Objective
 from search_spaces import unknown
 
 COSTS = ("flops", "bops", "size_bytes")
 """Objectives that are known before training."""
-MEASURED = ("accuracy", "sensitivity", "specificity", "loss", "faithfulness")
 DEFAULT = "accuracy:max,flops:min,faithfulness:max"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Objective:
-    """One objective: `direction` is "max" or "min", `ideal` scores 1 and `reference` 0 in the hypervolume."""
-
-    direction: str
-    ideal: float
-    reference: float
 
 
 def parse(text: str, classes: int, float_costs: Mapping[str, float]) -> dict[str, Objective]:
@@ -38,7 +29,9 @@ def parse(text: str, classes: int, float_costs: Mapping[str, float]) -> dict[str
         "loss": Objective(direction="min", ideal=0.0, reference=math.log(classes)),
         "faithfulness": Objective(direction="max", ideal=1.0, reference=0.0),
     }
-    known |= {c: Objective(direction="min", ideal=0.0, reference=float_costs[c]) for c in COSTS if c in float_costs}
+    known |= {
+        c: Objective(direction="min", ideal=0.0, reference=float_costs[c]) for c in COSTS if c in float_costs
+    }
     objectives: dict[str, Objective] = {}
     for part in text.split(","):
         name, _, direction = part.strip().partition(":")
@@ -47,10 +40,14 @@ def parse(text: str, classes: int, float_costs: Mapping[str, float]) -> dict[str
         if name in objectives:
             raise ValueError(f"the objective {name} is given twice; name it once")
         if direction != known[name].direction:
-            raise ValueError(f"{name} is optimised towards {known[name].direction}; write {name}:{known[name].direction}")
+            raise ValueError(
+                f"{name} is optimised towards {known[name].direction}; write {name}:{known[name].direction}"
+            )
         objectives[name] = known[name]
     if len(objectives) < 2:
-        raise ValueError("a study trades objectives against each other; name at least two, separated by commas")
+        raise ValueError(
+            "a study trades objectives against each other; name at least two, separated by commas"
+        )
     return objectives
 
 
@@ -66,7 +63,8 @@ def gains(objectives: Mapping[str, Objective], metrics: Mapping[str, float]) -> 
     (0.5, 0.75)
     """
     return tuple(
-        (metrics.get(name, math.nan) - o.reference) / (o.ideal - o.reference) for name, o in objectives.items()
+        (metrics.get(name, math.nan) - o.reference) / (o.ideal - o.reference)
+        for name, o in objectives.items()
     )
 
 

@@ -1,6 +1,6 @@
 """Points to try first: the corners of a space, and the front of an earlier study."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import sqrt
 from pathlib import Path
 from typing import Any
@@ -18,15 +18,16 @@ def corners(space: Space, defaults: Mapping[str, Any]) -> list[dict[str, Any]]:
 
     The other parameters have their default, or the middle of their domain if the default is outside it.
     """
-    widths = {name: domain.finite() for name, domain in space.parameters.items() if is_width(name)}
+    widths = {name: domain.finite() or () for name, domain in space.parameters.items() if is_width(name)}
     if not widths:
         return []
-    found = []
-    for corner in (min, max, lambda _: FLOAT):
+    found: list[dict[str, Any]] = []
+    pick: Callable[[Sequence[Any]], Any]
+    for pick in (min, max, lambda _: FLOAT):
         point: dict[str, Any] = {}
         for name, domain in space.parameters.items():
             if space.active(name, point):
-                point[name] = corner(widths[name]) if name in widths else _central(domain, defaults.get(name))
+                point[name] = pick(widths[name]) if name in widths else _central(domain, defaults.get(name))
         if point not in found:
             found.append(point)
     return found
@@ -39,7 +40,9 @@ def front_of(directory: Path, space: Space) -> list[dict[str, Any]]:
     front = results.front(study.trials, directions)
     columns = [name for name in front.columns if name.startswith("params.")]
     rows = front[columns].astype(object).to_dict("records")
-    candidates = [{name.removeprefix("params."): _plain(v) for name, v in row.items() if v == v} for row in rows]
+    candidates = [
+        {name.removeprefix("params."): _plain(v) for name, v in row.items() if v == v} for row in rows
+    ]
     return [point for point in candidates if point in space]
 
 

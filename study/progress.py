@@ -8,9 +8,9 @@ import moocore
 import numpy as np
 from optuna.trial import TrialState
 
+from results import Objective
 from results.record import STATES
 from study import objectives
-from study.objectives import Objective
 
 
 class Progress:
@@ -46,7 +46,9 @@ class Progress:
         if state != TrialState.COMPLETE:
             return
         gains = np.array([objectives.gains(self._targets, metrics)])
-        self._front = moocore.filter_dominated(np.vstack([self._front, gains]), maximise=True, keep_weakly=True)
+        self._front = moocore.filter_dominated(
+            np.vstack([self._front, gains]), maximise=True, keep_weakly=True
+        )
         for name, target in self._targets.items():
             better = max if target.direction == "max" else min
             self.best[name] = better(metrics[name], self.best.get(name, metrics[name]))

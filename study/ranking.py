@@ -11,13 +11,15 @@ def best(gains: Points, k: int) -> NDArray[np.intp]:
     """Return the indices of the best `k` rows of `gains` (n, m), 1 <= k <= n, every column to be maximised.
 
     Whole layers of equal non-dominated rank come first; of the layer that does not fit whole, an `epsilon_net` is
-    taken. NaN is worse than any number. O(n log n + k n).
+    taken. What is no finite number is worse than any number. O(n^2 log n) for m = 3.
 
     >>> best(np.array([[1.0, 0.0], [0.0, 1.0], [0.9, 0.05], [0.0, 0.0]]), 2).tolist()
     [0, 1]
     """
     assert 1 <= k <= len(gains)
-    points = np.where(np.isnan(gains), -np.inf, gains)
+    finite = np.isfinite(gains)
+    worst = gains[finite].min(initial=0.0) - 1.0  # not -inf, among which moocore tells no order
+    points = np.where(finite, gains, worst)
     ranks = moocore.pareto_rank(points, maximise=True)
     last = np.sort(ranks)[k - 1]
     inner, edge = np.flatnonzero(ranks < last), np.flatnonzero(ranks == last)
@@ -25,7 +27,7 @@ def best(gains: Points, k: int) -> NDArray[np.intp]:
 
 
 def epsilon_net(points: Points, k: int) -> NDArray[np.intp]:
-    """Return the indices of `k` rows that spread over `points` (n, m), 1 <= k <= n.
+    """Return the indices of `k` rows that spread over the finite `points` (n, m), 1 <= k <= n. O(k n).
 
     The row with the greatest sum comes first, then always the row farthest from all that were taken (Salinas et al.,
     "A multi-objective perspective on jointly tuning hardware and hyperparameters", 2021); ties go to the first row.
@@ -34,11 +36,10 @@ def epsilon_net(points: Points, k: int) -> NDArray[np.intp]:
     [1, 0, 2]
     """
     assert 1 <= k <= len(points)
-    finite = np.nan_to_num(points, neginf=-1.0)
-    taken = [int(finite.sum(axis=1).argmax())]
+    taken = [int(points.sum(axis=1).argmax())]
     distance = np.full(len(points), np.inf)
     while len(taken) < k:
-        distance = np.minimum(distance, np.linalg.norm(finite - finite[taken[-1]], axis=1))
+        distance = np.minimum(distance, np.linalg.norm(points - points[taken[-1]], axis=1))
         distance[taken] = -1.0
         taken.append(int(distance.argmax()))
     return np.array(taken)

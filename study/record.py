@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
 import optuna
 import sqlalchemy
@@ -23,9 +23,9 @@ from optuna.trial import FrozenTrial, TrialState
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
+from results import Objective
 from results.record import RESULT, Result
 from study import storage
-from study.objectives import Objective
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
@@ -67,7 +67,9 @@ class Record:
                 self._end(trial.number, state_of(trial.user_attrs[RESULT], epochs), trial.user_attrs[RESULT])
         return self.study.get_trials(deepcopy=False)
 
-    def add(self, values: Mapping[str, Any], distributions: Mapping[str, BaseDistribution], result: Result) -> int:
+    def add(
+        self, values: Mapping[str, Any], distributions: Mapping[str, BaseDistribution], result: Result
+    ) -> int:
         """Add a running trial with the searched `values`, and return its number.
 
         One transaction of three statements. Optuna's `create_new_trial` from a template writes the same rows with
@@ -76,11 +78,14 @@ class Record:
         number = len(self._ids)
         with Session(self.rdb.engine) as session, session.begin():
             trial = models.TrialModel(
-                study_id=self.study._study_id, number=number, state=TrialState.RUNNING, datetime_start=datetime.now()
+                study_id=self.study._study_id,
+                number=number,
+                state=TrialState.RUNNING,
+                datetime_start=datetime.now(),
             )
             session.add(trial)
             session.flush()
-            trial_id = trial.trial_id
+            trial_id = cast(int, trial.trial_id)
             rows = [
                 {
                     "trial_id": trial_id,
@@ -143,3 +148,11 @@ def state_of(result: Result, epochs: int) -> TrialState:
     if result["error"] is not None:
         return TrialState.FAIL
     return TrialState.COMPLETE if result["epochs"] >= epochs else TrialState.PRUNED
+
+
+def why(error: Exception) -> str:
+    """Return in one sentence what one of `FAULTS` says."""
+    cause = error.__cause__ if isinstance(error, StorageInternalError) else error
+    if isinstance(cause, SQLAlchemyError):
+        return f"the record cannot be written: {getattr(cause, 'orig', None) or cause}"
+    return str(cause)

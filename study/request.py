@@ -10,10 +10,10 @@ import tomli_w
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 import search_spaces
+from results import Objective
 from results.record import FORMAT, REQUEST_FILE
 from search_spaces import Choice, Domain, Float, Int, Space
 from study import objectives as rules
-from study.objectives import Objective
 from trainables import Config
 
 BASIC = ("dataset", "data_dir", "model", "preset")
@@ -57,9 +57,13 @@ class Request:
     """Name, classes, fingerprint and sizes of the data set."""
     versions: dict[str, str]
 
+    def config(self, values: Mapping[str, Any]) -> Config:
+        """Return the configuration of the trial that has these searched `values`."""
+        return Config.parse({**self.fixed, **values, "epochs": self.epochs, "rungs": self.rungs})
+
     def flat(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the whole configuration, defaults included, of the trial that has these searched `values`."""
-        return Config.parse({**self.fixed, **values, "epochs": self.epochs, "rungs": self.rungs}).flat()
+        """Return that configuration by flat names, defaults included."""
+        return self.config(values).flat()
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return the Optuna distribution of each searched name, as the record keeps it.
@@ -75,7 +79,9 @@ class Request:
         if not self.space.points:
             return self.space.parameters
         names = self.space.points[0]
-        return {name: Choice(values=tuple(dict.fromkeys(p[name] for p in self.space.points))) for name in names}
+        return {
+            name: Choice(values=tuple(dict.fromkeys(p[name] for p in self.space.points))) for name in names
+        }
 
     def document(self) -> dict[str, Any]:
         """Return the TOML document that `from_document` reads back."""
@@ -84,7 +90,9 @@ class Request:
             "format": FORMAT,
             **{name: getattr(self, name) for name in _TOP},
             "description": self.space.description,
-            "request": request | {name: getattr(self, name) for name in _REQUEST} | {"rungs": list(self.rungs)},
+            "request": request
+            | {name: getattr(self, name) for name in _REQUEST}
+            | {"rungs": list(self.rungs)},
             "fixed": {name: value for name, value in self.fixed.items() if name not in BASIC},
             "queue": self.queue,
             "space": {"name": self.space.name} | self.space.to_document(),

@@ -15,7 +15,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     parser = Parser(prog="python -m study.resume", description=__doc__)
     parser.add_argument("name", metavar="NAME", help="of the study, or its path")
-    parser.add_argument("--trials", type=int, metavar="N", help="the new total: more to extend, fewer to end early")
+    parser.add_argument(
+        "--trials", type=int, metavar="N", help="the new total: more to extend, fewer to end early"
+    )
     parser.add_argument("--address", default="", metavar="RAY", help="join this Ray, or 'auto'")
     arguments = parser.parse_args(argv)
     if arguments.trials is not None and arguments.trials < 1:

@@ -8,9 +8,12 @@ import numpy as np
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from results import Objective
+from results.record import RESULT
 from study import objectives
-from study.objectives import Objective
 from study.ranking import best
+from study.record import Record
+from study.request import Request
 
 
 class Fifo(FIFOScheduler):
@@ -43,7 +46,8 @@ class ParetoAsha(Fifo):
         self._factor = reduction_factor
         self._rungs: dict[int, dict[int, tuple[float, ...]]] = {epoch: {} for epoch in sorted(rungs)[:-1]}
         for number, epoch, metrics in history:
-            self.goes_on(number, epoch, metrics)
+            if epoch in self._rungs:
+                self._rungs[epoch][number] = objectives.gains(targets, metrics)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Decide on the `Report` of one epoch."""
@@ -59,3 +63,15 @@ class ParetoAsha(Fifo):
         rung[number] = objectives.gains(self._targets, metrics)
         k = math.ceil(len(rung) / self._factor)
         return len(rung) - 1 in best(np.array(list(rung.values())), k)
+
+
+def make_scheduler(request: Request, record: Record) -> Fifo:
+    """Return the scheduler that a study asks for, knowing what its record knows."""
+    if request.scheduler == "fifo":
+        return Fifo()
+    history = [
+        (trial.number, rung["epoch"], rung["metrics"])
+        for trial in record.trials(request.epochs)
+        for rung in trial.user_attrs[RESULT]["rungs"]
+    ]
+    return ParetoAsha(request.objectives, request.rungs, request.reduction_factor, history)

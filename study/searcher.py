@@ -12,10 +12,11 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher as TuneSearcher
 
+import trainables
 from results.record import REFUSED, RESULT, TRIALS_DIR, Result, Rung
 from study import objectives
 from study.progress import Progress
-from study.record import FAULTS, Record, state_of
+from study.record import FAULTS, Record, state_of, why
 from study.request import Request
 from study.sampling import Proposals
 from study.worker import Job, Report
@@ -30,14 +31,9 @@ class Searcher(TuneSearcher):
         record: Record,
         directory: Path,
         token: str,
-        extra: Mapping[str, Any],
-        costs: Callable[[Mapping[str, Any]], Mapping[str, float]],
+        extra: dict[str, Any],
     ) -> None:
-        """Take up the study where `record` stands.
-
-        `token` is that of the lease, `extra` are settings that only the running study knows, `costs` maps a flat
-        configuration to what is known of it before training.
-        """
+        """Take up the study where `record` stands; `token` is the lease's, `extra` goes into every configuration."""
         super().__init__()
         self.halted = ""
         self.progress = Progress(request.objectives, request.trials)
@@ -46,11 +42,12 @@ class Searcher(TuneSearcher):
         self._directory = directory
         self._token = token
         self._extra = extra
-        self._costs = costs
         self._trials: dict[str, tuple[int, dict[str, Any], Result]] = {}
         earlier = record.trials(request.epochs)
         self._asked = len(earlier)
-        self._interrupted = [trial for trial in earlier if trial.state == TrialState.RUNNING]
+        running = [trial for trial in earlier if trial.state == TrialState.RUNNING]
+        wanted = max(0, request.trials - len(earlier) + len(running))
+        self._interrupted, surplus = running[:wanted], running[wanted:]
         self._proposals = Proposals(
             request.space,
             request.sampler,
@@ -64,18 +61,19 @@ class Searcher(TuneSearcher):
             metrics = trial.user_attrs[RESULT]["metrics"]
             self.progress.learned(trial.state, metrics)
             self._learn(trial.params, trial.state, metrics)
+        for trial in surplus:  # the study is to have fewer trials than it was: these end where they are
+            self._trials[_SURPLUS] = (trial.number, trial.params, trial.user_attrs[RESULT])
+            self._end(_SURPLUS, error=None)
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:
+    def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]  # or FINISHED
         """Return the job of the next trial: first those that were interrupted, then new ones."""
         try:
             if self._interrupted and not self.halted:
                 return self._continue(trial_id, self._interrupted.pop(0))
             if self._asked < self._request.trials and not self.halted:
                 return self._start(trial_id)
-        except FAULTS as error:
-            self._halt(error)
-        except ValueError as error:
-            self.halted = str(error)
+        except (ValueError, *FAULTS) as error:
+            self.halted = why(error)
         return str(self.FINISHED)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
@@ -84,7 +82,9 @@ class Searcher(TuneSearcher):
         if self._take(known, result["report"]):
             self._write(lambda: self._record.update(number, known))
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
         """Keep the report of a trial that ended: its last, or the one at which the scheduler stopped it."""
         if error or result is None:
             return  # `lost` follows, and knows why
@@ -151,7 +151,11 @@ class Searcher(TuneSearcher):
     def _end(self, trial_id: str, error: str | None) -> None:
         number, point, known = self._trials[trial_id]
         complete = state_of(known, self._request.epochs) == TrialState.COMPLETE
-        if error is None and complete and not objectives.are_finite(self._request.objectives, known["metrics"]):
+        if (
+            error is None
+            and complete
+            and not objectives.are_finite(self._request.objectives, known["metrics"])
+        ):
             error = f"an objective is not a finite number: {known['metrics']}"
         known["error"], known["finished"] = error, _now()
         state = state_of(known, self._request.epochs)
@@ -167,7 +171,7 @@ class Searcher(TuneSearcher):
     def _violated(self, point: Mapping[str, Any]) -> Mapping[str, float]:
         if not self._request.constraints:
             return {}
-        return objectives.violated(self._request.constraints, self._costs(self._request.flat(point)))
+        return objectives.violated(self._request.constraints, trainables.costs(self._request.config(point)))
 
     def _write(self, write: Callable[[], None]) -> bool:
         """Write to the record; False, with the reason in `halted`, if that is not possible."""
@@ -175,12 +179,11 @@ class Searcher(TuneSearcher):
             if not self.halted:
                 write()
         except FAULTS as error:
-            self._halt(error)
+            self.halted = why(error)
         return not self.halted
 
-    def _halt(self, error: Exception) -> None:
-        cause = error.__cause__ or error
-        self.halted = self.halted or f"the record cannot be written: {getattr(cause, 'orig', cause)}"
+
+_SURPLUS = "surplus"
 
 
 def _now() -> str:
@@ -189,5 +192,13 @@ def _now() -> str:
 
 def _new_result(seed: int) -> Result:
     return Result(
-        seed=seed, epochs=0, duration_s=0.0, metrics={}, rungs=[], error=None, worker="", started=_now(), finished=None
+        seed=seed,
+        epochs=0,
+        duration_s=0.0,
+        metrics={},
+        rungs=[],
+        error=None,
+        worker="",
+        started=_now(),
+        finished=None,
     )

@@ -3,7 +3,7 @@
 import math
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -12,7 +12,7 @@ from typing import Any
 
 import search_spaces
 import trainables
-from search_spaces import Space, unknown
+from search_spaces import Domain, Float, Space, unknown
 from search_spaces.errors import located
 from study import directory, objectives, points, storage
 from study.request import BASIC, Request
@@ -88,7 +88,7 @@ def plan(spec: Spec) -> Request:
         constraints={name: bound for name, bound in constraints.items() if bound < math.inf},
         trials=trials,
         epochs=epochs,
-        rungs=rungs(epochs, spec.reduction_factor) if spec.scheduler == "pareto_asha" else (epochs,),
+        rungs=rungs(epochs, spec.reduction_factor),
         time_budget_s=spec.time_budget_s,
         workers=spec.workers or 0,
         gpus_per_trial=spec.gpus_per_trial,
@@ -160,7 +160,7 @@ def _space(spec: Spec, fixed: Mapping[str, Any], config: Config) -> Space:
     space = space.fix(spec.fixed).resolve(trainables.layers(config)).settle(config.flat())
     with located(f"space {space.name}"):
         for name, domain in space.parameters.items():
-            for value in domain.finite() or (domain.low, domain.high):
+            for value in _extremes(domain):
                 Config.parse({**fixed, name: value})
         for point in space.points:
             Config.parse({**fixed, **point})
@@ -169,6 +169,10 @@ def _space(spec: Spec, fixed: Mapping[str, Any], config: Config) -> Space:
         if not (space.parameters or space.points):
             raise ValueError("--set fixes all that it varies; leave something to search")
     return space
+
+
+def _extremes(domain: Domain) -> Sequence[Any]:
+    return (domain.low, domain.high) if isinstance(domain, Float) else domain.finite()
 
 
 def _at_full_width(config: Config) -> Config:

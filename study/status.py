@@ -27,18 +27,24 @@ def _main(argv: Sequence[str] | None) -> int:
     for name in names:
         print(_status(directories.find(name, arguments.runs_dir)))
     if not names:
-        print(f"no studies under {arguments.runs_dir}; start one with python -m study.launch --space mixed_bits")
+        print(
+            f"no studies under {arguments.runs_dir}; start one with python -m study.launch --space mixed_bits"
+        )
     return 0
 
 
 def _status(directory: Path) -> str:
     request = Request.read(directory)
     progress = Progress(request.objectives, request.trials)
-    with Record.open(request.storage or storage.url_in(directory), request.name, request.objectives) as record:
+    with Record.open(
+        request.storage or storage.url_in(directory), request.name, request.objectives
+    ) as record:
         for trial in record.study.get_trials(deepcopy=False):
             progress.learned(trial.state, trial.user_attrs[RESULT]["metrics"])
         progress.refused |= record.notes().get(REFUSED, {})
-    state = "running" if is_held(directory) else "complete" if progress.done >= request.trials else "interrupted"
+    state = (
+        "running" if is_held(directory) else "complete" if progress.done >= request.trials else "interrupted"
+    )
     told = figures(progress)
     shown = {name: told[name] for name in told if name not in ("epochs/s", "ETA")}
     return f"{request.name} ({state}): " + ", ".join(f"{name} {value}" for name, value in shown.items())

@@ -45,7 +45,9 @@ def connect(url: str) -> RDBStorage:
     """Open the database at `url`, making its tables if it has none; ValueError if it cannot be reached."""
     is_sqlite = _parse(url).get_backend_name() == "sqlite"
     try:
-        rdb = RDBStorage(url, engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}} if is_sqlite else None)
+        rdb = RDBStorage(
+            url, engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}} if is_sqlite else None
+        )
         if is_sqlite:
             with rdb.engine.connect() as connection:
                 connection.execute(sqlalchemy.text("PRAGMA journal_mode=WAL"))

@@ -1,6 +1,7 @@
 """What the terminal shows of a running study: a live table on a TTY, plain lines elsewhere."""
 
 import time
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -95,12 +96,10 @@ def _table(progress: Progress) -> Table:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     for caption, value in figures(progress).items():
         table.add_row(caption, value)
-    for objective, value in progress.best.items():
-        table.add_row(f"best {objective}", f"{value:.4g}")
+    for objective, best in progress.best.items():
+        table.add_row(f"best {objective}", f"{best:.4g}")
     return table
 
 
 def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}"
+    return str(timedelta(seconds=round(seconds)))

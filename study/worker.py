@@ -32,10 +32,21 @@ LOG = "log.txt"
 class Epoch(Protocol):
     """What training yields; `trainables.Epoch` is one."""
 
-    number: int
-    seconds: float
-    metrics: dict[str, float]
-    save: Callable[[Path], None]
+    @property
+    def number(self) -> int:
+        """1 for the first."""
+
+    @property
+    def seconds(self) -> float:
+        """What it took."""
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """What was measured after it."""
+
+    @property
+    def save(self) -> Callable[[Path], None]:
+        """Write the checkpoint and the learning curve into a directory."""
 
 
 Train = Callable[[Mapping[str, Any], Path], Iterator[Epoch]]
@@ -145,7 +156,9 @@ def saved_epochs(directory: Path, epochs: int) -> list[Report]:
     whole = text[: text.rfind("\n") + 1]  # the writer may have been killed in the middle of a line
     saved = []
     for row in csv.DictReader(whole.splitlines()):
-        metrics = {name: float(value) for name, value in row.items() if value and name not in ("epoch", "seconds")}
+        metrics = {
+            name: float(value) for name, value in row.items() if value and name not in ("epoch", "seconds")
+        }
         saved.append(Report(epoch=int(float(row["epoch"])), seconds=float(row["seconds"]), metrics=metrics))
     half_saved = any((directory / name).exists() for name in (RESUME, PREVIOUS))
     return [report for report in saved if report.epoch < epochs or not half_saved]

@@ -37,7 +37,9 @@ USEFUL = 7 * FORWARD  # two forwards, one input gradient, two full backwards
 
 def main() -> None:
     """Run every row in turn and print the table."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.train_step", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.train_step", description=__doc__.splitlines()[0]
+    )
     parser.add_argument("--json", type=Path, help="write medians and ratios here")
     parser.add_argument("--rounds", type=int, default=15)
     arguments = parser.parse_args()

@@ -17,7 +17,11 @@ class ToyEpoch:
 
     def save(self, directory: Path) -> None:
         path = directory / "curve.csv"
-        lines = path.read_text().splitlines() if path.exists() else [",".join(["epoch", "seconds", *self.metrics])]
+        lines = (
+            path.read_text().splitlines()
+            if path.exists()
+            else [",".join(["epoch", "seconds", *self.metrics])]
+        )
         lines = [line for line in lines if not line.startswith(f"{self.number},")]
         lines.append(",".join(map(repr, [self.number, self.seconds, *self.metrics.values()])))
         draft = path.with_suffix(".part")

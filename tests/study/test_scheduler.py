@@ -1,0 +1,95 @@
+"""The scheduler against brute force, whatever the order, the ties and the NaNs."""
+
+import math
+from itertools import permutations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from results import Objective
+from study.ranking import best, epsilon_net
+from study.scheduler import ParetoAsha
+
+GOOD = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
+VALUE = st.one_of(GOOD, st.just(math.nan))
+POINTS = st.lists(st.tuples(VALUE, VALUE, VALUE), min_size=1, max_size=12)
+TARGETS = {
+    "accuracy": Objective(direction="max", ideal=1.0, reference=0.0),
+    "flops": Objective(direction="min", ideal=0.0, reference=1.0),
+    "faithfulness": Objective(direction="max", ideal=1.0, reference=0.0),
+}
+
+
+def layers(points: list[tuple[float, ...]]) -> list[int]:
+    """Non-dominated rank of each point by the definition: peel off what nothing left dominates."""
+    rows = [tuple(-math.inf if math.isnan(v) else v for v in p) for p in points]
+    rank, left = {}, set(range(len(rows)))
+    while left:
+        top = {
+            i
+            for i in left
+            if not any(all(a >= b for a, b in zip(rows[j], rows[i], strict=True)) and rows[j] != rows[i] for j in left)
+        }
+        rank |= dict.fromkeys(top, len(set(rank.values())))
+        left -= top
+    return [rank[i] for i in range(len(rows))]
+
+
+@given(points=POINTS, data=st.data())
+def test_best_takes_whole_layers_first(points: list[tuple[float, ...]], data: st.DataObject) -> None:
+    k = data.draw(st.integers(1, len(points)))
+    taken = best(np.array(points), k).tolist()
+    assert len(set(taken)) == k
+    ranks = layers(points)
+    worst_taken = max(ranks[i] for i in taken)
+    assert all(ranks[i] >= worst_taken for i in range(len(points)) if i not in taken)
+
+
+@given(points=st.lists(st.tuples(GOOD, GOOD), min_size=2, max_size=8, unique=True))
+def test_an_epsilon_net_takes_the_farthest_next(points: list[tuple[float, float]]) -> None:
+    order = epsilon_net(np.array(points), len(points)).tolist()
+    assert sorted(order) == list(range(len(points)))
+    assert sum(points[order[0]]) == max(map(sum, points))
+    for n in range(1, len(order)):
+        gap = {i: min(math.dist(points[i], points[j]) for j in order[:n]) for i in order[n:]}
+        assert gap[order[n]] == pytest.approx(max(gap.values()))
+
+
+def metrics(point: tuple[float, ...]) -> dict[str, float]:
+    return dict(zip(TARGETS, (point[0], 1 - point[1], point[2]), strict=True))
+
+
+@settings(max_examples=50)
+@given(points=POINTS, factor=st.integers(2, 4))
+def test_a_trial_goes_on_exactly_if_it_is_among_the_best(points: list[tuple[float, ...]], factor: int) -> None:
+    scheduler = ParetoAsha(TARGETS, [1, 3, 9], factor)
+    for n, point in enumerate(points):
+        k = math.ceil((n + 1) / factor)
+        expected = n in best(np.array(points[: n + 1]), k)
+        assert scheduler.goes_on(n, 1, metrics(point)) == expected
+        assert scheduler.goes_on(n, 1, metrics(point)), "a rung is decided once"
+
+
+@given(point=st.tuples(VALUE, VALUE, VALUE))
+def test_only_rungs_before_the_last_decide(point: tuple[float, ...]) -> None:
+    scheduler = ParetoAsha(TARGETS, [1, 3, 9], 3)
+    scheduler.goes_on(0, 1, metrics((1.0, 1.0, 1.0)))
+    assert scheduler.goes_on(1, 2, metrics(point))
+    assert scheduler.goes_on(1, 9, metrics(point))
+
+
+def test_a_dominated_trial_stops_in_any_order() -> None:
+    points = [(1.0, 1.0, 1.0), (0.5, 0.5, 0.5), (0.2, 0.2, 0.2)]
+    for order in permutations(range(3)):
+        scheduler = ParetoAsha(TARGETS, [1, 3], 3)
+        decisions = {n: scheduler.goes_on(n, 1, metrics(points[n])) for n in order}
+        assert decisions[0], "the best goes on whenever it comes"
+        assert not any(decisions[n] for n in order[1:] if n > min(order[: order.index(n)]))
+
+
+def test_a_resume_knows_the_earlier_rungs() -> None:
+    history = [(n, 1, metrics((0.9, 0.9, 0.9))) for n in range(3)]
+    assert not ParetoAsha(TARGETS, [1, 3], 3, history).goes_on(7, 1, metrics((0.1, 0.1, 0.1)))
+    assert ParetoAsha(TARGETS, [1, 3], 3).goes_on(7, 1, metrics((0.1, 0.1, 0.1)))

@@ -1,0 +1,185 @@
+"""The searcher and the record: truthful states whatever the order of events. A real SQLite, no Ray."""
+
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from optuna.trial import FrozenTrial, TrialState
+
+from results.record import RESULT
+from study import storage
+from study.record import Record
+from study.request import Request
+from study.searcher import Searcher
+from study.worker import Job, Report
+from tests.study.toys import metrics_of
+
+RequestOf = Callable[..., Request]
+ENDS = ("complete", "stopped", "error", "nan", "inf", "lost", "left", "no space")
+STATES = {
+    "complete": TrialState.COMPLETE,
+    "stopped": TrialState.PRUNED,
+    **dict.fromkeys(("error", "nan", "inf", "lost"), TrialState.FAIL),
+    **dict.fromkeys(("left", "no space"), TrialState.RUNNING),
+}
+
+
+@pytest.fixture
+def record(tmp_path: Path, request_of: RequestOf) -> Iterator[Record]:
+    with Record.open(storage.url_in(tmp_path), "s", request_of().objectives, new=True) as record:
+        yield record
+
+
+def searcher_of(request: Request, record: Record, directory: Path) -> Searcher:
+    return Searcher(request, record, directory, token="", extra={})
+
+
+def start(searcher: Searcher, trial_id: str) -> Job:
+    suggestion = searcher.suggest(trial_id)
+    assert isinstance(suggestion, dict), searcher.halted
+    return suggestion["job"]
+
+
+def report(job: Job, epoch: int, **changed: Any) -> dict[str, Any]:
+    metrics = metrics_of(job.flat, epoch) | changed
+    return {"report": Report(epoch=epoch, seconds=1.0, metrics=metrics, last=epoch == job.flat["epochs"])}
+
+
+def play(searcher: Searcher, trial_id: str, job: Job, end: str) -> None:
+    """Let a trial report its rungs and end in one of the ways that Ray Tune knows."""
+    searcher.on_trial_result(trial_id, report(job, 1))
+    match end:
+        case "complete":
+            searcher.on_trial_complete(trial_id, report(job, 9))
+        case "nan" | "inf":
+            searcher.on_trial_complete(trial_id, report(job, 9, accuracy=float(end)))
+        case "stopped":
+            searcher.on_trial_complete(trial_id, report(job, 3))
+        case "error":
+            searcher.on_trial_complete(trial_id, {"report": Report(error="ValueError: no")})
+        case "lost":
+            searcher.on_trial_complete(trial_id, None, error=True)
+            searcher.lost(trial_id, "its worker died 3 times")
+        case "no space":
+            searcher.on_trial_complete(trial_id, {"report": Report(error="OSError", no_space=True)})
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(ends=st.lists(st.sampled_from([end for end in ENDS if end != "no space"]), min_size=1, max_size=8))
+def test_the_record_says_how_each_trial_ended(ends: list[str], tmp_path: Path, request_of: RequestOf) -> None:
+    request = request_of(trials=len(ends), sampler="random")
+    (tmp_path / "study.db").unlink(missing_ok=True)
+    with Record.open(storage.url_in(tmp_path), "s", request.objectives, new=True) as record:
+        searcher = searcher_of(request, record, tmp_path)
+        jobs = [start(searcher, str(n)) for n in range(len(ends))]
+        for n, end in sorted(enumerate(ends), key=lambda pair: pair[1]):
+            play(searcher, str(n), jobs[n], end)
+        assert searcher.suggest("one more") == searcher.FINISHED
+        trials = record.trials(request.epochs)
+        assert [trial.state for trial in trials] == [STATES[end] for end in ends]
+        for trial in trials:
+            check(trial, request)
+
+
+def check(trial: FrozenTrial, request: Request) -> None:
+    """Only a complete trial has values, and they are those of the last epoch."""
+    result = trial.user_attrs[RESULT]
+    if trial.state == TrialState.COMPLETE:
+        assert result["epochs"] == request.epochs
+        assert trial.values == [result["metrics"][name] for name in request.objectives]
+        assert all(map(math.isfinite, trial.values))
+    else:
+        assert not trial.values
+    assert (result["finished"] is None) == (trial.state == TrialState.RUNNING)
+    assert (result["error"] is not None) == (trial.state == TrialState.FAIL)
+    assert [rung["epoch"] for rung in result["rungs"]] == sorted({rung["epoch"] for rung in result["rungs"]})
+
+
+def test_a_repeated_report_counts_once(record: Record, request_of: RequestOf, tmp_path: Path) -> None:
+    request = request_of(trials=1)
+    searcher = searcher_of(request, record, tmp_path)
+    job = start(searcher, "a")
+    for epoch in (1, 2, 3, 1, 2, 3, 4):
+        searcher.on_trial_result("a", report(job, epoch))
+    result = record.trials(9)[0].user_attrs[RESULT]
+    assert [rung["epoch"] for rung in result["rungs"]] == [1, 3]
+    assert result["duration_s"] == 3.0  # of the rung that was written last
+    searcher.on_trial_complete("a", report(job, 9))
+    assert record.trials(9)[0].user_attrs[RESULT]["duration_s"] == 5.0
+
+
+def test_a_resume_continues_what_ran_and_ends_at_the_total(
+    record: Record, request_of: RequestOf, tmp_path: Path
+) -> None:
+    request = request_of(trials=4, sampler="random")
+    first = searcher_of(request, record, tmp_path)
+    jobs = [start(first, str(n)) for n in range(3)]
+    play(first, "0", jobs[0], "complete")
+    play(first, "1", jobs[1], "left")
+    again = searcher_of(request, record, tmp_path)
+    resumed = [start(again, trial) for trial in ("x", "y")]
+    assert [job.number for job in resumed] == [1, 2]
+    assert [job.recorded for job in resumed] == [1, 0]
+    assert [job.flat for job in resumed] == [jobs[1].flat, jobs[2].flat]
+    fresh = start(again, "z")
+    assert fresh.number == 3
+    assert fresh.flat not in [job.flat for job in jobs]
+    assert again.suggest("one more") == again.FINISHED
+
+
+def test_a_study_can_end_with_fewer_trials(record: Record, request_of: RequestOf, tmp_path: Path) -> None:
+    first = searcher_of(request_of(trials=4), record, tmp_path)
+    jobs = [start(first, str(n)) for n in range(3)]
+    play(first, "0", jobs[0], "complete")
+    shorter = searcher_of(request_of(trials=2), record, tmp_path)
+    assert start(shorter, "a").number == 1
+    assert shorter.suggest("b") == shorter.FINISHED
+    assert [trial.state.name for trial in record.trials(9)] == ["COMPLETE", "RUNNING", "PRUNED"]
+
+
+def test_an_end_that_was_cut_short_is_finished(record: Record, request_of: RequestOf, tmp_path: Path) -> None:
+    request = request_of(trials=2)
+    searcher = searcher_of(request, record, tmp_path)
+    job = start(searcher, "a")
+    searcher.on_trial_result("a", report(job, 1))
+    result = record.trials(9)[0].user_attrs[RESULT]
+    record.update(0, result | {"finished": "2026-01-01T00:00:00+00:00", "epochs": 3})  # killed before the state
+    assert record.trials(9)[0].state == TrialState.PRUNED
+    record.add({"mask_ratio": 0.5}, request.distributions(), result | {"finished": None})
+    assert [trial.state.name for trial in record.trials(9)] == ["PRUNED", "RUNNING"]
+
+
+def test_a_full_disk_stops_the_study_and_not_the_trial(record: Record, request_of: RequestOf, tmp_path: Path) -> None:
+    searcher = searcher_of(request_of(trials=3), record, tmp_path)
+    play(searcher, "a", start(searcher, "a"), "no space")
+    assert "disk is full" in searcher.halted
+    assert searcher.suggest("b") == searcher.FINISHED
+    assert record.trials(9)[0].state == TrialState.RUNNING
+
+
+def test_three_statements_write_what_optuna_would(record: Record, request_of: RequestOf) -> None:
+    request = request_of()
+    point, distributions = request.queue[0], request.distributions()
+    result: Any = {"finished": None, "metrics": {}}
+    record.add(point, distributions, result)
+    template = record.study.get_trials()[0]
+    record.rdb.create_new_trial(record.study._study_id, template)
+    ours, theirs = record.study.get_trials()
+    assert (ours.params, ours.distributions, ours.user_attrs, ours.state) == (
+        (theirs.params, theirs.distributions, theirs.user_attrs, theirs.state)
+    )
+    assert (ours.number, theirs.number) == (0, 1)
+
+
+def test_a_snapshot_is_the_record(record: Record, request_of: RequestOf, tmp_path: Path) -> None:
+    searcher = searcher_of(request_of(trials=2), record, tmp_path)
+    play(searcher, "a", start(searcher, "a"), "complete")
+    record.snapshot(tmp_path / "copy.db")
+    url = f"sqlite:///{tmp_path / 'copy.db'}"
+    with Record.open(url, "s", request_of().objectives) as copy:
+        assert copy.study.get_trials()[0].values == record.study.get_trials()[0].values
+    assert [path.name for path in tmp_path.glob("copy*")] == ["copy.db"]
