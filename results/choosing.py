@@ -127,18 +127,22 @@ def widths(study: Study, row: pd.Series) -> dict[str, dict[str, int]]:
     return found
 
 
+def searched_widths(study: Study) -> list[str]:
+    """Return the names of the parameters that are widths: ``bits.conv1``, ..."""
+    return [name for name in study.distributions if name.partition(".")[0] in WIDTHS]
+
+
 def configuration(study: Study, row: pd.Series) -> dict[str, Any]:
     """Return a trial's flat configuration: its ``config.toml``, or what the record knows without it."""
     file = study.path / record.TRIALS_DIR / str(row["number"]) / "config.toml"
-    if file.is_file():
+    try:
         return _flat(tomllib.loads(file.read_text(encoding="utf-8")))
-    searched = {
-        name.removeprefix("params."): value for name, value in row.items() if name.startswith("params.")
-    }
-    return {
-        **study.request.get("fixed", {}),
-        **{name: value for name, value in searched.items() if not pd.isna(value)},
-    }
+    except (OSError, ValueError):  # not copied, or cut short
+        names = [name for name in row.index if name.startswith("params.") and not pd.isna(row[name])]
+        return {
+            **study.request.get("fixed", {}),
+            **{name.removeprefix("params."): row[name] for name in names},
+        }
 
 
 def export_command(study: Study, row: pd.Series) -> str:

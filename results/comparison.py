@@ -38,9 +38,7 @@ def compare(studies: Sequence[Study]) -> pd.DataFrame:
                 "front": len(mine),
                 "hypervolume": fronts.volume(mine),
                 "joint": int(joint.sum()),
-                "epsilon": float(moocore.epsilon_additive(mine, ref=everything[best]))
-                if len(mine)
-                else np.nan,
+                "epsilon": moocore.epsilon_additive(mine, ref=everything[best]) if len(mine) else np.nan,
             }
         )
     return pd.DataFrame(rows)

@@ -24,7 +24,9 @@ def confirmed(study: Study) -> pd.DataFrame:
     validation = study.trials.set_index("number")
     for (trial, refit), group in study.confirmations.groupby(["trial", "refit"]):
         for name, direction in study.directions.items():
-            values = group[f"metrics.{name}"]
+            values = group.get(f"metrics.{name}", pd.Series(dtype=float)).dropna()
+            if values.empty:
+                continue
             seeds, mean, sd = len(values), values.mean(), values.std()
             t = stdtrit(seeds - 1, 0.975)
             seen = validation.at[trial, f"metrics.{name}"]
@@ -52,21 +54,27 @@ def probability_nondominated(study: Study, seed: int = 0) -> pd.Series:
 
     The true means are drawn from their Student's t posteriors (flat prior, objectives and trials
     independent), trials trained alike are compared, and a share of draws is returned. NaN for a trial with
-    one seed, which has no measured noise and competes with nobody. O(DRAWS x front) for c confirmed trials.
+    an objective of fewer than two seeds, which has no measured noise and competes with nobody. One front of
+    the confirmed trials a draw.
     """
     noise = np.random.default_rng(seed)
     table = confirmed(study)
     probabilities = pd.Series(
         np.nan, index=pd.MultiIndex.from_frame(table[["trial", "refit"]].drop_duplicates())
     )
-    for _, alike in table[table["seeds"] > 1].groupby("refit"):
-        wide = alike.pivot(index=["trial", "refit"], columns="objective", values=["mean", "sd"])
-        seeds = alike.groupby(["trial", "refit"])["seeds"].first()
-        signs = np.array([-1.0 if way == "max" else 1.0 for way in study.directions.values()])
-        mean, sd = (wide[part][list(study.directions)].to_numpy() * signs for part in ("mean", "sd"))
-        scale = np.abs(sd) / np.sqrt(seeds.to_numpy())[:, None]
-        draws = noise.standard_t(seeds.to_numpy()[:, None] - 1, size=(DRAWS, *mean.shape))
-        probabilities[wide.index] = _share_nondominated(mean + scale * draws)
+    measured = (
+        table[table["seeds"] > 1]
+        .groupby(["trial", "refit"])
+        .filter(lambda rows: len(rows) == len(study.directions))
+    )
+    for _, alike in measured.groupby("refit"):
+        wide = alike.pivot(index=["trial", "refit"], columns="objective", values=["mean", "sd", "seeds"])
+        mean, sd, seeds = (
+            wide[part][list(study.directions)].to_numpy(float) for part in ("mean", "sd", "seeds")
+        )
+        signs = [-1.0 if way == "max" else 1.0 for way in study.directions.values()]
+        draws = noise.standard_t(seeds - 1, size=(DRAWS, *mean.shape))
+        probabilities[wide.index] = _share_nondominated(signs * mean + draws * sd / np.sqrt(seeds))
     return probabilities
 
 

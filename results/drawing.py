@@ -33,11 +33,13 @@ def drawn(study: Study, always: Iterable[int] = ()) -> pd.DataFrame:
     frame.loc[fronts.front(frame, study.directions).index, "role"] = "front"
     kept = set(frame.index[frame["number"].isin(list(always))])
     for role, rows in frame.groupby("role"):
-        kept.update(rows.index[_some(rows, str(role), study)])
+        if role in ("front", "dominated"):
+            kept.update(rows.index[fronts.thin(fronts.costs(rows, study.directions), MOST)])
+        else:
+            kept.update(evenly(rows, MOST_UNFINISHED).index)
     return frame.loc[sorted(kept)]
 
 
-def _some(rows: pd.DataFrame, role: str, study: Study) -> np.ndarray:
-    if role in ("front", "dominated"):
-        return fronts.thin(fronts.costs(rows, study.directions), MOST)
-    return np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST_UNFINISHED)).astype(int))
+def evenly(rows: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Return at most ``most`` of ``rows``, evenly spread."""
+    return rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int))]

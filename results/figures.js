@@ -112,9 +112,12 @@ async function draw(id, figure) {
   await Plotly.newPlot(plot, figure.data, figure.layout, { responsive: true, scrollZoom: false, displaylogo: false,
     displayModeBar: figure.layout.scene ? "hover" : false,
     modeBarButtonsToRemove: ["toImage", "sendChartToCloud"], plotlyServerURL: "" }); // a report stays where it is
+  let pressed = false; // a 3-D scene repeats the click with every frame while the button is down
+  plot.addEventListener("pointerdown", () => { pressed = true; }, true);
   plot.on("plotly_click", (event) => {
     const number = event.points[0].customdata;
-    if (Number.isInteger(number)) toggle(number);
+    if (pressed && Number.isInteger(number)) toggle(number);
+    pressed = false;
   });
   plot.dataset.drawn = "true";
 }

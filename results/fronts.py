@@ -49,8 +49,7 @@ def front(frame: pd.DataFrame, directions: Mapping[str, str]) -> pd.DataFrame:
 
 def nondominated(points: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return which costs ``points`` (n, m), all finite, no other dominates, (n,); O as :func:`front`."""
-    if len(points) == 0:
-        return np.zeros(0, dtype=bool)
+    assert not np.isnan(points).any()  # moocore would not survive it
     return moocore.is_nondominated(points, keep_weakly=True)
 
 
@@ -138,13 +137,11 @@ def normalised(frame: pd.DataFrame, objectives: Mapping[str, Objective]) -> NDAr
 
 def volume(points: NDArray[np.float64]) -> float:
     """Return the hypervolume of normalised costs ``points`` (n, m), none NaN; O as :func:`hypervolume`."""
-    inside = points[(points < 1).all(axis=1)]
-    if len(inside) == 0:
-        return 0.0
-    m = points.shape[1]
-    if m <= EXACT_UP_TO:
-        return float(moocore.hypervolume(inside, ref=[1.0] * m))
-    return float(moocore.hv_approx(inside[nondominated(inside)], ref=[1.0] * m, nsamples=2**14))
+    assert not np.isnan(points).any()
+    ref = [1.0] * points.shape[1]
+    if len(ref) <= EXACT_UP_TO:
+        return float(moocore.hypervolume(points, ref=ref))
+    return float(moocore.hv_approx(points[nondominated(points)], ref=ref, nsamples=2**14))
 
 
 def _values(frame: pd.DataFrame, directions: Mapping[str, str]) -> NDArray[np.float64]:

@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from results import choosing, confirmation, figures, fronts, parameters
+from results.drawing import evenly
 from results.studies import Study, curves
 
 MOST_CURVES = 300
@@ -79,7 +80,7 @@ def _hypervolume(study: Study, drawn: pd.DataFrame) -> Titled:
 
 def _widths(study: Study, drawn: pd.DataFrame) -> Titled:
     front = drawn[drawn["role"] == "front"]
-    layers = [name for name in study.distributions if name.partition(".")[0] in choosing.WIDTHS]
+    layers = choosing.searched_widths(study)
     if layers and len(front):
         cost = f"metrics.{choosing.cost_metric(study)}"
         rows = front.sort_values(cost) if cost in front else front
@@ -101,7 +102,7 @@ def _importances(study: Study, drawn: pd.DataFrame) -> Titled:
 
 
 def _curves(study: Study, drawn: pd.DataFrame) -> Titled:
-    some = drawn.iloc[np.unique(np.linspace(0, len(drawn) - 1, min(len(drawn), MOST_CURVES)).astype(int))]
+    some = evenly(drawn, MOST_CURVES)
     points = curves(study, some["number"].tolist())
     roles = some.set_index("number")["role"]
     for name in study.objectives:

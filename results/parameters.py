@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 
-from results import choosing, fronts
+from results import choosing, drawing, fronts
 from results.studies import Study
 
 MOST = 1000
@@ -30,7 +30,7 @@ def importances(study: Study) -> pd.DataFrame:
     :data:`FEWEST` complete trials.
     """
     rows = study.trials[fronts.eligible(study.trials, study.directions)]
-    rows = rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), MOST)).astype(int))]
+    rows = drawing.evenly(rows, MOST)
     if len(rows) < FEWEST or not study.distributions:
         return pd.DataFrame()
     costs = fronts.costs(rows, study.directions)
@@ -51,12 +51,8 @@ def width_effects(study: Study) -> pd.DataFrame:
     widths. Empty where n is too small to tell, or the widths were not searched.
     """
     rows = study.trials[fronts.eligible(study.trials, study.directions)]
-    names = [name for name in study.distributions if name.partition(".")[0] in choosing.WIDTHS]
-    names = [
-        name
-        for name in names
-        if rows[f"params.{name}"].nunique() > 1 and rows[f"params.{name}"].notna().all()
-    ]
+    columns = {name: rows[f"params.{name}"] for name in choosing.searched_widths(study)}
+    names = [name for name, values in columns.items() if values.nunique() > 1 and values.notna().all()]
     objectives = [name for name in study.objectives if name not in choosing.COSTS]
     found = []
     if names and len(rows) > 2 * (len(names) + 1):
@@ -68,9 +64,8 @@ def width_effects(study: Study) -> pd.DataFrame:
             slopes = inverse @ design.T @ values
             noise = np.sum((values - design @ slopes) ** 2) / (len(rows) - design.shape[1])
             half = choosing.Z95 * np.sqrt(noise * np.diag(inverse))
-            found += [
-                (n, objective, s, s - h, s + h) for n, s, h in zip(names, slopes[1:], half[1:], strict=True)
-            ]
+            for name, slope, h in zip(names, slopes[1:], half[1:], strict=True):
+                found.append((name, objective, slope, slope - h, slope + h))
     return pd.DataFrame(found, columns=["parameter", "objective", "effect", "low", "high"])
 
 

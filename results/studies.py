@@ -92,22 +92,25 @@ def load(path: str | os.PathLike[str]) -> Study:
 def curves(study: Study, numbers: Sequence[int]) -> pd.DataFrame:
     """Return how the trials ``numbers`` learned: number, epoch, seconds, metrics.*, one row an epoch.
 
-    A trial whose ``curve.csv`` was not copied with the study has one row a rung, from the record.
+    A trial without a readable ``curve.csv`` has one row a rung, from the record.
     """
-    files = {n: study.path / record.TRIALS_DIR / str(n) / "curve.csv" for n in numbers}
-    frames = [_curve(n, file) for n, file in files.items() if file.is_file()]
-    bare = [n for n, file in files.items() if not file.is_file()]
+    frames, bare = [], []
+    for number in numbers:
+        file = study.path / record.TRIALS_DIR / str(number) / "curve.csv"
+        try:
+            frames.append(_curve(number, file))
+        except (OSError, ValueError):  # not copied, or cut short
+            bare.append(number)
     rungs = database.rungs(study.path / record.RECORD_FILE, study.name, bare)
-    rows = [{"number": n, **rung} for n, reached in rungs.items() for rung in reached]
+    rows = [{"number": number, **rung} for number, reached in rungs.items() for rung in reached]
     frames.append(_with_metrics(["number", "epoch", "seconds"], rows))
     return pd.concat([frame for frame in frames if len(frame)] or frames, ignore_index=True)
 
 
 def _curve(number: int, file: Path) -> pd.DataFrame:
     frame = pd.read_csv(file)
-    frame = frame.rename(
-        columns={name: f"metrics.{name}" for name in frame.columns if name not in ("epoch", "seconds")}
-    )
+    plain = ("epoch", "seconds")
+    frame = frame.rename(columns={name: f"metrics.{name}" for name in frame.columns if name not in plain})
     frame.insert(0, "number", number)
     return frame
 
@@ -139,9 +142,7 @@ def _params(rows: database.Rows) -> tuple[pd.DataFrame, dict[str, BaseDistributi
     columns = {}
     for name, some in parts.items():
         column = pd.concat(some)
-        if len(column) < len(
-            rows.states
-        ):  # a conditional parameter: integers stay integers beside the missing
+        if len(column) < len(rows.states):  # a conditional parameter: integers stay so beside the missing
             column = column.astype(NULLABLE.get(column.dtype.kind, column.dtype))
         columns[f"params.{name}"] = column.reindex(list(rows.states))
     return pd.DataFrame(columns, index=list(rows.states)), distributions

@@ -21,7 +21,7 @@ from trainables import Config
 SAMPLERS = ("tpe", "nsga2", "nsga3", "gp", "random", "grid")
 SCHEDULERS = ("pareto_asha", "fifo")
 INITS = ("float",)
-TRIALS = 24
+TRIALS = 16
 """The default of --trials."""
 _FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, "epochs", "seed", "init")}
 

@@ -17,7 +17,7 @@ from trainables.pixels import Scale
 from trainables.removal import Faithfulness, faithfulness, predict
 from trainables.sgt import keep, kl_divergence, saliency
 
-FAITHFULNESS_IMAGES = 200  # faithfulness is measured on so many images of the split
+FAITHFULNESS_IMAGES = 100  # faithfulness is measured on so many images of the split
 KL_IMAGES = 500  # the masked pass is measured on so many images of the split
 FILL_SEED = 0
 

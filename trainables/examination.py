@@ -1,5 +1,6 @@
 """All that is asked of a front member's maps beyond its faithfulness: other fills, robustness, agreement, sanity."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,7 +32,13 @@ class Examination:
     metrics: dict[str, float]
     """See `examine`."""
     curves: pd.DataFrame
-    """Columns fill, order, fraction, kept, accuracy: `removal.curves` for each fill."""
+    """Columns order, fraction, kept, accuracy, fill: `removal.curves` for each fill."""
+
+    def write(self, directory: Path) -> None:
+        """Write the metrics as faithfulness.json and the curves as removal.csv."""
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "faithfulness.json").write_text(json.dumps(self.metrics, indent=1) + "\n")
+        self.curves.to_csv(directory / "removal.csv", index=False)
 
 
 def examine(path: Path, *, reference: Path | None = None) -> Examination:

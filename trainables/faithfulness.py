@@ -14,10 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("checkpoint", type=Path, help="a checkpoint.safetensors, wherever it was copied to")
     parser.add_argument("--reference", type=Path, help="a float model's checkpoint, to compare its maps with")
     parser.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help="write the removal curves here, as CSV: fill, order, fraction, ...",
+        "--out", type=Path, metavar="DIR", help="write faithfulness.json and the curves, removal.csv, here"
     )
     return commands.run(run, parser, argv)
 
@@ -26,7 +23,7 @@ def run(arguments: argparse.Namespace) -> dict[str, float]:
     """Examine what the arguments name; the figures."""
     found = examine(arguments.checkpoint, reference=arguments.reference)
     if arguments.out:
-        found.curves.to_csv(arguments.out, index=False)
+        found.write(arguments.out)
     if not found.metrics["sanity_passed"]:
         print("the sanity check failed: the maps hardly change when the weights are drawn anew")
     return found.metrics

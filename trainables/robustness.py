@@ -1,7 +1,7 @@
 """Do saliency maps foresee what a small change of the image does, and hold still under it? Both measures by Captum.
 
 The changes must be larger than the quantisers' steps, or they measure rounding: at 2 bits the logits answer in
-proportion to noise from 0.05 of the images' range on, and 5 times too much at 1/255 (docs/faithfulness.md).
+proportion to noise from 0.05 of the images' range on, and 3 times too much to 1/255 (docs/faithfulness.md).
 """
 
 import torch

@@ -26,9 +26,7 @@ def curves(points: pd.DataFrame, roles: pd.Series, metric: str) -> go.Figure:
             continue
         last = ~rows.duplicated("number", keep="last")
         gaps = rows.loc[last.to_numpy()].assign(**{f"metrics.{metric}": float("nan"), "epoch": float("nan")})
-        line = pd.concat([rows, gaps]).sort_values(
-            "number", kind="stable"
-        )  # a gap after each trial's last epoch
+        line = pd.concat([rows, gaps]).sort_values("number", kind="stable")  # a gap after each trial
         ends = rows[last.to_numpy()]
         shared = {"legendgroup": name, "name": name}
         traces += [

@@ -4,11 +4,13 @@
     python -m tests.benchmarks.faithfulness train --out runs/faithfulness
     python -m tests.benchmarks.faithfulness measure runs/NAME ... --out scores.npz
     python -m tests.benchmarks.faithfulness answers scores.npz
+    python -m tests.benchmarks.faithfulness look CHECKPOINT ...
 
 cost      seconds of a trial at the default settings, and the part of them that faithfulness takes
 train     every combination of 4 and 2 bits, SGT on and off and 3 seeds: 12 runs laid out like a study
 measure   the score of each of `--images` validation images, for every finished trial and three fills
-answers   rank stability between disjoint halves; SGT against none by seed; precision against faithfulness
+answers   rank stability between disjoint sets of images; SGT against none by seed; precision against faithfulness
+look      single models: every attribution's score, how much of the maps lies on black, how the logits answer noise
 """
 
 import argparse
@@ -17,6 +19,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,7 @@ import torch
 from scipy.stats import rankdata, spearmanr
 
 from trainables import Config, checkpoint, gallery, train
-from trainables.attribution import saliency_maps
+from trainables.attribution import METHODS, saliency_maps
 from trainables.evaluation import choose, evaluating, measure_faithfulness
 from trainables.inputs import data_of, scale_of
 from trainables.network import load_checkpoint
@@ -34,7 +37,7 @@ from trainables.removal import curves, faithfulness, predict
 from trainables.training import Run, run_costs
 
 FILLS = ("mean", "zero", "uniform")
-RUNGS = (1, 3, 9)
+RUNGS = (1, 4)  # of a study by default
 SIZES = (25, 50, 100, 200)
 
 
@@ -53,9 +56,11 @@ def main() -> None:
     measuring.add_argument("--images", type=int, default=2 * max(SIZES))
     measuring.add_argument("--out", type=Path, required=True)
     parts.add_parser("answers").add_argument("scores", type=Path)
+    parts.add_parser("look").add_argument("checkpoints", type=Path, nargs="+")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    {"cost": cost, "train": train_grid, "measure": measure, "answers": answers}[arguments.part](arguments)
+    work = {"cost": cost, "train": train_grid, "measure": measure, "answers": answers, "look": look}
+    work[arguments.part](arguments)
 
 
 def cost(_: argparse.Namespace) -> None:
@@ -186,6 +191,34 @@ def _settings(some: pd.DataFrame) -> None:
             gain = table[name]["SGT"] - table[name]["none"]
             error = gain.std(ddof=1) / len(gain) ** 0.5
             print(f"  {bits:4.1f} bits, SGT adds to {name:14} {gain.mean():+.3f} +- {error:.3f}")
+
+
+def look(arguments: argparse.Namespace) -> None:
+    """Print what single models show."""
+    for path in arguments.checkpoints:
+        model, config, _ = load_checkpoint(path)
+        data = data_of(config)
+        scale = scale_of(data, torch.device("cpu"))
+        images = choose(data.validation, max(SIZES)).images
+        print(path)
+        for method in METHODS:
+            began = time.process_time()
+            found = measure_faithfulness(model, data.validation, scale, replace(config, attribution=method))
+            seconds = time.process_time() - began
+            print(f"  {method:20} {found.score:.3f} +- {found.standard_error:.3f}, {seconds:.2f} s")
+        with evaluating(model), torch.no_grad():
+            X = scale(images)
+            logits = model(X)
+            maps = saliency_maps(model, X, logits.argmax(1)).flatten(1)
+            black = (images.flatten(1) == 0).double()
+            top = black.gather(1, maps.topk(maps.shape[1] // 5, dim=1).indices).mean()
+            print(f"  {black.mean():.0%} of the pixels are black, {top:.0%} of the fifth of highest saliency")
+            for noise in (1 / 255, 0.02, 0.05, 0.1, 0.2):
+                moved = (
+                    model(X + noise / scale.std * torch.randn(X.shape, generator=torch.manual_seed(0)))
+                    - logits
+                )
+                print(f"  noise {noise:.3f}: logits move by {moved.abs().mean():.3f}")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ Optuna's reading of a study is given apart: its figures start from trials that a
 
 import argparse
 import json
+import resource
 import sqlite3
 import statistics
 import subprocess
@@ -30,6 +31,7 @@ import results
 from results import record
 from tests.results import sample
 
+REPEAT = 3
 OPTUNA = ("read", "best_trials", "plot_pareto_front", "plot_parallel_coordinate")
 
 
@@ -87,9 +89,12 @@ def front_of(rows: int) -> dict[str, float]:
 def report_of(path: Path) -> dict[str, float]:
     """Time the command and weigh the report."""
     command = [sys.executable, "-m", "results.report", str(path)]
-    taken = seconds(lambda: subprocess.run(command, check=True, capture_output=True), 3)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    taken = seconds(lambda: subprocess.run(command, check=True, capture_output=True), REPEAT)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return {
         "report_{}_s": taken,
+        "report_{}_cpu_s": (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / REPEAT,
         "report_{}_mb": (path / record.REPORT_FILE).stat().st_size / 1e6,
         "load_{}_s": seconds(lambda: results.load(path)),
     }

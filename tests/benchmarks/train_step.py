@@ -5,12 +5,13 @@
 Every row is stepped once a round, in turn, so that a change of the machine's speed meets all of them; figures are
 medians over the rounds, and ratios are medians of the ratios within a round.
 
-  plain             float32 cross-entropy step
-  reference         SGT in float32 as it is usually written: a separate Captum saliency pass, a full sort, separate forwards
-  reference+brevitas  the same with Brevitas layers, 4-bit weights and activations
-  ours float32      this project at 4 bits, lambda2 = 0
-  ours              the same in its default precision
-  ours lambda2      the same with lambda2 > 0
+  gemm                 the machine's float32 matrix product
+  plain                float32 cross-entropy step
+  reference            SGT in float32 as it is usually written: Captum's saliency apart, a full sort, separate forwards
+  reference+brevitas   the same with Brevitas layers, 4-bit weights and activations
+  ours float32         this project at 4 bits, lambda2 = 0
+  ours                 the same in its default precision
+  ... lambda2          the same with lambda2 > 0
 """
 
 import argparse

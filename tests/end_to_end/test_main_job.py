@@ -47,7 +47,9 @@ def test_the_directory_is_the_whole_study(study: Path, trials: pd.DataFrame) -> 
     assert (study / "report.html").stat().st_size > 1e6
     for number, state in zip(trials["number"], trials["state"], strict=True):
         folder = study / "trials" / str(number)
-        assert {"config.toml", "curve.csv", "checkpoint.safetensors", "log.txt"} <= {p.name for p in folder.iterdir()}
+        assert {"config.toml", "curve.csv", "checkpoint.safetensors", "log.txt"} <= {
+            p.name for p in folder.iterdir()
+        }
         assert (folder / "saliency.npz").exists() == (state == "complete")
 
 
@@ -89,14 +91,25 @@ def complete(study: Path) -> int:
 def test_a_checkpoint_gives_its_metrics_again(study: Path, trials: pd.DataFrame, tmp_path: Path) -> None:
     number = complete(study)
     shutil.copy(study / "trials" / str(number) / "checkpoint.safetensors", tmp_path)
-    printed = json.loads(run("trainables.evaluate", str(tmp_path / "checkpoint.safetensors")).stdout.splitlines()[-1])
+    printed = json.loads(
+        run("trainables.evaluate", str(tmp_path / "checkpoint.safetensors")).stdout.splitlines()[-1]
+    )
     row = trials.set_index("number").loc[number]
     assert {name: row[f"metrics.{name}"] for name in printed} == printed
 
 
 def test_a_confirmation_reads_the_test_split_once(study: Path) -> None:
     number = complete(study)
-    words = ("study.confirm", "demo", "--runs-dir", str(study.parent), "--trials", str(number), "--seeds", "1")
+    words = (
+        "study.confirm",
+        "demo",
+        "--runs-dir",
+        str(study.parent),
+        "--trials",
+        str(number),
+        "--seeds",
+        "1",
+    )
     run(*words)
     first = results.load(study).confirmations
     assert first["trial"].tolist() == [number]
@@ -107,7 +120,9 @@ def test_a_confirmation_reads_the_test_split_once(study: Path) -> None:
 
 def test_a_name_that_exists_says_how_to_go_on(study: Path) -> None:
     before = (study / "study.db").read_bytes()
-    done = run("study.launch", "--space", "mixed_bits", "--runs-dir", str(study.parent), "--name", "demo", code=2)
+    done = run(
+        "study.launch", "--space", "mixed_bits", "--runs-dir", str(study.parent), "--name", "demo", code=2
+    )
     assert "study.resume" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert (study / "study.db").read_bytes() == before

@@ -151,6 +151,17 @@ def test_a_pin_shows_in_every_figure(page, study):
     assert page.evaluate("document.getElementById('widths-0').layout.shapes.length") == 0
 
 
+def test_a_held_button_in_the_scene_pins_once(page, study):
+    """A 3-D scene reports a click with every frame while the button is down."""
+    number = front_numbers(study)[0]
+    emit = "(n) => document.getElementById('front-0').emit('plotly_click', { points: [{ customdata: n }] })"
+    for expected in ([number], []):
+        page.dispatch_event("#front-0", "pointerdown")
+        for _ in range(3):
+            page.evaluate(emit, number)
+        assert pinned(page) == expected
+
+
 def test_a_click_in_the_heat_map_and_on_a_bar_pins(page, study):
     page.evaluate("document.getElementById('widths-0').scrollIntoView({ block: 'center' })")
     box = page.locator("#widths-0 .nsewdrag").bounding_box()

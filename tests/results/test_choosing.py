@@ -76,6 +76,8 @@ def test_widths_from_the_record_and_rather_from_the_config(study, study_path, tm
     )
     found = choosing.widths(results.load(copy), row)
     assert found == {"conv1": {"weights": 4, "activations": 32}, "fc1": {"activations": 3}}
+    (folder / "config.toml").write_text("lambda1 = ")
+    assert choosing.widths(results.load(copy), row) == choosing.widths(study, row)
 
 
 def test_the_export_command_survives_a_shell(study, study_path, tmp_path):

@@ -100,6 +100,21 @@ def test_one_seed_has_no_interval_and_refits_compete_apart(study):
     assert not table["lucky"][table["trial"] == 0].any()
 
 
+def test_a_test_figure_that_is_missing_is_not_counted(study):
+    rows = [(0, s, False, 0.8 + 0.01 * s, np.nan if s else 0.3, 1e6) for s in range(3)]
+    rows += [(1, s, False, 0.5 + 0.01 * s, 0.1, 2e6) for s in range(3)]
+    confirmed = with_confirmations(study, rows)
+    table = results.confirmed(confirmed).set_index(["trial", "objective"])
+    assert table.at[(0, "faithfulness"), "seeds"] == 1
+    assert table.at[(0, "accuracy"), "seeds"] == 3
+    chances = results.probability_nondominated(confirmed)
+    assert np.isnan(chances[0, False])
+    assert chances[1, False] == 1.0
+    without = replace(confirmed, confirmations=confirmed.confirmations.drop(columns="metrics.faithfulness"))
+    assert set(results.confirmed(without)["objective"]) == {"accuracy", "flops"}
+    assert results.probability_nondominated(without).isna().all()
+
+
 def test_nothing_confirmed(study):
     empty = replace(study, confirmations=study.confirmations.iloc[:0])
     assert results.confirmed(empty).empty

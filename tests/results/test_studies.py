@@ -124,6 +124,8 @@ def test_curves_come_from_the_record_and_rather_from_the_files(study, study_path
     points = results.curves(results.load(copy), [0, 2])
     assert points[points["number"] == 2]["metrics.accuracy"].to_list() == [0.25, 0.5]
     assert len(points) == 5
+    (copy / "trials" / "2" / "curve.csv").write_text("")
+    pd.testing.assert_frame_equal(results.curves(results.load(copy), [2]), mine.reset_index(drop=True))
 
 
 def test_curves_of_no_trial_are_an_empty_frame(study):

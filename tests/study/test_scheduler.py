@@ -30,7 +30,10 @@ def layers(points: list[tuple[float, ...]]) -> list[int]:
         top = {
             i
             for i in left
-            if not any(all(a >= b for a, b in zip(rows[j], rows[i], strict=True)) and rows[j] != rows[i] for j in left)
+            if not any(
+                all(a >= b for a, b in zip(rows[j], rows[i], strict=True)) and rows[j] != rows[i]
+                for j in left
+            )
         }
         rank |= dict.fromkeys(top, len(set(rank.values())))
         left -= top
@@ -63,7 +66,9 @@ def metrics(point: tuple[float, ...]) -> dict[str, float]:
 
 @settings(max_examples=50)
 @given(points=POINTS, factor=st.integers(2, 4))
-def test_a_trial_goes_on_exactly_if_it_is_among_the_best(points: list[tuple[float, ...]], factor: int) -> None:
+def test_a_trial_goes_on_exactly_if_it_is_among_the_best(
+    points: list[tuple[float, ...]], factor: int
+) -> None:
     scheduler = ParetoAsha(TARGETS, [1, 3, 9], factor)
     for n, point in enumerate(points):
         k = math.ceil((n + 1) / factor)

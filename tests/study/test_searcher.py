@@ -147,13 +147,17 @@ def test_an_end_that_was_cut_short_is_finished(record: Record, request_of: Reque
     job = start(searcher, "a")
     searcher.on_trial_result("a", report(job, 1))
     result = record.trials(9)[0].user_attrs[RESULT]
-    record.update(0, result | {"finished": "2026-01-01T00:00:00+00:00", "epochs": 3})  # killed before the state
+    record.update(
+        0, result | {"finished": "2026-01-01T00:00:00+00:00", "epochs": 3}
+    )  # killed before the state
     assert record.trials(9)[0].state == TrialState.PRUNED
     record.add({"mask_ratio": 0.5}, request.distributions(), result | {"finished": None})
     assert [trial.state.name for trial in record.trials(9)] == ["PRUNED", "RUNNING"]
 
 
-def test_a_full_disk_stops_the_study_and_not_the_trial(record: Record, request_of: RequestOf, tmp_path: Path) -> None:
+def test_a_full_disk_stops_the_study_and_not_the_trial(
+    record: Record, request_of: RequestOf, tmp_path: Path
+) -> None:
     searcher = searcher_of(request_of(trials=3), record, tmp_path)
     play(searcher, "a", start(searcher, "a"), "no space")
     assert "disk is full" in searcher.halted

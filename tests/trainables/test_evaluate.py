@@ -177,5 +177,5 @@ def test_maps_that_are_not_finite_end_the_run(trained):
     run = Run(Config.parse({"epochs": 1}))
     with torch.no_grad():
         run.model.fc2.weight.mul_(torch.nan)
-    with pytest.raises(NonFiniteError, match="gradient maps of 200 of 200"):
+    with pytest.raises(NonFiniteError, match="gradient maps of 100 of 100"):
         run.measure(1)

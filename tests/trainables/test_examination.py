@@ -123,7 +123,7 @@ def finished(run, tmp_path_factory):
 def test_the_command_prints_every_figure_and_writes_the_curves(finished, tmp_path, capsys):
     directory, recorded = finished
     alone = shutil.copy(directory / checkpoint.CHECKPOINT, tmp_path / "a.safetensors")
-    code = main([str(alone), "--reference", str(alone), "--out", str(tmp_path / "curves.csv")])
+    code = main([str(alone), "--reference", str(alone), "--out", str(tmp_path / "out")])
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert code == 0
     assert {name: found[name] for name in recorded if name.startswith("faithfulness")} == {
@@ -133,7 +133,8 @@ def test_the_command_prints_every_figure_and_writes_the_curves(finished, tmp_pat
     assert found["sanity_spearman"] == found["sanity.conv1"]
     assert found["sanity_passed"] is (found["sanity_spearman"] < LIMIT)
     assert found["spearman"] == found["top_iou"] == 1
-    rows = pd.read_csv(tmp_path / "curves.csv")
+    assert json.loads((tmp_path / "out/faithfulness.json").read_text()) == found
+    rows = pd.read_csv(tmp_path / "out/removal.csv")
     assert set(rows["fill"]) == {"mean", "zero", "uniform"}
     kept = rows[rows["fill"] == "mean"].query("fraction > 0").groupby("order")["kept"].mean()
     assert kept["lerf"] - kept["morf"] == pytest.approx(recorded["faithfulness"], abs=1e-6)
