@@ -18,7 +18,7 @@ from study import objectives
 from study.progress import Progress
 from study.record import FAULTS, Record, state_of, why
 from study.request import Request
-from study.sampling import Proposals
+from study.sampling import Proposals, make_sampler
 from study.worker import Job, Report
 
 
@@ -48,19 +48,18 @@ class Searcher(TuneSearcher):
         running = [trial for trial in earlier if trial.state == TrialState.RUNNING]
         wanted = max(0, request.trials - len(earlier) + len(running))
         self._interrupted, surplus = running[:wanted], running[wanted:]
-        self._proposals = Proposals(
-            request.space,
-            request.sampler,
-            objectives=len(request.objectives),
-            seed=request.seed + len(earlier),  # a resume must not propose what the launch did
-            queue=request.queue,
-            violated=self._violated,
-        )
+        seed = request.seed + len(earlier)  # a resume must not propose what the launch did
+        sampler = make_sampler(request.sampler, request.space, len(request.objectives), seed, request.epochs)
+        self._proposals = Proposals(request.space, sampler, request.queue, self._violated)
         self._proposals.refused |= record.notes().get(REFUSED, {})
         for trial in earlier:
-            metrics = trial.user_attrs[RESULT]["metrics"]
-            self.progress.learned(trial.state, metrics)
-            self._learn(trial.params, trial.state, metrics)
+            known: Result = trial.user_attrs[RESULT]
+            self.progress.learned(trial.state, known["metrics"])
+            self._proposals.start(trial.params)
+            for rung in known["rungs"]:
+                self._measure(trial.params, rung)
+            if trial.state != TrialState.RUNNING:
+                self._proposals.end(trial.params)
         for trial in surplus:  # the study is to have fewer trials than it was: these end where they are
             self._trials[_SURPLUS] = (trial.number, trial.params, trial.user_attrs[RESULT])
             self._end(_SURPLUS, error=None)
@@ -78,8 +77,8 @@ class Searcher(TuneSearcher):
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Keep the report of a trial that goes on."""
-        number, _, known = self._trials[trial_id]
-        if self._take(known, result["report"]):
+        if self._take(trial_id, result["report"]):
+            number, _, known = self._trials[trial_id]
             self._write(lambda: self._record.update(number, known))
 
     def on_trial_complete(
@@ -92,7 +91,7 @@ class Searcher(TuneSearcher):
         if report.no_space:
             self.halted = self.halted or f"the disk is full ({report.error})"
             return
-        self._take(self._trials[trial_id][2], report)
+        self._take(trial_id, report)
         self._end(trial_id, report.error)
 
     def lost(self, trial_id: str, reason: str) -> None:
@@ -134,8 +133,9 @@ class Searcher(TuneSearcher):
             )
         }
 
-    def _take(self, known: Result, report: Report) -> bool:
+    def _take(self, trial_id: str, report: Report) -> bool:
         """Add a report to what is known of a trial, once; tell whether it was that of a rung."""
+        _, point, known = self._trials[trial_id]
         known["worker"] = report.worker
         if report.error is not None or report.epoch <= known["epochs"]:
             return False
@@ -144,29 +144,28 @@ class Searcher(TuneSearcher):
         self.progress.epochs += 1
         if report.epoch not in self._request.rungs:
             return False
+        rung = Rung(epoch=report.epoch, seconds=report.seconds, metrics=report.metrics)
         known["metrics"] = report.metrics
-        known["rungs"].append(Rung(epoch=report.epoch, seconds=report.seconds, metrics=report.metrics))
+        known["rungs"].append(rung)
+        self._measure(point, rung)
         return True
+
+    def _measure(self, point: Mapping[str, Any], rung: Rung) -> None:
+        self._proposals.measure(
+            point, rung["epoch"], objectives.gains(self._request.objectives, rung["metrics"])
+        )
 
     def _end(self, trial_id: str, error: str | None) -> None:
         number, point, known = self._trials[trial_id]
         complete = state_of(known, self._request.epochs) == TrialState.COMPLETE
-        if (
-            error is None
-            and complete
-            and not objectives.are_finite(self._request.objectives, known["metrics"])
-        ):
-            error = f"an objective is not a finite number: {known['metrics']}"
+        if complete and not objectives.are_finite(self._request.objectives, known["metrics"]):
+            error = error or f"an objective is not a finite number: {known['metrics']}"
         known["error"], known["finished"] = error, _now()
         state = state_of(known, self._request.epochs)
         if self._write(lambda: self._record.finish(number, state, known)):
             del self._trials[trial_id]
             self.progress.ended(state, known["metrics"])
-            self._learn(point, state, known["metrics"])
-
-    def _learn(self, point: Mapping[str, Any], state: TrialState, metrics: Mapping[str, float]) -> None:
-        gains = objectives.gains(self._request.objectives, metrics) if state == TrialState.COMPLETE else None
-        self._proposals.learn(point, state, gains)
+            self._proposals.end(point)
 
     def _violated(self, point: Mapping[str, Any]) -> Mapping[str, float]:
         if not self._request.constraints:

@@ -18,7 +18,7 @@ from study import directory, objectives, points, storage
 from study.request import BASIC, Request
 from trainables import Config
 
-SAMPLERS = ("tpe", "nsga2", "nsga3", "gp", "random", "grid")
+SAMPLERS = ("sms_ego", "tpe", "nsga2", "nsga3", "gp", "random", "grid")
 SCHEDULERS = ("pareto_asha", "fifo")
 INITS = ("float",)
 TRIALS = 16
@@ -48,7 +48,7 @@ class Spec:
     objectives: str = objectives.DEFAULT
     max_bops: float = math.inf
     max_size: float = math.inf
-    sampler: str = "tpe"
+    sampler: str = "sms_ego"
     scheduler: str = "pareto_asha"
     reduction_factor: int = 3
     warm_start: str = ""

@@ -1,0 +1,58 @@
+"""Configurations as vectors in the unit cube, and back: what numeric samplers work on."""
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_spaces import Choice, Domain, Float, Int, Space
+
+
+def is_ordered(domain: Choice) -> bool:
+    """Tell whether the values are ascending numbers, such as bit-widths: neighbours then behave alike."""
+    numbers = [value for value in domain.values if not isinstance(value, str | bool)]
+    return len(numbers) == len(domain.values) and numbers == sorted(numbers)
+
+
+def encode(space: Space, point: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Return `point` as a vector in [0, 1]; an unordered choice takes one place a value, an inactive parameter 0.5.
+
+    >>> encode(Space(name="s", parameters={"bits": Choice(values=(2, 4, 8))}), {"bits": 4}).tolist()
+    [0.5]
+    """
+    places: list[float] = []
+    for name, domain in space.parameters.items():
+        if isinstance(domain, Choice) and not is_ordered(domain):
+            places += [float(point.get(name) == value) for value in domain.values]
+        else:
+            places.append(to_unit(domain, point[name]) if name in point else 0.5)
+    return np.array(places)
+
+
+def to_unit(domain: Domain, value: Any) -> float:
+    """Return the place of `value` in its domain, 0 at the low end and 1 at the high one."""
+    if isinstance(domain, Choice):
+        return domain.values.index(value) / max(1, len(domain.values) - 1)
+    low, high = domain.low, domain.high
+    if low == high:
+        return 0.5
+    if domain.log:
+        low, high, value = math.log(low), math.log(high), math.log(value)
+    return float((value - low) / (high - low))
+
+
+def from_unit(domain: Domain, place: float) -> Any:
+    """Return the value of a domain that is nearest to `place` in [0, 1]; each of finitely many gets an equal share."""
+    values = domain.finite()
+    if isinstance(domain, Int) and domain.log:
+        low, high = math.log(domain.low), math.log(domain.high)
+        return min(domain.high, max(domain.low, round(math.exp(low + place * (high - low)))))
+    if values is not None:
+        return values[min(int(place * len(values)), len(values) - 1)]
+    assert isinstance(domain, Float)
+    if not domain.log:
+        return domain.low + place * (domain.high - domain.low)
+    low, high = math.log(domain.low), math.log(domain.high)
+    return min(domain.high, max(domain.low, math.exp(low + place * (high - low))))
