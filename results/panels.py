@@ -96,7 +96,7 @@ def _widths(study: Study, drawn: pd.DataFrame) -> Titled:
 
 def _parallel(study: Study, drawn: pd.DataFrame) -> Titled:
     if drawn["role"].isin(["dominated", "front"]).any():
-        yield "Parallel coordinates", figures.parallel(drawn, study.directions, list(study.distributions))
+        yield "Parallel coordinates", figures.parallel(drawn, study.directions, study.distributions)
 
 
 def _importances(study: Study) -> Titled:
@@ -132,6 +132,6 @@ def _saliency(strips: Sequence[Strip]) -> Titled:
 
 
 def _workers(study: Study, drawn: pd.DataFrame) -> Titled:
-    spans = study.spans[study.spans["number"].isin(drawn["number"])]
-    if spans["started"].notna().any():
+    spans = study.spans[study.spans["number"].isin(drawn["number"]) & (study.spans["worker"] != "")]
+    if len(spans):
         yield "Workers", figures.workers(spans, drawn.set_index("number")["role"])

@@ -72,10 +72,9 @@ def workers(spans: pd.DataFrame, roles: pd.Series) -> go.Figure:
     """What each worker trained when, in minutes since the first trial started.
 
     Args:
-        spans: rows of ``study.spans``.
+        spans: rows of ``study.spans`` that a worker has begun.
         roles: role of each trial, by number.
     """
-    spans = spans[spans["started"].notna()]
     start = spans["started"].min()
     end = spans[["started", "finished"]].max().max()
     minutes = pd.DataFrame(

@@ -1,0 +1,164 @@
+"""What a user types wrongly: one line that names the remedy, exit code 2, nothing written. No Ray gets to start."""
+
+import runpy
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from study.request import Request
+from study.spec import Spec, plan
+
+RequestOf = Callable[..., Request]
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Return a function that runs `python -m module words`; its exit code, stdout and stderr."""
+
+    def run(module: str, *words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [module, *words])
+        with pytest.raises(SystemExit) as end:
+            runpy.run_module(module, run_name="__main__")
+        assert isinstance(end.value.code, int)
+        return end.value.code, *capsys.readouterr()
+
+    return run
+
+
+BAD = {
+    "--space mixed_bit": "mixed_bits",
+    "--space nowhere.toml": "cannot read",
+    "--space mixed_bits --dataset fashon_mnist": "fashion_mnist",
+    "--space mixed_bits --model paper_cn": "paper_cnn",
+    "--space mixed_bits --preset bset": "best",
+    "--space mixed_bits --sampler tpa": "tpe",
+    "--space mixed_bits --scheduler asha": "pareto_asha",
+    "--space mixed_bits --objectives acuracy:max,flops:min": "accuracy",
+    "--space mixed_bits --objectives accuracy:min,flops:min": "accuracy:max",
+    "--space mixed_bits --objectives accuracy:max": "at least two",
+    "--space mixed_bits --objectives accuracy:max,accuracy:max": "twice",
+    "--space mixed_bits --trials 0": "above 0",
+    "--space mixed_bits --trials -3": "above 0",
+    "--space mixed_bits --trials many": "--help",
+    "--space mixed_bits --epochs 0": "above 0",
+    "--space mixed_bits --workers 0": "above 0",
+    "--space mixed_bits --workers -1": "above 0",
+    "--space mixed_bits --max-bops 0": "above 0",
+    "--space mixed_bits --max-size -1": "above 0",
+    "--space mixed_bits --time-budget soon": "30m",
+    "--space mixed_bits --time-budget 0": "above 0",
+    "--space mixed_bits --gpus-per-trial -1": "0 or above",
+    "--space mixed_bits --reduction-factor 1": "at least 2",
+    "--space mixed_bits --init floats": "float",
+    "--space mixed_bits --name ../out": "letters, digits",
+    "--space mixed_bits --name a/b": "letters, digits",
+    "--space mixed_bits --name ..": "letters, digits",
+    "--space mixed_bits --storage redis://here": "postgresql",
+    "--space mixed_bits --storage nonsense": "postgresql://",
+    "--space mixed_bits --set lambda1": "key=value",
+    "--space mixed_bits --set lamda1=1": "lambda1",
+    "--space mixed_bits --set epochs=3": "--epochs",
+    "--space mixed_bits --set bits.conv9=4": "conv1",
+    "--space mixed_bits --set bits=5": "bit-width",
+    "--space mixed_bits --sampler grid": "choice",
+    "--space mixed_bits --warm-start nothing": "no study",
+    "--space mixed_bits --dataset mnist --data-dir NOWHERE": "NOWHERE",
+    "--spase mixed_bits": "--space",
+    "": "--space",
+}
+
+
+@pytest.mark.parametrize("words", BAD)
+def test_bad_input_is_one_line_and_nothing_is_written(words: str, command: Command, tmp_path: Path) -> None:
+    runs = tmp_path / "runs"
+    code, out, error = command("study.launch", *words.split(), "--runs-dir", str(runs))
+    assert code == 2
+    assert out == ""
+    assert len(error.strip().splitlines()) == 1, error
+    assert BAD[words] in error
+    assert not runs.exists()
+
+
+SPACES = {
+    "lambda_1 = { type = 'float', low = 0.1, high = 1.0 }": "lambda1",
+    "lambda1 = { type = 'float', low = 2.0, high = 1.0 }": "swap",
+    "lambda1 = { type = 'float', low = 0.0, high = 1.0, log = true }": "log range",
+    "lambda1 = { typ = 'float', low = 0.1, high = 1.0 }": "type",
+    "mask_ratio = { type = 'float', low = 0.5, high = 1.5 }": "mask_ratio",
+    "epochs = { type = 'int', low = 1, high = 3 }": "--epochs",
+    "'bits.conv9' = { type = 'choice', values = [2, 4] }": "conv1",
+    "'bits.conv1' = { type = 'choice', values = [2, 5] }": "bit-width",
+}
+
+
+@pytest.mark.parametrize("line", SPACES)
+def test_a_bad_space_file_is_named(line: str, command: Command, tmp_path: Path) -> None:
+    space = tmp_path / "mine.toml"
+    space.write_text(f"[parameters]\n{line}\n")
+    code, _, error = command("study.launch", "--space", str(space), "--runs-dir", str(tmp_path / "runs"))
+    assert code == 2
+    assert SPACES[line] in error
+    assert len(error.strip().splitlines()) == 1
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("module", ["study.resume", "study.status"])
+def test_a_study_that_is_not_there(module: str, command: Command, tmp_path: Path) -> None:
+    code, _, error = command(module, "nothing", "--runs-dir", str(tmp_path))
+    assert code == 2
+    assert "no study 'nothing'" in error
+    assert "python -m study.launch" in error
+
+
+def test_a_resume_wants_a_positive_total(command: Command, tmp_path: Path) -> None:
+    assert command("study.resume", "x", "--trials", "0", "--runs-dir", str(tmp_path))[0] == 2
+
+
+def test_status_of_no_studies_says_how_to_start(command: Command, tmp_path: Path) -> None:
+    code, out, _ = command("study.status", "--runs-dir", str(tmp_path))
+    assert code == 0
+    assert "study.launch" in out
+
+
+def test_a_dry_run_prints_space_costs_and_time(command: Command, tmp_path: Path) -> None:
+    words = ("--space", "saliency", "--set", "batch_size=1000", "--set", "lambda1=0", "--set", "augment=false")
+    code, out, _ = command("study.launch", *words, "--dry-run", "--runs-dir", str(tmp_path / "runs"))
+    assert code == 0
+    assert "mask_ratio: 0.1 to 0.9" in out
+    assert "flops: 1,499,056 to 1,499,056" in out  # 11,992,448 * 4 / 32
+    assert "min" in out.splitlines()[-1]
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_request_reads_back_as_it_was(request_of: RequestOf, tmp_path: Path) -> None:
+    for space in ("mixed_bits", "saliency", "paper_table_ii", "uniform_bits"):
+        request = request_of(space=space, max_bops=3e6, fixed={"eta": 0.0}, time_budget_s=60.0)
+        request.write(tmp_path)
+        assert Request.read(tmp_path) == request
+
+
+def test_corners_come_first(request_of: RequestOf) -> None:
+    queue = request_of().queue
+    widths = [{value for name, value in point.items() if name.startswith("bits.")} for point in queue]
+    assert widths == [{2}, {8}, {32}]
+    assert all(point["lambda1"] == 1.0 for point in queue), "the default of a run"
+    assert request_of(space="paper_table_ii").queue == []
+
+
+def test_names_count_up(request_of: RequestOf, tmp_path: Path) -> None:
+    assert request_of().name == "mixed_bits-1"
+    (tmp_path / "mixed_bits-1").mkdir()
+    assert request_of().name == "mixed_bits-2"
+
+
+def test_a_password_is_never_in_the_request(tmp_path: Path) -> None:
+    url = "postgresql://me:secret@db/studies"
+    spec = Spec(space="mixed_bits", storage=url, runs_dir=str(tmp_path), command=f"launch --storage {url}")
+    request = plan(spec)
+    request.write(tmp_path)
+    assert tomllib.loads((tmp_path / "study.toml").read_text())["request"]["storage"] == "postgresql://me@db/studies"
+    assert "secret" not in (tmp_path / "study.toml").read_text().replace(spec.command, "")
