@@ -59,8 +59,8 @@ def document(objectives: Mapping[str, Objective]) -> dict[str, dict[str, float |
 def gains(objectives: Mapping[str, Objective], metrics: Mapping[str, float]) -> tuple[float, ...]:
     """Return one number per objective, larger is better, 1 at the ideal and 0 at the reference; NaN if missing.
 
-    >>> gains(parse("accuracy:max,flops:min", 10, {"flops": 100.0}), {"accuracy": 0.55, "flops": 25.0})
-    (0.5, 0.75)
+    >>> gains(parse("accuracy:max,flops:min", 10, {"flops": 100.0}), {"accuracy": 1.0, "flops": 25.0})
+    (1.0, 0.75)
     """
     return tuple(
         (metrics.get(name, math.nan) - o.reference) / (o.ideal - o.reference)

@@ -5,10 +5,12 @@ at a window, so that a proposal stays cheap at thousands of trials. Costs are kn
 a constraint, and what was proposed before, is refused and never leaves this module.
 """
 
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import optuna
+from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler
 from optuna.storages import InMemoryStorage
 from optuna.trial import Trial, TrialState
@@ -131,7 +133,8 @@ def make_sampler(name: str, seed: int) -> BaseSampler:
         case "nsga2":
             return optuna.samplers.NSGAIISampler(seed=seed)
         case "nsga3":
-            return optuna.samplers.NSGAIIISampler(seed=seed)
+            with warnings.catch_warnings(action="ignore", category=ExperimentalWarning):
+                return optuna.samplers.NSGAIIISampler(seed=seed)
         case "gp":
             return optuna.samplers.GPSampler(seed=seed, warn_independent_sampling=False)
         case _:  # "grid" asks nothing of it

@@ -71,7 +71,8 @@ def plan(spec: Spec) -> Request:
     facts = trainables.dataset_facts(config)
     epochs = config.epochs
     goals = objectives.parse(spec.objectives, facts.classes, trainables.costs(_at_full_width(config)))
-    constraints = {"bops": spec.max_bops, "size_bytes": spec.max_size}
+    bounds = {"bops": spec.max_bops, "size_bytes": spec.max_size}
+    constraints = {name: bound for name, bound in bounds.items() if bound < math.inf}
     queue = [] if space.points or spec.sampler == "grid" else points.corners(space, config.flat())
     if spec.warm_start:
         queue += points.front_of(directory.find(spec.warm_start, spec.runs_dir), space)
@@ -85,7 +86,7 @@ def plan(spec: Spec) -> Request:
         fixed=fixed,
         queue=queue,
         objectives=goals,
-        constraints={name: bound for name, bound in constraints.items() if bound < math.inf},
+        constraints=constraints,
         trials=trials,
         epochs=epochs,
         rungs=rungs(epochs, spec.reduction_factor),

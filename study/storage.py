@@ -33,7 +33,7 @@ def public(url: str) -> str:
     >>> public("postgresql://me:secret@db/studies")
     'postgresql://me@db/studies'
     """
-    return _parse(url).set(password=None).render_as_string() if url else ""
+    return _parse(url)._replace(password=None).render_as_string() if url else ""
 
 
 def url_in(directory: Path) -> str:

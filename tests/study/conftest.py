@@ -7,6 +7,7 @@ import pytest
 
 from study.request import Request
 from study.spec import Spec, plan
+from tests.trainables.conftest import stripes as stripes
 
 
 @pytest.fixture

@@ -1,5 +1,7 @@
 """Training that takes no time, with the shape of the real one: for tests of the engine and its overhead."""
 
+import os
+import signal
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -56,3 +58,49 @@ def toy(flat: Mapping[str, Any], directory: Path, pause: float = 0.0) -> Iterato
 def slow_toy(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:
     """As `toy`, a tenth of a second an epoch."""
     return toy(flat, directory, pause=0.1)
+
+
+def troubled(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:
+    """As `toy`, but trials 1 to 6 each end in a way of their own."""
+    for epoch in toy(flat, directory):
+        last = epoch.number == flat["epochs"]
+        match int(directory.name):
+            case 1:
+                raise RuntimeError("this trial raises")
+            case 2 if last:
+                epoch = ToyEpoch(epoch.number, epoch.seconds, epoch.metrics | {"accuracy": float("nan")})
+            case 3 if epoch.number == 2:
+                _die_once(directory)
+            case 4:
+                os.kill(os.getpid(), signal.SIGKILL)
+            case 5:
+                raise MemoryError("no memory is left")
+            case 6 if last:
+                epoch = ToyEpoch(epoch.number, epoch.seconds, epoch.metrics | {"faithfulness": float("inf")})
+        yield epoch
+
+
+def _die_once(directory: Path) -> None:
+    marker = directory / "died"
+    if not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def bulky(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:
+    """As `toy`, with a checkpoint of 100 kB an epoch."""
+    for epoch in toy(flat, directory):
+        yield BulkyEpoch(epoch.number, epoch.seconds, epoch.metrics)
+
+
+class BulkyEpoch(ToyEpoch):
+    """An epoch with something to fill a disk with."""
+
+    def save(self, directory: Path) -> None:
+        (directory / f"ballast{self.number}").write_bytes(bytes(100_000))
+        super().save(directory)
+
+
+def sleepy(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:
+    """As `toy`, but only the first three trials ever end."""
+    return toy(flat, directory, pause=0.0 if int(directory.name) < 3 else 600.0)

@@ -1,0 +1,84 @@
+"""One driver a study: on this machine by the kernel's lock, from elsewhere by the heartbeat."""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from study import lease, storage
+from study.lease import KEY, LOCK_FILE, Lease, held, is_held
+from study.record import Record
+from study.request import Request
+
+ELSEWHERE = {"token": "theirs", "beat": 0, "host": "elsewhere", "pid": 7, "directory": "/there"}
+
+
+@pytest.fixture
+def record(tmp_path: Path, request_of: Callable[..., Request]) -> Iterator[Record]:
+    with Record.open(storage.url_in(tmp_path), "s", request_of().objectives, new=True) as record:
+        yield record
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lease, "BEAT", 0.1)
+    monkeypatch.setattr(lease, "PATIENCE", 0.6)
+
+
+def test_a_second_driver_is_refused_and_told_who_runs_it(record: Record, tmp_path: Path) -> None:
+    with Lease(tmp_path, record) as first:
+        assert held(tmp_path, first.token)
+        assert is_held(tmp_path)
+        with pytest.raises(ValueError, match="another driver .process .* runs this study"):
+            Lease(tmp_path, record)
+        assert held(tmp_path, first.token)
+    assert not is_held(tmp_path)
+    with Lease(tmp_path, record) as second:
+        assert second.token != first.token
+
+
+def test_a_dead_driver_of_this_machine_is_followed_at_once(record: Record, tmp_path: Path) -> None:
+    with Lease(tmp_path, record) as dead:
+        left_behind = record.notes()[KEY]
+    record.note(KEY, left_behind)  # as kill -9 leaves it: the heartbeat is there, the lock is not
+    began = time.monotonic()
+    with Lease(tmp_path, record) as alive:
+        assert time.monotonic() - began < 0.5
+        assert not held(tmp_path, dead.token)
+        assert held(tmp_path, alive.token)
+
+
+def test_a_heart_that_beats_elsewhere_is_respected(record: Record, tmp_path: Path) -> None:
+    with Lease(tmp_path, record):
+        (tmp_path / "copied").mkdir()
+        with pytest.raises(ValueError, match="another driver"):
+            Lease(tmp_path / "copied", record)  # the same database from another directory
+    assert json.loads((tmp_path / LOCK_FILE).read_text())["pid"]
+
+
+def test_a_heart_that_stands_still_is_taken_over(record: Record, tmp_path: Path) -> None:
+    record.note(KEY, ELSEWHERE)
+    began = time.monotonic()
+    with Lease(tmp_path, record):
+        assert time.monotonic() - began > 0.5
+
+
+def test_a_driver_that_lost_its_lease_notices(record: Record, tmp_path: Path) -> None:
+    with Lease(tmp_path, record) as ours:
+        assert not ours.lost
+        record.note(KEY, ELSEWHERE)
+        deadline = time.monotonic() + 5
+        while not ours.lost and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert "process 7 on elsewhere" in ours.lost
+    assert record.notes()[KEY] == ELSEWHERE, "the other's lease is left alone"
+
+
+def test_clocks_play_no_part(record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    with Lease(tmp_path, record):
+        monkeypatch.setattr(time, "time", lambda: 4e9)
+        with pytest.raises(ValueError, match="another driver"):
+            Lease(tmp_path, record)

@@ -1,0 +1,120 @@
+"""Proposals of every sampler: feasible, new, in the space, and all of a finite one."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from optuna.trial import TrialState
+
+import search_spaces
+from search_spaces import Space
+from study.request import Request
+from study.sampling import Proposals
+from study.spec import SAMPLERS
+
+FINITE = search_spaces.parse(
+    {
+        "parameters": {
+            "mask": {"type": "choice", "values": ["ratio", "threshold"]},
+            "gamma": {"type": "choice", "values": [0.1, 0.2], "when": {"mask": ["threshold"]}},
+            "batch_size": {"type": "int", "low": 64, "high": 192, "step": 64},
+        }
+    },
+    "finite",
+)
+MIXED = search_spaces.load("mixed_bits").resolve(["conv1", "conv2", "fc1", "fc2"])
+
+
+def gains(point: Mapping[str, Any]) -> list[float]:
+    widths = [value for name, value in point.items() if name.startswith("bits.")]
+    return [
+        1 - sum(2.0**-w for w in widths),
+        1 - sum(widths) / 40,
+        1 - abs(point.get("mask_ratio", 0.5) - 0.3),
+    ]
+
+
+def drain(proposals: Proposals, n: int) -> list[dict[str, Any]]:
+    """Ask up to `n` times, and tell a truthful end each time: every third trial is stopped."""
+    points: list[dict[str, Any]] = []
+    while len(points) < n and (point := proposals.next()):
+        points.append(point)
+        if len(points) % 3:
+            proposals.learn(point, TrialState.COMPLETE, gains(point))
+        else:
+            proposals.learn(point, TrialState.PRUNED)
+    return points
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_finite_space_is_exhausted_and_nothing_comes_twice(sampler: str) -> None:
+    points = drain(Proposals(FINITE, sampler, 3, seed=0), 100)
+    assert len(points) == FINITE.size() == 9
+    assert {frozenset(point.items()) for point in points} == {frozenset(p.items()) for p in FINITE.grid()}
+
+
+@pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "grid"])
+def test_proposals_are_in_the_space_and_new(sampler: str) -> None:
+    points = drain(Proposals(MIXED, sampler, 3, seed=0), 14)
+    assert len({frozenset(point.items()) for point in points}) == 14
+    assert all(point in MIXED for point in points)
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_seed_repeats_itself(sampler: str) -> None:
+    space = FINITE if sampler == "grid" else MIXED
+    runs = [drain(Proposals(space, sampler, 3, seed=s), 13) for s in (3, 3, 4)]
+    assert runs[0] == runs[1]
+    assert (runs[0] == runs[2]) == (sampler == "grid")
+
+
+def too_wide(point: Mapping[str, Any]) -> dict[str, float]:
+    width = sum(value for name, value in point.items() if name.startswith("bits."))
+    return {"bops": width / 14 - 1} if width > 14 else {}
+
+
+@pytest.mark.parametrize("sampler", ["tpe", "nsga2", "random"])
+def test_what_is_infeasible_never_comes(sampler: str) -> None:
+    proposals = Proposals(MIXED, sampler, 3, seed=0, violated=too_wide)
+    assert not any(map(too_wide, drain(proposals, 20)))
+    assert proposals.refused["infeasible"] > 0
+
+
+def test_constraints_that_leave_nothing_are_told() -> None:
+    proposals = Proposals(MIXED, "random", 3, seed=0, violated=lambda point: {"bops": 1.0})
+    with pytest.raises(ValueError, match="--max-bops"):
+        proposals.next()
+    finite = Proposals(FINITE, "random", 3, seed=0, violated=lambda point: {"bops": 1.0})
+    assert finite.next() is None
+
+
+def test_the_queue_comes_first_and_once(request_of: Callable[..., Request]) -> None:
+    request = request_of()
+    proposals = Proposals(request.space, "tpe", 3, seed=0, queue=request.queue)
+    assert drain(proposals, 4)[:3] == request.queue
+    again = Proposals(request.space, "tpe", 3, seed=0, queue=request.queue)
+    for point in request.queue[:2]:
+        again.learn(point, TrialState.RUNNING)
+    assert again.next() == request.queue[2]
+    assert again.refused["repeat"] == 2
+
+
+def test_an_enumerated_space_comes_in_order() -> None:
+    space: Space = search_spaces.load("paper_table_ii").resolve(["conv1", "conv2", "fc1", "fc2"])
+    assert drain(Proposals(space, "tpe", 3, seed=0), 99) == list(space.points)
+
+
+def test_tpe_learns_from_what_it_is_told() -> None:
+    """The mirror works: proposals near the good points of a study come more often than by chance."""
+    space = search_spaces.parse(
+        {"parameters": {"mask_ratio": {"type": "float", "low": 0.0, "high": 1.0}}}, "one"
+    )
+    proposals = Proposals(space, "tpe", 2, seed=0)
+    tried = []
+    for _ in range(60):
+        point = proposals.next()
+        assert point
+        tried.append(point["mask_ratio"])
+        value = -abs(point["mask_ratio"] - 0.3)
+        proposals.learn(point, TrialState.COMPLETE, [value, value])
+    assert sum(abs(ratio - 0.3) < 0.1 for ratio in tried[30:]) > 15  # 6 by chance

@@ -1,0 +1,127 @@
+"""The worker's side: what is on disk is repeated, not trained again; a fenced worker writes nothing."""
+
+import csv
+import multiprocessing
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import trainables
+from study.lease import LOCK_FILE
+from study.worker import Job, reports, saved_epochs, train
+from tests.study.toys import ToyEpoch, toy
+from trainables.checkpoint import CHECKPOINT, RESUME
+
+FLAT = trainables.Config.parse({"epochs": 4}).flat()
+
+
+def job_in(directory: Path, flat: Mapping[str, Any] = FLAT, recorded: int = 0) -> Job:
+    (directory / LOCK_FILE).write_text('{"token": "ours"}')
+    return Job(
+        number=0, flat=dict(flat), directory=directory / "0", study=directory, token="ours", recorded=recorded
+    )
+
+
+def never(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:
+    raise AssertionError("it was trained again")
+
+
+def test_every_epoch_is_on_disk_before_it_is_reported(tmp_path: Path) -> None:
+    for n, report in enumerate(reports(job_in(tmp_path), toy), start=1):
+        assert (report.epoch, report.last, report.error) == (n, n == 4, None)
+        assert [r.metrics for r in saved_epochs(tmp_path / "0", 4)][-1] == report.metrics
+    assert {"config.toml", "curve.csv", "log.txt"} <= {path.name for path in (tmp_path / "0").iterdir()}
+
+
+@pytest.mark.parametrize("recorded", range(5))
+@pytest.mark.parametrize("saved", range(5))
+def test_a_run_taken_up_again_reports_what_the_record_lacks(
+    saved: int, recorded: int, tmp_path: Path
+) -> None:
+    whole = list(reports(job_in(tmp_path / "whole"), toy)) if (tmp_path / "whole").mkdir() is None else []
+    first = reports(job_in(tmp_path), toy)
+    for _ in range(saved):
+        next(first)
+    first.close()
+    known = min(saved, recorded)
+    again = list(reports(job_in(tmp_path, recorded=known), never if saved == 4 else toy))
+    assert [r.metrics for r in again] == [r.metrics for r in whole[known:]]
+
+
+def test_half_a_line_of_the_curve_is_not_believed(tmp_path: Path) -> None:
+    list(reports(job_in(tmp_path), toy))
+    curve = tmp_path / "0" / "curve.csv"
+    curve.write_text(curve.read_text()[:-20])
+    assert [report.epoch for report in saved_epochs(tmp_path / "0", 4)] == [1, 2, 3]
+
+
+def test_a_last_epoch_that_was_half_saved_is_trained_again(tmp_path: Path) -> None:
+    list(reports(job_in(tmp_path), toy))
+    (tmp_path / "0" / RESUME).touch()
+    assert [report.epoch for report in saved_epochs(tmp_path / "0", 4)] == [1, 2, 3]
+
+
+def test_an_exception_is_the_last_report_and_in_the_log(tmp_path: Path) -> None:
+    (report,) = reports(job_in(tmp_path), never)
+    assert report.error == "AssertionError: it was trained again"
+    assert "Traceback" in (tmp_path / "0" / "log.txt").read_text()
+
+
+def fenced(directory: Path) -> None:
+    run = reports(job_in(directory), toy)
+    next(run)
+    (directory / LOCK_FILE).write_text('{"token": "theirs"}')
+    next(run)
+
+
+def test_a_worker_of_another_driver_stops_before_it_writes(tmp_path: Path) -> None:
+    process = multiprocessing.get_context("fork").Process(target=fenced, args=(tmp_path,))
+    process.start()
+    process.join(60)
+    assert process.exitcode == 1
+    assert [report.epoch for report in saved_epochs(tmp_path / "0", 4)] == [1]
+
+
+@pytest.fixture
+def real(stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """A run on real images that takes a tenth of a second an epoch."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    given = {"dataset": "folder", "data_dir": str(stripes), "image_size": 16, "batch_size": 16, "epochs": 4}
+    return trainables.Config.parse(given | {"rungs": (1, 4), "bits": 4}).flat()
+
+
+def curve(directory: Path) -> list[dict[str, str]]:
+    with (directory / "curve.csv").open() as file:
+        return [
+            {name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)
+        ]
+
+
+@pytest.mark.parametrize("harm", ["none", "truncated", "flipped", "missing"])
+def test_real_training_goes_on_exactly_from_what_is_whole(
+    harm: str, real: dict[str, Any], tmp_path: Path
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    unbroken = [report.metrics for report in reports(job_in(tmp_path / "a", real), train)]
+    first = reports(job_in(tmp_path / "b", real), train)
+    begun = [next(first).metrics, next(first).metrics, next(first).metrics]
+    first.close()
+    state = tmp_path / "b" / "0" / RESUME
+    content = bytearray(state.read_bytes())
+    if harm == "truncated":
+        state.write_bytes(content[: len(content) // 2])
+    elif harm == "flipped":
+        content[-100] ^= 1
+        state.write_bytes(content)
+    elif harm == "missing":
+        state.unlink()
+    rest = [report.metrics for report in reports(job_in(tmp_path / "b", real, recorded=3), train)]
+    assert begun + rest == unbroken
+    assert curve(tmp_path / "a" / "0") == curve(tmp_path / "b" / "0")
+    assert (tmp_path / "b" / "0" / CHECKPOINT).exists()
+    assert ("falling back" in (tmp_path / "b" / "0" / "log.txt").read_text()) == (
+        harm in ("truncated", "flipped")
+    )
