@@ -75,6 +75,8 @@ def confirm(
         fresh = range(request.seed + 1, request.seed + 1 + seeds)
         wanted = [(n, seed) for n in chosen for seed in fresh if (n, seed, refit) not in done]
         params = {trial.number: trial.params for trial in record.study.get_trials(deepcopy=False)}
+        if not wanted:
+            return
         with connected(address, request.workers):
             floats = _floats(request, directory, lease.token, sorted({seed for _, seed in wanted}), refit)
             jobs = [
