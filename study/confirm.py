@@ -17,7 +17,6 @@ import results
 import trainables
 from results.record import CONFIRMATIONS, TEST_LOOKS, Confirmation
 from study import directory as directories
-from study import storage
 from study.batch import run_all
 from study.cli import Parser, guarded
 from study.cluster import connected
@@ -68,7 +67,7 @@ def confirm(
     runs the study.
     """
     request = Request.read(directory)
-    url = request.storage or storage.url_in(directory)
+    url = directories.record_url(request, directory)
     with Record.open(url, request.name, request.objectives) as record, Lease(directory, record) as lease:
         known = record.notes().get(CONFIRMATIONS, [])
         done = {(entry["trial"], entry["seed"], entry["refit"]) for entry in known}

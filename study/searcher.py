@@ -53,7 +53,7 @@ class Searcher(TuneSearcher):
             request.sampler,
             objectives=len(request.objectives),
             seed=request.seed + len(earlier),  # a resume must not propose what the launch did
-            queue=request.queue,
+            queue=[point for point in request.queue if point not in [trial.params for trial in earlier]],
             violated=self._violated,
         )
         self._proposals.refused |= record.notes().get(REFUSED, {})
