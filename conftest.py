@@ -1,7 +1,8 @@
-"""Which files pytest does not import in search of doctests.
+"""Where doctests are not looked for: commands. Importing one would hide the function of the same name."""
 
-A command shares its name with a function of its package (``results.front``): importing the command would put the
-module in the function's place.
-"""
-
-collect_ignore = [f"results/{command}.py" for command in ("compare", "front", "report", "select")]
+COMMANDS = {
+    "results": ("compare", "front", "report", "select"),
+    "study": ("confirm", "launch", "resume", "simulate", "status"),
+    "trainables": ("evaluate", "export", "faithfulness", "train"),
+}
+collect_ignore = [f"{room}/{name}.py" for room, names in COMMANDS.items() for name in names]

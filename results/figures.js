@@ -21,8 +21,7 @@ function pinnedMarks(traces) {
       for (const key of ["x", "y", "z", "base"]) if (trace[key]) marks[key].push(trace[key][k]);
       marks.customdata.push(number);
     });
-    for (const key of ["x", "y", "z"]) marks[key].push(null); // a gap, so that lines do not join traces
-    marks.customdata.push(null);
+    for (const key of Object.keys(marks)) marks[key].push(null); // a gap, so that lines do not join traces
   }
   return marks;
 }

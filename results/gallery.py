@@ -1,14 +1,18 @@
-"""Saliency maps as pictures: for each image of a trial the image itself and what its prediction rested on.
+"""What a trial's predictions rest on: images and their saliency maps as one picture, and what is known of them.
 
-Drawn from ``trials/<number>/saliency.npz``, which a complete trial leaves behind.
+Drawn from ``trials/<number>/saliency.npz``, which a complete trial leaves behind, and ``faithfulness.json`` beside it,
+which ``python -m trainables.faithfulness --out`` writes.
 """
 
 import base64
 import io
+import json
 import zipfile
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 from plotly.colors import hex_to_rgb, sequential
@@ -30,6 +34,10 @@ class Strip:
     """The picture as a data URI."""
     captions: list[tuple[str, str, bool]]
     """Of each column: the label, the prediction, and whether they agree."""
+    removal: pd.DataFrame
+    """What happens as pixels are removed: order (morf, lerf, random), fraction, kept, accuracy; may be empty."""
+    examination: dict[str, float]
+    """Robustness, agreement and sanity of the maps; empty for a trial that was not examined."""
 
 
 def strip(study: Study, number: int) -> Strip | None:
@@ -40,14 +48,33 @@ def strip(study: Study, number: int) -> Strip | None:
             images, maps = arrays["images"][:MOST_IMAGES], arrays["maps"][:MOST_IMAGES].astype(np.float32)
             labels, predictions = arrays["labels"][:MOST_IMAGES], arrays["predictions"][:MOST_IMAGES]
             names = [str(name) for name in arrays["class_names"]]
+            columns = [name for name in arrays if name.startswith("curve_")]
+            removal = pd.DataFrame({name.removeprefix("curve_"): arrays[name] for name in columns})
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return None
-    rows = np.concatenate([np.hstack(list(_colour(images))), np.hstack(list(_heat(maps)))])
+    rows = np.concatenate([_row(_colour(images)), _row(_heat(maps))])
     return Strip(
         number=number,
         uri=_uri(rows, len(images)),
         captions=[(names[y], names[p], bool(y == p)) for y, p in zip(labels, predictions, strict=True)],
+        removal=removal,
+        examination=_examination(file.with_name("faithfulness.json")),
     )
+
+
+def _examination(file: Path) -> dict[str, float]:
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # not examined, or cut short
+        return {}
+    return {
+        name: float(value) for name, value in found.items() if "." not in name and not name.endswith("_se")
+    }
+
+
+def _row(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Set tiles (n, H, W, 3) side by side, with a grey line after each and below."""
+    return np.hstack(list(np.pad(tiles, ((0, 0), (0, 1), (0, 1), (0, 0)), constant_values=128)))
 
 
 def _colour(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -40,7 +40,8 @@ def page(study: Study) -> str:
     recommended = choosing.recommend(study)
     chosen = [int(row["number"]) for row in recommended.values()]
     drawn = drawing.drawn(study, always=[*chosen, *study.confirmations["trial"]])
-    sections = panels(study, drawn)
+    strips = _strips(study, drawn, chosen)
+    sections = panels(study, drawn, strips)
     tests = confirmation.confirmed(study)
     source = files("results")
     environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
@@ -50,11 +51,13 @@ def page(study: Study) -> str:
         sentence=wording.in_a_sentence(study),
         cards=[_card(study, tests, name, row) for name, row in recommended.items()],
         sections=sections,
-        strips=_strips(study, drawn, chosen),
+        strips=strips,
+        looks=len(study.test_looks),
         confirmed=_confirmed(study, tests),
         failures=_failures(study),
         shown=len(drawn),
         tell=wording.tell,
+        nan=math.nan,
         style=Markup(source.joinpath("page.css").read_text("utf-8")),
         plotly=Markup(get_plotlyjs()),
         script=Markup("\n".join(source.joinpath(name).read_text("utf-8") for name in SCRIPTS)),

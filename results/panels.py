@@ -1,6 +1,6 @@
 """The figures of the report, by section. A section whose data is missing has none."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from results import choosing, confirmation, figures, fronts, parameters
 from results.drawing import evenly
+from results.gallery import Strip
 from results.studies import Study, curves
 
 MOST_CURVES = 300
@@ -28,24 +29,30 @@ class Panel:
     figure: go.Figure
 
 
-def panels(study: Study, drawn: pd.DataFrame) -> dict[str, list[Panel]]:
-    """Return the figures of each section of the report; ``drawn`` is :func:`results.drawing.drawn`."""
+def panels(study: Study, drawn: pd.DataFrame, strips: Sequence[Strip]) -> dict[str, list[Panel]]:
+    """Return the figures of each section of the report.
+
+    Args:
+        study: what is reported.
+        drawn: :func:`results.drawing.drawn` of it.
+        strips: the trials in the saliency gallery.
+    """
     made = {
-        "front": _front,
-        "hypervolume": _hypervolume,
-        "widths": _widths,
-        "parallel": _parallel,
-        "importances": _importances,
-        "curves": _curves,
-        "confirmed": _confirmed,
-        "workers": _workers,
+        "front": _front(study, drawn),
+        "hypervolume": _hypervolume(study, drawn),
+        "widths": _widths(study, drawn),
+        "parallel": _parallel(study, drawn),
+        "importances": _importances(study),
+        "curves": _curves(study, drawn),
+        "confirmed": _confirmed(study),
+        "saliency": _saliency(strips),
+        "workers": _workers(study, drawn),
     }
     return {
         section: [
-            Panel(id=f"{section}-{k}", title=title, figure=figure)
-            for k, (title, figure) in enumerate(make(study, drawn))
+            Panel(id=f"{section}-{k}", title=title, figure=figure) for k, (title, figure) in enumerate(titled)
         ]
-        for section, make in made.items()
+        for section, titled in made.items()
     }
 
 
@@ -89,10 +96,10 @@ def _widths(study: Study, drawn: pd.DataFrame) -> Titled:
 
 def _parallel(study: Study, drawn: pd.DataFrame) -> Titled:
     if drawn["role"].isin(["dominated", "front"]).any():
-        yield "Parallel coordinates", figures.parallel(drawn, study.directions, list(study.distributions))
+        yield "Parallel coordinates", figures.parallel(drawn, study.directions, study.distributions)
 
 
-def _importances(study: Study, drawn: pd.DataFrame) -> Titled:
+def _importances(study: Study) -> Titled:
     shares = parameters.importances(study)
     if not shares.empty:
         yield "Importance of each parameter", figures.importances(shares)
@@ -111,13 +118,20 @@ def _curves(study: Study, drawn: pd.DataFrame) -> Titled:
             yield name, figures.curves(points, roles, name)
 
 
-def _confirmed(study: Study, drawn: pd.DataFrame) -> Titled:
+def _confirmed(study: Study) -> Titled:
     table = confirmation.confirmed(study)
     for name in table.loc[table["sd"] > 0, "objective"].unique():
         yield name, figures.confirmations(table, name)
 
 
+def _saliency(strips: Sequence[Strip]) -> Titled:
+    points = [strip.removal.assign(number=strip.number) for strip in strips if len(strip.removal)]
+    if points:
+        yield "Predictions that stay as pixels are removed", figures.removal(pd.concat(points), "kept")
+        yield "Accuracy as pixels are removed", figures.removal(pd.concat(points), "accuracy")
+
+
 def _workers(study: Study, drawn: pd.DataFrame) -> Titled:
-    spans = study.spans[study.spans["number"].isin(drawn["number"])]
-    if spans["started"].notna().any():
+    spans = study.spans[study.spans["number"].isin(drawn["number"]) & (study.spans["worker"] != "")]
+    if len(spans):
         yield "Workers", figures.workers(spans, drawn.set_index("number")["role"])

@@ -52,6 +52,8 @@ class Study:
     """Who trained it when, one row a trial: number, worker, started, finished (UTC; NaT while running)."""
     confirmations: pd.DataFrame
     """One row a retraining of ``study.confirm``: trial, seed, refit, time, metrics.* on the test split."""
+    test_looks: list[dict[str, Any]]
+    """Every look at the test split, as ``study.confirm`` logged it."""
     refused: dict[str, int]
     """Configurations refused before training: ``infeasible`` and ``repeat``."""
     distributions: dict[str, BaseDistribution]
@@ -84,6 +86,7 @@ def load(path: str | os.PathLike[str]) -> Study:
         confirmations=_with_metrics(
             ["trial", "seed", "refit", "time"], rows.attributes.get(record.CONFIRMATIONS, [])
         ),
+        test_looks=rows.attributes.get(record.TEST_LOOKS, []),
         refused=rows.attributes.get(record.REFUSED, {}),
         distributions=distributions,
     )

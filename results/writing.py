@@ -19,9 +19,7 @@ def write(path: str | os.PathLike[str]) -> Study:
         ValueError: as :func:`results.load`, or a directory that cannot be written.
     """
     study = load(path)
-    front = fronts.front(study.trials, study.directions).drop(
-        columns="duration_s"
-    )  # a seed decides all the rest
+    front = fronts.front(study.trials, study.directions).drop(columns="duration_s")
     report = page(study)
     try:
         _replace(study.path / record.TRIALS_FILE, lambda file: study.trials.to_parquet(file, index=False))

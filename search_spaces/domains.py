@@ -52,7 +52,7 @@ class Int:
     """The integers low, low + step, ..., high, on a logarithmic scale if `log` (then step is 1).
 
     >>> Int(low=64, high=256, step=64).finite()
-    (64, 128, 192, 256)
+    range(64, 257, 64)
     """
 
     low: int
@@ -76,19 +76,16 @@ class Int:
         _check_when(self.when)
 
     def __contains__(self, value: object) -> bool:
-        return _is_integer(value) and value in self._range()
+        return _is_integer(value) and value in self.finite()
 
-    def finite(self) -> tuple[int, ...]:
-        """Return all values, ascending."""
-        return tuple(self._range())
+    def finite(self) -> range:
+        """Return all values, ascending, however many there are."""
+        return range(self.low, self.high + 1, self.step)
 
     def to_document(self) -> dict[str, Any]:
         """Return the TOML table that `parse_domain` reads back as this domain."""
         step = {} if self.step == 1 else {"step": self.step}
         return {"type": "int"} | _stated(self, low=self.low, high=self.high, **step, log=self.log)
-
-    def _range(self) -> range:
-        return range(self.low, self.high + 1, self.step)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,6 @@ import results
 import trainables
 from results.record import CONFIRMATIONS, TEST_LOOKS, Confirmation
 from study import directory as directories
-from study import storage
 from study.batch import run_all
 from study.cli import Parser, guarded
 from study.cluster import connected
@@ -68,13 +67,15 @@ def confirm(
     runs the study.
     """
     request = Request.read(directory)
-    url = request.storage or storage.url_in(directory)
+    url = directories.record_url(request, directory)
     with Record.open(url, request.name, request.objectives) as record, Lease(directory, record) as lease:
         known = record.notes().get(CONFIRMATIONS, [])
         done = {(entry["trial"], entry["seed"], entry["refit"]) for entry in known}
         fresh = range(request.seed + 1, request.seed + 1 + seeds)
         wanted = [(n, seed) for n in chosen for seed in fresh if (n, seed, refit) not in done]
         params = {trial.number: trial.params for trial in record.study.get_trials(deepcopy=False)}
+        if not wanted:
+            return
         with connected(address, request.workers):
             floats = _floats(request, directory, lease.token, sorted({seed for _, seed in wanted}), refit)
             jobs = [

@@ -6,7 +6,8 @@ import tempfile
 from itertools import count
 from pathlib import Path
 
-from results.record import REQUEST_FILE
+from results.record import RECORD_FILE, REQUEST_FILE, TRIALS_DIR
+from study import storage
 from study.request import Request
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -21,6 +22,14 @@ def find(name: str, runs_dir: str) -> Path:
     raise ValueError(
         f"no study {name!r} under {runs_dir} (studies: {studies}); start one with python -m study.launch"
     )
+
+
+def record_url(request: Request, directory: Path) -> str:
+    """Return the URL of the study's record; ValueError if its file is gone though there are trials."""
+    file, trials = directory / RECORD_FILE, directory / TRIALS_DIR
+    if not request.storage and not file.exists() and trials.is_dir() and any(trials.iterdir()):
+        raise ValueError(f"{directory} has trials but no {RECORD_FILE}; copy the whole study")
+    return request.storage or storage.url_in(directory)
 
 
 def names(runs_dir: str) -> list[str]:

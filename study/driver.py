@@ -79,7 +79,7 @@ def resume(directory: Path, trials: int | None = None, address: str = "", train:
     """Continue the study in `directory`, with `trials` as its new total; ValueError if another driver runs it."""
     directory = directory.resolve()
     request = Request.read(directory)
-    url = request.storage or storage.url_in(directory)
+    url = directories.record_url(request, directory)
     with Record.open(url, request.name, request.objectives) as record, Lease(directory, record) as lease:
         if trials is not None:
             request = replace(request, trials=trials)

@@ -128,8 +128,10 @@ class Request:
             return cls.from_document(tomllib.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             raise ValueError(f"{directory} is no study: it has no {REQUEST_FILE}") from None
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is not a TOML file: {error}; restore it from a copy") from None
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path} is not whole (it lacks {error}); restore it from a copy") from None
 
     def write(self, directory: Path) -> None:
         """Write `study.toml` into `directory`."""

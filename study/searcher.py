@@ -50,7 +50,9 @@ class Searcher(TuneSearcher):
         self._interrupted, surplus = running[:wanted], running[wanted:]
         seed = request.seed + len(earlier)  # a resume must not propose what the launch did
         sampler = make_sampler(request.sampler, request.space, len(request.objectives), seed, request.epochs)
-        self._proposals = Proposals(request.space, sampler, request.queue, self._violated)
+        tried = [trial.params for trial in earlier]
+        queue = [point for point in request.queue if point not in tried]
+        self._proposals = Proposals(request.space, sampler, queue, self._violated)
         self._proposals.refused |= record.notes().get(REFUSED, {})
         for trial in earlier:
             known: Result = trial.user_attrs[RESULT]

@@ -12,7 +12,8 @@ from typing import Any
 
 import search_spaces
 import trainables
-from search_spaces import Domain, Float, Space, unknown
+from search_spaces import Choice, Domain, Space, unknown
+from search_spaces.bits import is_width
 from search_spaces.errors import located
 from study import directory, objectives, points, storage
 from study.request import BASIC, Request
@@ -23,6 +24,7 @@ SCHEDULERS = ("pareto_asha", "fifo")
 INITS = ("float",)
 TRIALS = 16
 """The default of --trials."""
+_OURS = ("rungs", "refit")
 _FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, "epochs", "seed", "init")}
 
 
@@ -73,6 +75,8 @@ def plan(spec: Spec) -> Request:
     goals = objectives.parse(spec.objectives, facts.classes, trainables.costs(_at_full_width(config)))
     bounds = {"bops": spec.max_bops, "size_bytes": spec.max_size}
     constraints = {name: bound for name, bound in bounds.items() if bound < math.inf}
+    _check_batches(space, config, facts.train)
+    _check_reachable(space, fixed, constraints)
     queue = [] if space.points or spec.sampler == "grid" else points.corners(space, config.flat())
     if spec.warm_start:
         queue += points.front_of(directory.find(spec.warm_start, spec.runs_dir), space)
@@ -133,9 +137,14 @@ def _check_values(spec: Spec) -> None:
         raise ValueError(f"--gpus-per-trial is {spec.gpus_per_trial:g}; it must be 0 or above")
     if spec.reduction_factor < 2:
         raise ValueError(f"the reduction factor is {spec.reduction_factor}; it must be at least 2")
+    if not 0 <= spec.seed < 2**31:
+        raise ValueError(f"--seed is {spec.seed}; it must be in 0 to {2**31 - 1}")
     for name in spec.fixed:
         if name in _FLAGS:
             raise ValueError(f"{name} has a flag of its own; write {_FLAGS[name]} {spec.fixed[name]}")
+    for name in (*spec.fixed, *search_spaces.load(spec.space).names()):
+        if name in _OURS:
+            raise ValueError(f"{name} is for the study itself to set; leave it out")
     storage.check(spec.storage)
 
 
@@ -173,7 +182,26 @@ def _space(spec: Spec, fixed: Mapping[str, Any], config: Config) -> Space:
 
 
 def _extremes(domain: Domain) -> Sequence[Any]:
-    return (domain.low, domain.high) if isinstance(domain, Float) else domain.finite()
+    return domain.finite() if isinstance(domain, Choice) else (domain.low, domain.high)
+
+
+def _check_batches(space: Space, config: Config, images: int) -> None:
+    varied = space.parameters.get("batch_size")
+    for size in _extremes(varied) if varied else (config.batch_size,):
+        if int(size) > images:
+            raise ValueError(f"batch_size is {size}; it must be at most the {images} training images")
+
+
+def _check_reachable(space: Space, fixed: Mapping[str, Any], constraints: Mapping[str, float]) -> None:
+    """Raise ValueError if even the smallest widths of the space cost more than a constraint allows."""
+    smallest = {name: min(_extremes(domain)) for name, domain in space.parameters.items() if is_width(name)}
+    costs = [trainables.costs(Config.parse({**fixed, **point})) for point in space.points or (smallest,)]
+    for name, bound in constraints.items():
+        if (least := min(cost[name] for cost in costs)) > bound:
+            flag = {"bops": "--max-bops", "size_bytes": "--max-size"}[name]
+            raise ValueError(
+                f"the cheapest configuration of the space has {name} {least:,}; give {flag} that or more"
+            )
 
 
 def _at_full_width(config: Config) -> Config:

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from results.record import REFUSED, RESULT
 from study import directory as directories
-from study import storage
 from study.cli import Parser, guarded
 from study.lease import is_held
 from study.progress import Progress
@@ -36,9 +35,7 @@ def _main(argv: Sequence[str] | None) -> int:
 def _status(directory: Path) -> str:
     request = Request.read(directory)
     progress = Progress(request.objectives, request.trials)
-    with Record.open(
-        request.storage or storage.url_in(directory), request.name, request.objectives
-    ) as record:
+    with Record.open(directories.record_url(request, directory), request.name, request.objectives) as record:
         for trial in record.study.get_trials(deepcopy=False):
             progress.learned(trial.state, trial.user_attrs[RESULT]["metrics"])
         progress.refused |= record.notes().get(REFUSED, {})

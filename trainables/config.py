@@ -161,7 +161,7 @@ class Config:
                 raise unknown("layer", layer, names)
             for target, kinds in ((w_bits, ("bits", "w_bits")), (a_bits, ("bits", "a_bits"))):
                 if kind in kinds:
-                    target.update({n: int(widths[name]) for n in hit if n in target})
+                    target.update({n: _width(name, widths[name]) for n in hit if n in target})
         return replace(config, w_bits=w_bits, a_bits=a_bits)
 
     def flat(self) -> dict[str, Any]:
@@ -224,9 +224,19 @@ def _convert(name: str, value: Any) -> Any:
             return float(value)
         if kind is str:
             return str(value)
-    except (KeyError, ValueError):
-        raise ValueError(f"{name} is {value!r}; it takes {kind.__name__} values") from None
-    return tuple(int(v) for v in (value.split(",") if isinstance(value, str) else value))
+        return tuple(int(v) for v in (value.split(",") if isinstance(value, str) else value))
+    except (KeyError, TypeError, ValueError):
+        takes = kind.__name__ if isinstance(kind, type) else "comma-separated int"
+        raise ValueError(f"{name} is {value!r}; it takes {takes} values") from None
+
+
+def _width(name: str, value: Any) -> int:
+    try:
+        return int(str(value))
+    except ValueError:
+        raise ValueError(
+            f"{name} is {value!r}; a bit-width is one of {', '.join(map(str, WIDTHS))}"
+        ) from None
 
 
 def _speciality(width: str) -> tuple[int, bool]:

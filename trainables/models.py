@@ -44,6 +44,8 @@ def build(name: str, *, channels: int, size: int, classes: int) -> nn.Module:
     if name == "paper_cnn":
         return PaperCNN(channels, size, classes)
     assert name in TORCHVISION
+    if channels != 3:
+        raise ValueError(f"{name} takes images in colour and these have {channels} channel; choose paper_cnn")
     model: nn.Module = getattr(torchvision.models, name)(weights=None, num_classes=classes)
     return model
 

@@ -17,4 +17,5 @@ from results.figures.parameters import parallel as parallel
 from results.figures.parameters import width_effects as width_effects
 from results.figures.parameters import widths as widths
 from results.figures.runs import curves as curves
+from results.figures.runs import removal as removal
 from results.figures.runs import workers as workers

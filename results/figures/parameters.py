@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from results.figures.style import COLOURS, SERIES, axis, figure, short, text
 
@@ -52,21 +53,21 @@ def widths(rows: pd.DataFrame, layers: Sequence[str]) -> go.Figure:
     )
 
 
-def parallel(drawn: pd.DataFrame, directions: Mapping[str, str], parameters: Sequence[str]) -> go.Figure:
-    """Objectives and ``parameters`` of the complete trials as parallel coordinates; dragging filters.
+def parallel(
+    drawn: pd.DataFrame, directions: Mapping[str, str], distributions: Mapping[str, BaseDistribution]
+) -> go.Figure:
+    """Objectives and parameters of the complete trials as parallel coordinates; dragging along an axis filters.
 
-    One trace whatever the number of trials. Conditional parameters have no value for some trials and are
-    left out.
+    One trace whatever the number of trials. Conditional parameters have no value for some trials and are left out.
     """
-    rows = drawn[drawn["role"].isin(["dominated", "front"])].sort_values(
-        "role"
-    )  # the front is drawn last, on top
-    whole = [name for name in parameters if rows[f"params.{name}"].notna().all()]
-    names = [*(f"metrics.{name}" for name in directions), *(f"params.{name}" for name in whole)][:MOST_AXES]
+    rows = drawn[drawn["role"].isin(["dominated", "front"])]
+    whole = {name: one for name, one in distributions.items() if rows[f"params.{name}"].notna().all()}
+    dimensions = [_measured(name, rows[f"metrics.{name}"]) for name in directions]
+    dimensions += [_searched(name, rows[f"params.{name}"], one) for name, one in whole.items()]
     return figure(
         [
             go.Parcoords(
-                dimensions=[_dimension(name, rows[name]) for name in names],
+                dimensions=dimensions[:MOST_AXES],
                 customdata=rows["number"].tolist(),
                 line={
                     "color": [LEVELS.index(role) for role in rows["role"]],
@@ -140,25 +141,30 @@ def width_effects(effects: pd.DataFrame) -> go.Figure:
     )
 
 
-def _dimension(column: str, values: pd.Series) -> dict[str, Any]:
-    label = text(column.split(".", 1)[1])
-    if not pd.api.types.is_numeric_dtype(values) or values.nunique() <= 6:
-        kinds = sorted(values.unique())
-        ticks = [text(f"{kind:g}" if pd.api.types.is_number(kind) else kind) for kind in kinds]
-        codes = values.map({kind: code for code, kind in enumerate(kinds)})
-        return {
-            "label": label,
-            "values": codes.tolist(),
-            "tickvals": list(range(len(kinds))),
-            "ticktext": ticks,
-        }
-    if axis(column, values).get("type") == "log":
-        low, high = np.log10(values.min()), np.log10(values.max())
-        powers = [10.0**k for k in range(int(np.ceil(low)), int(high) + 1)] or [values.min(), values.max()]
-        return {
-            "label": label,
-            "values": short(np.log10(values)),
-            "tickvals": np.log10(powers).tolist(),
-            "ticktext": [f"{power:g}" for power in powers],
-        }
-    return {"label": label, "values": short(values)}
+def _searched(name: str, values: pd.Series, distribution: BaseDistribution) -> dict[str, Any]:
+    """The axis of a parameter: its choices evenly spaced, numbers to scale."""
+    if not isinstance(distribution, CategoricalDistribution):
+        return _measured(name, values)
+    kinds = sorted(values.unique())
+    codes = {kind: code for code, kind in enumerate(kinds)}
+    ticks = [text(f"{kind:g}" if pd.api.types.is_number(kind) else kind) for kind in kinds]
+    return {
+        "label": text(name),
+        "values": [codes[value] for value in values],
+        "tickvals": list(codes.values()),
+        "ticktext": ticks,
+    }
+
+
+def _measured(name: str, values: pd.Series) -> dict[str, Any]:
+    """The axis of a number, logarithmic as :func:`axis` says; parallel coordinates have no such axis of their own."""
+    if axis(name, values).get("type") != "log":
+        return {"label": text(name), "values": short(values)}
+    low, high = np.log10(values.min()), np.log10(values.max())
+    powers = [10.0**k for k in range(int(np.ceil(low)), int(np.floor(high)) + 1)]
+    return {
+        "label": text(name),
+        "values": short(np.log10(values)),
+        "tickvals": np.log10(powers).tolist(),
+        "ticktext": [f"{power:g}" for power in powers],
+    }

@@ -1,12 +1,15 @@
-"""Figures of how it went: learning curves and what the workers did when."""
+"""Figures of how it went: learning curves, what removing pixels does, what the workers did when."""
 
 import pandas as pd
 import plotly.graph_objects as go
 
-from results.figures.style import COLOURS, SYMBOLS, axis, figure, short, text
+from results.figures.style import COLOURS, SERIES, SYMBOLS, axis, figure, short, text
 
 ORDER = ("dominated", "excluded", "stopped", "failed", "running", "front")
 """The roles in the order they are drawn."""
+
+REMOVALS = {"lerf": "least salient first", "random": "in random order", "morf": "most salient first"}
+"""The orders in which pixels are removed."""
 
 
 def curves(points: pd.DataFrame, roles: pd.Series, metric: str) -> go.Figure:
@@ -17,24 +20,19 @@ def curves(points: pd.DataFrame, roles: pd.Series, metric: str) -> go.Figure:
         roles: role of each trial, by number.
         metric: a metric of ``points``.
     """
-    points = points[points[f"metrics.{metric}"].notna()]
+    y = f"metrics.{metric}"
+    points = points[points[y].notna()]
     role = points["number"].map(roles)
     traces = []
     for name in ORDER:
         rows = points[role == name].sort_values(["number", "epoch"])
         if rows.empty:
             continue
-        last = ~rows.duplicated("number", keep="last")
-        gaps = rows.loc[last.to_numpy()].assign(**{f"metrics.{metric}": float("nan"), "epoch": float("nan")})
-        line = pd.concat([rows, gaps]).sort_values("number", kind="stable")  # a gap after each trial
-        ends = rows[last.to_numpy()]
+        ends = rows.drop_duplicates("number", keep="last")
         shared = {"legendgroup": name, "name": name}
         traces += [
             go.Scatter(
-                x=short(line["epoch"]),
-                y=short(line[f"metrics.{metric}"]),
-                customdata=line["number"].tolist(),
-                mode="lines",
+                **_lines(rows, "epoch", y),
                 line={"color": COLOURS[name], "width": 1.5},
                 opacity=0.9 if name == "front" else 0.45,
                 showlegend=False,
@@ -42,7 +40,7 @@ def curves(points: pd.DataFrame, roles: pd.Series, metric: str) -> go.Figure:
             ),
             go.Scatter(
                 x=short(ends["epoch"]),
-                y=short(ends[f"metrics.{metric}"]),
+                y=short(ends[y]),
                 customdata=ends["number"].tolist(),
                 mode="markers",
                 marker={"color": COLOURS[name], "symbol": SYMBOLS[name], "size": 8},
@@ -53,14 +51,30 @@ def curves(points: pd.DataFrame, roles: pd.Series, metric: str) -> go.Figure:
     return figure(traces, xaxis={**axis("epoch"), "rangemode": "tozero", "dtick": whole}, yaxis=axis(metric))
 
 
+def removal(points: pd.DataFrame, y: str) -> go.Figure:
+    """What becomes of ``y`` (kept, accuracy) as a growing share of the pixels is removed, a line a trial and order.
+
+    ``points``: number, order, fraction, kept, accuracy. Maps that name what matters lose it at once when the most
+    salient pixels go first, and late when the least salient do.
+    """
+    traces = []
+    for k, (order, name) in enumerate(REMOVALS.items()):
+        rows = points[points["order"] == order].sort_values(["number", "fraction"])
+        line = {"color": SERIES[k], "dash": ("solid", "dot", "dash")[k]}
+        traces.append(go.Scatter(**_lines(rows, "fraction", y), name=name, line=line))
+    title = {"kept": "share that keeps its class"}.get(y, y)
+    return figure(
+        traces, xaxis=axis("share of the pixels removed"), yaxis={**axis(title), "rangemode": "tozero"}
+    )
+
+
 def workers(spans: pd.DataFrame, roles: pd.Series) -> go.Figure:
     """What each worker trained when, in minutes since the first trial started.
 
     Args:
-        spans: rows of ``study.spans``.
+        spans: rows of ``study.spans`` that a worker has begun.
         roles: role of each trial, by number.
     """
-    spans = spans[spans["started"].notna()]
     start = spans["started"].min()
     end = spans[["started", "finished"]].max().max()
     minutes = pd.DataFrame(
@@ -93,3 +107,10 @@ def workers(spans: pd.DataFrame, roles: pd.Series) -> go.Figure:
         xaxis=axis("minutes since the first trial started"),
         yaxis={"type": "category", "automargin": True},
     )
+
+
+def _lines(rows: pd.DataFrame, x: str, y: str) -> dict[str, object]:
+    """Return ``rows`` (number, x, y; sorted) as one trace of lines, with a gap after each trial."""
+    gaps = rows.drop_duplicates("number", keep="last").assign(**{x: float("nan"), y: float("nan")})
+    line = pd.concat([rows, gaps]).sort_values("number", kind="stable")
+    return {"x": short(line[x]), "y": short(line[y]), "customdata": line["number"].tolist(), "mode": "lines"}

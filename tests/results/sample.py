@@ -181,6 +181,7 @@ def confirm(path: Path, rows: pd.DataFrame, noise: np.random.Generator, seeds: i
     ]  # fmt: skip
     with opened(path) as study:
         study.set_user_attr(record.CONFIRMATIONS, made)
+        study.set_user_attr(record.TEST_LOOKS, [{"trial": one["trial"], "seed": one["seed"]} for one in made])
 
 
 @contextmanager
@@ -207,6 +208,8 @@ def write_saliency(path: Path, number: int, images: int = 8, seed: int = 0) -> N
     labels = rng.integers(0, 10, images)
     folder = path / record.TRIALS_DIR / str(number)
     folder.mkdir(parents=True, exist_ok=True)
+    fraction = np.arange(10) / 10
+    kept = {"morf": (1 - fraction) ** 3, "lerf": 1 - fraction**3, "random": 1 - fraction}
     np.savez(
         folder / "saliency.npz",
         images=(255 * blobs).astype(np.uint8),
@@ -214,6 +217,10 @@ def write_saliency(path: Path, number: int, images: int = 8, seed: int = 0) -> N
         predictions=np.where(rng.random(images) < 0.8, labels, (labels + 1) % 10),
         maps=(blobs * rng.random(blobs.shape)).astype(np.float16),
         class_names=np.array([f"class {k}" for k in range(10)]),
+        curve_order=np.repeat(list(kept), 10),
+        curve_fraction=np.tile(fraction, 3),
+        curve_kept=np.concatenate(list(kept.values())),
+        curve_accuracy=0.8 * np.concatenate(list(kept.values())),
     )
 
 

@@ -144,6 +144,15 @@ def test_a_pin_shows_in_every_figure(page, study):
     )  # card or strip, confirmation, table, tray
     other = front_numbers(study)[1]
     pin(page, other)
+    places = """(number) => Object.keys(report.figures).map((id) => document.getElementById(id).data)
+      .filter((traces) => traces.at(-1).name === "pinned").map((traces) => {
+        const of = (trace) => (trace.customdata ?? []).flatMap((one, k) => one !== number ? []
+          : [["x", "y", "z", "base"].map((key) => trace[key]?.[k] ?? null)]);
+        return [traces.slice(0, -1).flatMap(of), of(traces.at(-1))];
+      })"""
+    for number_of in (number, other):
+        for drawn, ringed in page.evaluate(places, number_of):
+            assert ringed == drawn
     assert pinned(page) == [number, other]
     page.keyboard.press("Escape")
     assert pinned(page) == []

@@ -50,6 +50,12 @@ BAD = {
     "--space mixed_bits --workers -1": "above 0",
     "--space mixed_bits --max-bops 0": "above 0",
     "--space mixed_bits --max-size -1": "above 0",
+    "--space mixed_bits --max-bops 1": "50,306,048",
+    "--space mixed_bits --seed -1": "--seed",
+    "--space mixed_bits --set refit=true": "refit",
+    "--space mixed_bits --set lambda1=[1]": "lambda1",
+    "--space mixed_bits --set batch_size=100000": "5000 training images",
+    "--space mixed_bits --model resnet18": "colour",
     "--space mixed_bits --time-budget soon": "30m",
     "--space mixed_bits --time-budget 0": "above 0",
     "--space mixed_bits --gpus-per-trial -1": "0 or above",
@@ -145,7 +151,7 @@ def test_a_dry_run_prints_space_costs_and_time(
 
 def test_a_request_reads_back_as_it_was(request_of: RequestOf, tmp_path: Path) -> None:
     for space in ("mixed_bits", "saliency", "paper_table_ii", "uniform_bits"):
-        request = request_of(space=space, max_bops=3e6, fixed={"eta": 0.0}, time_budget_s=60.0)
+        request = request_of(space=space, max_bops=2e10, fixed={"eta": 0.0}, time_budget_s=60.0)
         request.write(tmp_path)
         assert Request.read(tmp_path) == request
 

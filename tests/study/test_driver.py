@@ -148,7 +148,7 @@ def test_a_full_disk_stops_the_study_and_a_resume_goes_on(
 
 def test_no_room_for_the_directory_is_bad_input(spec: Callable[..., study.Spec], tiny_disk: Path) -> None:
     (tiny_disk / "ballast").write_bytes(bytes(1024 * 1024 - 8192))
-    with pytest.raises(ValueError, match="room|full"):
+    with pytest.raises(ValueError, match=r"room|full"):
         study.run(spec(runs_dir=str(tiny_disk)), train=toys.toy)
     assert [path.name for path in tiny_disk.iterdir()] == ["ballast"]
 

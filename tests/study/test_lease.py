@@ -31,7 +31,7 @@ def test_a_second_driver_is_refused_and_told_who_runs_it(record: Record, tmp_pat
     with Lease(tmp_path, record) as first:
         assert held(tmp_path, first.token)
         assert is_held(tmp_path)
-        with pytest.raises(ValueError, match="another driver .process .* runs this study"):
+        with pytest.raises(ValueError, match=r"another driver .process .* runs this study"):
             Lease(tmp_path, record)
         assert held(tmp_path, first.token)
     assert not is_held(tmp_path)
