@@ -23,7 +23,7 @@ LISTED = 100_000
 
 
 class Sampler(Protocol):
-    """What proposals come from. Gains are the objectives, all to be maximised, 1 at the ideal and 0 at the reference."""
+    """What proposals come from. Gains are the objectives, all to be maximised, 1 at the ideal, 0 at the reference."""
 
     def propose(self) -> Iterator[dict[str, Any]]:
         """Yield configurations, the best first, for as long as the one before is refused."""

@@ -1,11 +1,12 @@
 """The default sampler: the configuration that would add most hypervolume if it were as good as it may well be.
 
 SMS-EGO (Ponweiser et al., "Multiobjective optimization on a limited budget of evaluations using model-assisted
-S-metric selection", PPSN 2008) with a `Surrogate` of every objective. It learns from all rungs, so from trials that
+S-metric selection", PPSN 2008) with a `Surrogate` of the objectives. It learns from all rungs, so from trials that
 were stopped early too, and believes that running trials end as predicted, so that workers do not all try the same.
 """
 
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,7 +31,7 @@ LISTED = 400
 """The size up to which a finite space is compared whole instead."""
 PARENTS = 20
 """The best trials, of which candidates are changes."""
-MODELLED = 100
+MODELLED = 60
 """Trials that the surrogates are fitted to: the latest, and `PARENTS` of the best."""
 BELIEVED = 64
 """Running trials that are believed to end as predicted."""
@@ -40,14 +41,13 @@ REFIT = 1.2
 """By what factor the measurements grow before length scale and noise are chosen anew."""
 
 
-@dataclass
+@dataclass(eq=False)
 class _Trial:
     point: Point
     place: Array
     """`point` in the unit cube."""
     measured: dict[int, Array] = field(default_factory=dict)
     """Gains by epoch."""
-    running: bool = True
 
 
 class SmsEgo:
@@ -59,69 +59,71 @@ class SmsEgo:
         self._epochs = epochs
         self._random = np.random.default_rng(seed)
         self._trials: dict[frozenset[tuple[str, Any]], _Trial] = {}
-        self._settings: list[tuple[float, float]] = []
+        self._running: dict[frozenset[tuple[str, Any]], _Trial] = {}
+        self._recent: deque[_Trial] = deque(maxlen=MODELLED)
+        """The trials that measured something last."""
+        self._parents: list[_Trial] = []
+        """The best of the trials that measured the last rung."""
+        self._front = np.empty((0, objectives))
+        self._setting = (1.0, 1.0)
+        """Scale and noise of the surrogate."""
         self._chosen_for = 0
 
     def start(self, point: Point) -> None:
         """Take in that `point` runs."""
-        self._trials[frozenset(point.items())] = _Trial(point, encode(self._space, point))
+        key = frozenset(point.items())
+        self._trials[key] = self._running[key] = _Trial(point, encode(self._space, point))
 
     def measure(self, point: Point, epoch: int, gains: Array) -> None:
         """Take in what `point` measured at a rung; what is not finite is left out."""
-        if np.isfinite(gains).all():
-            self._trials[frozenset(point.items())].measured[epoch] = gains
+        if not np.isfinite(gains).all():
+            return
+        trial = self._trials[frozenset(point.items())]
+        if not trial.measured:
+            self._recent.append(trial)
+        trial.measured[epoch] = gains
+        if epoch == self._epochs:
+            self._parents = _best([*self._parents, trial], epoch)
+            self._front = moocore.filter_dominated(np.vstack([self._front, gains]), maximise=True)
 
     def end(self, point: Point) -> None:
         """Take in that `point` does not run any more."""
-        self._trials[frozenset(point.items())].running = False
+        del self._running[frozenset(point.items())]
 
     def propose(self) -> Iterator[dict[str, Any]]:
         """Yield configurations, the most promising first, and then random ones for ever."""
-        measured = [trial for trial in self._trials.values() if trial.measured]
-        if len(measured) >= START:
-            yield from self._ranked(measured)
+        if len(self._recent) >= START:
+            yield from self._ranked()
         while True:
             yield self._complete({}, change=lambda name: True)
 
-    def _ranked(self, measured: list[_Trial]) -> list[dict[str, Any]]:
+    def _ranked(self) -> list[dict[str, Any]]:
         """Return candidates by the hypervolume that they would add, the greatest first."""
-        ended = [trial for trial in measured if self._epochs in trial.measured]
-        parents = _best(ended, self._epochs) or measured[-PARENTS:]
-        candidates = self._candidates(parents)
+        candidates = self._candidates(self._parents or list(self._recent))
         if not candidates:
             return []
-        models = self._models(parents + [trial for trial in measured[-MODELLED:] if trial not in parents])
-        running = [trial.place for trial in self._trials.values() if trial.running][-BELIEVED:]
-        hopes = np.empty((len(candidates), self._objectives))
-        beliefs = np.empty((len(running), self._objectives))
-        places = np.array([encode(self._space, point) for point in candidates])
-        for objective, model in enumerate(models):
-            if running:
-                beliefs[:, objective], _ = model.predict(np.array(running))
-                model = model.believing(np.array(running), beliefs[:, objective])
-            mean, deviation = model.predict(places)
-            hopes[:, objective] = np.minimum(mean + deviation, 1.0)
-        reached = np.array([trial.measured[self._epochs] for trial in ended]).reshape(-1, self._objectives)
-        added = _added_hypervolume(hopes, np.vstack([reached, beliefs]))
+        model = self._model([*self._parents, *(t for t in self._recent if t not in self._parents)])
+        mean, deviation = model.predict(np.array([encode(self._space, point) for point in candidates]))
+        hopes = np.minimum(mean + deviation, 1.0)
+        added = _added_hypervolume(hopes, np.vstack([self._front, model.beliefs]))
         return [candidates[i] for i in np.lexsort((-hopes.sum(axis=1), -added))]
 
-    def _models(self, trials: list[_Trial]) -> list[Surrogate]:
-        """Return a surrogate of each objective; the choice of scale and noise is costly, and repeated now and then."""
+    def _model(self, trials: list[_Trial]) -> Surrogate:
+        """Return a surrogate of the objectives; the choice of its scale and noise is repeated only now and then."""
         rows = [(t.place, self._level(epoch), gains) for t in trials for epoch, gains in t.measured.items()]
         places, levels, gains = (np.array(column) for column in zip(*rows, strict=True))
         if len(self._trials) >= self._chosen_for * REFIT:
             self._chosen_for = len(self._trials)
-            models = [Surrogate.fit_best(places, levels, values) for values in gains.T]
-            self._settings = [(model.scale, model.noise) for model in models]
-            return models
-        settings = zip(gains.T, self._settings, strict=True)
-        return [Surrogate.fit(places, levels, values, scale, noise) for values, (scale, noise) in settings]
+            self._setting = Surrogate.choose(places, levels, gains)
+        running = [trial.place for trial in self._running.values()][-BELIEVED:]
+        pending = np.array(running).reshape(-1, places.shape[1])
+        return Surrogate.fit(places, levels, gains, pending, *self._setting)
 
     def _level(self, epoch: int) -> float:
         return math.log(epoch) / math.log(self._epochs) if self._epochs > 1 else 1.0
 
     def _candidates(self, parents: list[_Trial]) -> list[dict[str, Any]]:
-        """Return configurations that were not tried: all of a small space, else random ones and changes of `parents`."""
+        """Return what was not tried: all of a small space, else random configurations and changes of `parents`."""
         size = self._space.size()
         if size is not None and size <= LISTED:
             found = list(self._space.grid())

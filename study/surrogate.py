@@ -8,7 +8,6 @@ that of the width of a layer, from few points in many dimensions.
 """
 
 from dataclasses import dataclass
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,63 +23,74 @@ INTERACTION = 0.3
 """The variance of k_x k_e; that of k_x and of k_e is 1."""
 LEVEL_SCALE = 0.5
 """The length scale of levels in [0, 1]."""
+PRIOR = 2 + INTERACTION
+"""The variance of the whole kernel."""
 
 
 @dataclass(frozen=True)
 class Surrogate:
-    """A fitted process: zero mean and the prior variance `2 + INTERACTION` in standardised values."""
+    """A fitted process of m objectives that share their kernel; the prior variance is `PRIOR` in standardised values.
+
+    It also believes that `pending` configurations will measure what it predicts (the kriging believer of Ginsbourger
+    et al., 2010). That leaves the mean as it is and takes the variance away around them.
+    """
 
     points: Array
-    """(n, d) parameters in [0, 1]"""
+    """(n + r, d) in [0, 1]: where something was measured, then what is pending"""
     levels: Array
-    """(n,) in [0, 1]: 0 after the first epoch, 1 after the last"""
-    values: Array
-    """(n,) what was measured there"""
+    """(n + r,) in [0, 1]: 0 after the first epoch, 1 after the last"""
     scale: float
     noise: float
-    mean: float
-    deviation: float
-    cholesky: Array
-    """(n, n), lower, of the covariance of the observations"""
+    mean: Array
+    """(m,) of the values"""
+    deviation: Array
+    """(m,)"""
     weights: Array
-    """(n,), the inverse covariance times the standardised values"""
+    """(n, m): the inverse covariance times the standardised values"""
+    cholesky: Array
+    """(n + r, n + r), lower, of the covariance"""
+    beliefs: Array
+    """(r, m): what the pending configurations are believed to measure after the last epoch"""
 
     @classmethod
-    def fit(cls, points: Array, levels: Array, values: Array, scale: float, noise: float) -> "Surrogate":
-        """Condition on `values` (n,). O(n^2 d + n^3)."""
-        mean, deviation = float(values.mean()), float(values.std()) or 1.0
-        covariance = _kernel(points, levels, points, levels, scale) + noise * np.eye(len(points))
-        cholesky: Array = np.linalg.cholesky(covariance).astype(np.float64)
-        weights: Array = np.linalg.solve(covariance, (values - mean) / deviation).astype(np.float64)
-        return cls(points, levels, values, scale, noise, mean, deviation, cholesky, weights)
+    def fit(
+        cls, points: Array, levels: Array, values: Array, pending: Array, scale: float, noise: float
+    ) -> "Surrogate":
+        """Condition on `values` (n, m) at `points` (n, d) and `levels` (n,). O((n + r)^2 d + (n + r)^3)."""
+        n = len(points)
+        points, levels = np.vstack([points, pending]), np.concatenate([levels, np.ones(len(pending))])
+        mean, deviation = values.mean(axis=0), np.maximum(values.std(axis=0), 1e-12)
+        kernel = _kernel(points, levels, points, levels, scale)
+        covariance = kernel + noise * np.eye(len(points))
+        weights = np.linalg.solve(covariance[:n, :n], (values - mean) / deviation)
+        beliefs = mean + deviation * (kernel[n:, :n] @ weights)
+        return cls(points, levels, scale, noise, mean, deviation, weights, _cholesky(covariance), beliefs)
 
     @classmethod
-    def fit_best(cls, points: Array, levels: Array, values: Array) -> "Surrogate":
-        """Condition on `values` with the scale and the noise that make them likeliest."""
-        fits = (cls.fit(points, levels, values, *choice) for choice in product(SCALES, NOISES))
-        standardised = (values - values.mean()) / (values.std() or 1.0)
-        return max(fits, key=lambda fit: fit._evidence(standardised))
+    def choose(cls, points: Array, levels: Array, values: Array) -> tuple[float, float]:
+        """Return the scale and the noise that make `values` (n, m) likeliest."""
+        standardised = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-12)
+        evidence = {}
+        for scale in SCALES:
+            kernel = _kernel(points, levels, points, levels, scale)
+            for noise in NOISES:
+                cholesky = _cholesky(kernel + noise * np.eye(len(points)))
+                whitened = np.linalg.solve(cholesky, standardised)
+                halves = len(values.T) * np.log(np.diag(cholesky)).sum()
+                evidence[scale, noise] = -(whitened**2).sum() / 2 - halves
+        return max(evidence, key=evidence.__getitem__)
 
-    def believing(self, points: Array, values: Array) -> "Surrogate":
-        """Return the process conditioned on `values` (m,) at `points` (m, d) after the last epoch as well."""
-        return self.fit(
-            np.vstack([self.points, points]),
-            np.concatenate([self.levels, np.ones(len(points))]),
-            np.concatenate([self.values, values]),
-            self.scale,
-            self.noise,
-        )
-
-    def predict(self, points: Array, level: float = 1.0) -> tuple[Array, Array]:
-        """Return mean and standard deviation, (m,) each, at `points` (m, d) after the epoch of `level`."""
-        cross = _kernel(points, np.full(len(points), level), self.points, self.levels, self.scale)
+    def predict(self, points: Array) -> tuple[Array, Array]:
+        """Return mean and standard deviation, (k, m) each, at `points` (k, d) after the last epoch."""
+        cross = _kernel(points, np.ones(len(points)), self.points, self.levels, self.scale)
         explained = np.linalg.solve(self.cholesky, cross.T)
-        variance = np.maximum(2 + INTERACTION - (explained**2).sum(axis=0), 1e-9)
-        return self.mean + self.deviation * (cross @ self.weights), self.deviation * np.sqrt(variance)
+        spread = np.sqrt(np.maximum(PRIOR - (explained**2).sum(axis=0), 1e-9))
+        mean = self.mean + self.deviation * (cross[:, : len(self.weights)] @ self.weights)
+        return mean, spread[:, None] * self.deviation
 
-    def _evidence(self, standardised: Array) -> float:
-        """The log marginal likelihood, up to a constant."""
-        return float(-standardised @ self.weights / 2 - np.log(np.diag(self.cholesky)).sum())
+
+def _cholesky(covariance: Array) -> Array:
+    return np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
 
 
 def _kernel(a: Array, levels_a: Array, b: Array, levels_b: Array, scale: float) -> Array:
