@@ -7,7 +7,7 @@ that it took when it was recorded, and nothing is written.
 import heapq
 import json
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
@@ -47,9 +47,14 @@ class Table:
 
     @classmethod
     def read(cls, path: Path) -> "Table":
-        """Read a file that `write` wrote."""
-        file = pq.read_table(path)
-        request = Request.from_document(json.loads(file.schema.metadata[REQUEST]))
+        """Read a file that `write` wrote; ValueError for any other."""
+        try:
+            file = pq.read_table(path)
+            request = Request.from_document(json.loads(file.schema.metadata[REQUEST]))
+        except (OSError, pa.ArrowException, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{path} is no table of learning curves ({error}); make one with --record NAME"
+            ) from None
         frame = file.to_pandas()
         names = list(request.distributions())
         points, curves = [], []
@@ -111,17 +116,24 @@ class Replay:
 
     def epochs_to(self, share: float) -> float:
         """Return the epochs spent when `share` of the table's hypervolume was reached, infinite if it never was."""
+        return self._at(share, self.epochs)
+
+    def seconds_to(self, share: float) -> float:
+        """Return the time on the clock when `share` of the table's hypervolume was reached, infinite if never."""
+        return self._at(share, self.seconds)
+
+    def _at(self, share: float, column: NDArray[Any]) -> float:
         reached = np.flatnonzero(self.hypervolume >= share)
-        return float(self.epochs[reached[0]]) if len(reached) else np.inf
+        return float(column[reached[0]]) if len(reached) else math.inf
 
 
 class Driver(Protocol):
     """What decides in a replayed study: this project's searcher and scheduler, or a peer's."""
 
-    def start(self) -> tuple[Hashable, int] | None:
+    def start(self) -> tuple[Any, int] | None:
         """Return a new trial and the row of the table that it trains, or None if nothing is left to try."""
 
-    def report(self, trial: Hashable, report: Report) -> bool:
+    def report(self, trial: Any, report: Report) -> bool:
         """Take in one epoch of a trial; tell whether it goes on."""
 
 
@@ -168,12 +180,12 @@ def replay(table: Table, driver: Driver, workers: int, enough: float = math.inf)
     """
     whole = _hypervolume(table.gains)
     front = table.gains[:0]
-    events: list[tuple[float, int, Hashable, int, Report, Iterator[Report]]] = []
+    events: list[tuple[float, int, Any, int, Report, Iterator[Report]]] = []
     turn = count()
     clock, epochs, idle = 0.0, 0, workers
     trace: list[tuple[float, int, float]] = []
 
-    def train(trial: Hashable, row: int, curve: Iterator[Report]) -> None:
+    def train(trial: Any, row: int, curve: Iterator[Report]) -> None:
         report = next(curve)
         heapq.heappush(events, (clock + report.seconds, next(turn), trial, row, report, curve))
 

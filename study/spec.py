@@ -121,12 +121,17 @@ def rungs(epochs: int, reduction_factor: int) -> tuple[int, ...]:
     return tuple(sorted(levels))
 
 
+def check_choice(name: str, value: str, known: Sequence[str]) -> None:
+    """Raise ValueError, with the nearest of those that are known, for another `value`."""
+    if value not in known:
+        raise unknown(name, value, known)
+
+
 def _check_values(spec: Spec) -> None:
-    for name, known in (("sampler", SAMPLERS), ("scheduler", SCHEDULERS)):
-        if getattr(spec, name) not in known:
-            raise unknown(name, getattr(spec, name), known)
-    if spec.init and spec.init not in INITS:
-        raise unknown("init", spec.init, INITS)
+    check_choice("sampler", spec.sampler, SAMPLERS)
+    check_choice("scheduler", spec.scheduler, SCHEDULERS)
+    if spec.init:
+        check_choice("init", spec.init, INITS)
     for name in ("trials", "epochs", "workers", "time_budget_s", "max_bops", "max_size"):
         value = getattr(spec, name)
         if value is not None and not value > 0:

@@ -1,0 +1,107 @@
+"""Replay a recorded study with other workers: python -m study.simulate --table TABLE --workers 1,4,64
+
+The searcher and the scheduler are the real ones, on a virtual clock. `--record NAME --table TABLE` makes the table of
+a finished study over a whole grid.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table as Printed
+
+from study import directory as directories
+from study.cli import Parser, guarded
+from study.replay import Engine, Replay, Table, replay, table_of
+from study.spec import SAMPLERS, SCHEDULERS, Spec, check_choice
+
+SHARE = 0.95
+"""Of the hypervolume of the whole table, that of its last epochs."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    return guarded(_main, argv)
+
+
+def _main(argv: Sequence[str] | None) -> int:
+    parser = Parser(prog="python -m study.simulate", description=__doc__.splitlines()[0])
+    add = parser.add_argument
+    add(
+        "--table",
+        required=True,
+        type=Path,
+        metavar="FILE",
+        help="the recorded learning curves, a parquet file",
+    )
+    add("--record", metavar="NAME", help="write that file from this finished study")
+    add("--workers", default="1,4,64", metavar="N,...", help="trials at a time (default: %(default)s)")
+    add("--trials", type=int, metavar="N", help="configurations to try (default: all of the table)")
+    add("--sampler", default=Spec.sampler, metavar="|".join(SAMPLERS), help="(default: %(default)s)")
+    add("--scheduler", default=Spec.scheduler, metavar="|".join(SCHEDULERS), help="(default: %(default)s)")
+    add(
+        "--seeds",
+        type=int,
+        default=5,
+        metavar="S",
+        help="replays of each, their medians shown (default: %(default)s)",
+    )
+    arguments = parser.parse_args(argv)
+    check_choice("sampler", arguments.sampler, SAMPLERS)
+    check_choice("scheduler", arguments.scheduler, SCHEDULERS)
+    if arguments.record:
+        table_of(directories.find(arguments.record, arguments.runs_dir)).write(arguments.table)
+    table = Table.read(arguments.table)
+    workers = _counts(arguments.workers)
+    trials = arguments.trials if arguments.trials is not None else len(table.points)
+    for name, value in (("--trials", trials), ("--seeds", arguments.seeds)):
+        if value < 1:
+            raise ValueError(f"{name} is {value}; it must be above 0")
+    request = replace(table.request, sampler=arguments.sampler, scheduler=arguments.scheduler, trials=trials)
+    request = replace(request, queue=[point for point in request.queue if point in table.points])
+    runs = {
+        count: [replay(table, Engine(table, replace(request, seed=s)), count) for s in range(arguments.seeds)]
+        for count in workers
+    }
+    _show(runs)
+    return 0
+
+
+def _counts(text: str) -> list[int]:
+    try:
+        counts = [int(word) for word in text.split(",")]
+    except ValueError:
+        counts = [0]
+    if min(counts) < 1:
+        raise ValueError(f"--workers is {text!r}; write numbers above 0 such as 1,4,64")
+    return counts
+
+
+def _show(runs: dict[int, list[Replay]]) -> None:
+    printed = Printed()
+    share = f"{SHARE:.0%} of the hypervolume"
+    for heading in (
+        "workers",
+        f"hours to {share}",
+        f"epochs to {share}",
+        "hours to the end",
+        "epochs",
+        "hypervolume",
+    ):
+        printed.add_column(heading, justify="right")
+    for count, replays in runs.items():
+        figures = (
+            np.median([r.seconds_to(SHARE) for r in replays]) / 3600,
+            np.median([r.epochs_to(SHARE) for r in replays]),
+            np.median([r.seconds[-1] for r in replays]) / 3600,
+            np.median([r.epochs[-1] for r in replays]),
+            np.median([r.hypervolume[-1] for r in replays]),
+        )
+        printed.add_row(str(count), *(f"{figure:.3g}" for figure in figures))
+    Console().print(printed)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

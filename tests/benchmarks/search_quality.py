@@ -1,0 +1,118 @@
+"""Epochs until the complete trials reach 95 % of a table's hypervolume: our default, stock samplers, Syne Tune.
+
+    python -m tests.benchmarks.search_quality [--json FILE] [--quick] [--table FILE]
+
+All replay the same learning curves on a virtual clock with 1, 4 and 64 workers; medians over 20 seeds. Without a table
+of recorded curves (`python -m study.simulate --record`), they are made up: tests/benchmarks/tables.py. The ratios are
+medians over the numbers of workers. At 64 workers no study can do much better than another: when the first trial is
+complete, 64 workers have trained for as long.
+"""
+
+import argparse
+import json
+import statistics
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import optuna
+from optuna.samplers import RandomSampler, TPESampler
+
+from study.replay import Driver, Engine, Table, replay
+from study.spec import Spec
+from tests.benchmarks import tables
+from tests.benchmarks.peers import OptunaFifo, mo_rea, moasha
+
+SHARE = 0.95
+OURS, TPE, RANDOM = "ours", "tpe + fifo", "random + fifo"
+PEERS = ("syne tune moasha", "syne tune mo-rea")
+WORKERS = (1, 4, 64)
+
+
+def main() -> None:
+    """Measure everything and print it."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.search_quality", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--quick", action="store_true", help="3 seeds, 1 and 4 workers")
+    parser.add_argument("--table", type=Path, help="recorded learning curves")
+    arguments = parser.parse_args()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.simplefilter("ignore")
+    seeds, workers = (3, WORKERS[:2]) if arguments.quick else (20, WORKERS)
+    with tempfile.TemporaryDirectory() as folder:
+        made = [Table.read(arguments.table)] if arguments.table else made_up(Path(folder))
+    medians = {name: [] for name in DRIVERS}  # type: dict[str, list[float]]
+    for count in workers:
+        for name, driver in DRIVERS.items():
+            spent = [epochs(made[seed % len(made)], driver, seed, count) for seed in range(seeds)]
+            medians[name].append(float(np.median(spent)))
+            print(f"{name:18} {count:5} workers {medians[name][-1]:8.1f} epochs", flush=True)
+    figures = {
+        "compute_ratio_over_tpe_fifo": ratio(medians, TPE),
+        "compute_ratio_over_best_syne_tune": max(ratio(medians, peer) for peer in PEERS),
+        "sampler": Spec.sampler,
+        "workers": list(workers),
+        "epochs": medians,
+    }
+    for name in ("compute_ratio_over_tpe_fifo", "compute_ratio_over_best_syne_tune"):
+        print(f"{name} {figures[name]:.3f}")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2))
+
+
+def made_up(folder: Path) -> list[Table]:
+    """Make up five tables, so that no accident of one decides."""
+    (folder / "table.toml").write_text(tables.SPACE)
+    request = tables.request_for(str(folder / "table.toml"), str(folder))
+    return [tables.made_up(request, seed) for seed in range(5)]
+
+
+def ratio(medians: dict[str, list[float]], peer: str) -> float:
+    """Return our epochs as a share of the peer's, the median over the numbers of workers."""
+    return statistics.median(a / b for a, b in zip(medians[OURS], medians[peer], strict=True))
+
+
+def epochs(table: Table, driver: Callable[[Table, int], Driver], seed: int, workers: int) -> float:
+    """Return the epochs that a study spends until it reaches the share, infinite if it never does."""
+    return replay(table, driver(table, seed), workers, enough=SHARE).epochs_to(SHARE)
+
+
+def ours(table: Table, seed: int) -> Engine:
+    """Replay our defaults: sampler, scheduler, and the corners that are in the table first."""
+    names = list(table.points[0])
+    corners = [
+        {
+            name: width if name.startswith("bits.") else table.request.space.parameters[name].finite()[1]
+            for name in names
+        }
+        for width in (2, 8)
+    ]
+    return Engine(
+        table,
+        replace(
+            table.request,
+            sampler=Spec.sampler,
+            scheduler=Spec.scheduler,
+            seed=seed,
+            trials=len(table.points),
+            queue=corners,
+        ),  # fmt: skip
+    )
+
+
+DRIVERS: dict[str, Callable[[Table, int], Driver]] = {
+    OURS: ours,
+    TPE: lambda table, seed: OptunaFifo(table, TPESampler(seed=seed), len(table.points)),
+    RANDOM: lambda table, seed: OptunaFifo(table, RandomSampler(seed=seed), len(table.points)),
+    PEERS[0]: lambda table, seed: moasha(table, seed, len(table.points)),
+    PEERS[1]: lambda table, seed: mo_rea(table, seed, len(table.points)),
+}
+
+
+if __name__ == "__main__":
+    main()
