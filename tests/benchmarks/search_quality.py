@@ -92,17 +92,8 @@ def ours(table: Table, seed: int) -> Engine:
         }
         for width in (2, 8)
     ]
-    return Engine(
-        table,
-        replace(
-            table.request,
-            sampler=Spec.sampler,
-            scheduler=Spec.scheduler,
-            seed=seed,
-            trials=len(table.points),
-            queue=corners,
-        ),  # fmt: skip
-    )
+    request = replace(table.request, sampler=Spec.sampler, scheduler=Spec.scheduler, seed=seed, queue=corners)
+    return Engine(table, replace(request, trials=len(table.points)))
 
 
 DRIVERS: dict[str, Callable[[Table, int], Driver]] = {

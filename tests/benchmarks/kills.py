@@ -1,0 +1,104 @@
+"""Kill a driver at random moments, resume the study each time, and count what was lost.
+
+    python -m tests.benchmarks.kills [--json FILE] [--quick]
+
+A study of 60 trials on 2 workers; `kill -9` of the driver at 20 random moments, before the first trial too. A kill is
+survived if every trial that had ended is still there as it was, and at the end there are exactly 60 and none runs.
+"""
+
+import argparse
+import json
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import pandas as pd
+
+import results
+from results.record import RECORD_FILE, REQUEST_FILE
+
+ROOT = Path(__file__).parents[2]
+DRIVER = """
+import sys
+from pathlib import Path
+import study
+from tests.study import toys
+runs, trials = sys.argv[1], int(sys.argv[2])
+if (Path(runs) / "s" / "study.toml").exists():
+    sys.exit(study.resume(Path(runs) / "s", train=toys.slow_toy).code)
+spec = study.Spec(space="mixed_bits", name="s", runs_dir=runs, trials=trials, epochs=3, workers=2)
+sys.exit(study.run(spec, train=toys.slow_toy).code)
+"""
+
+
+def main() -> None:
+    """Kill, resume, count and print."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks.kills", description=__doc__.splitlines()[0]
+    )
+    parser.add_argument("--json", type=Path, help="write the figures here")
+    parser.add_argument("--quick", action="store_true", help="3 kills of a study of 12 trials")
+    arguments = parser.parse_args()
+    kills, trials = (3, 12) if arguments.quick else (20, 60)
+    rng = random.Random(0)
+    with tempfile.TemporaryDirectory() as runs:
+        directory = Path(runs) / "s"
+        unharmed, known = [], pd.DataFrame()
+        for kill in range(kills):
+            driver = start(runs, trials)
+            wait_for(directory, driver, after=rng.uniform(0.0, 20.0))
+            driver.kill()
+            driver.wait()
+            now = ended(directory)
+            unharmed.append(same(known, now))
+            print(
+                f"kill {kill + 1}: {len(now)} trials have ended, earlier ones as they were: {unharmed[-1]}",
+                flush=True,
+            )
+            known = now
+        finished = start(runs, trials).wait() == 0
+        last = results.load(directory).trials
+        exact = finished and len(last) == trials and not (last["state"] == "running").any()
+        kept = same(known, ended(directory))
+    figures = {"kills": kills, "survived": sum(unharmed) if exact and kept else 0, "trials": len(last)}
+    print(figures)
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2))
+
+
+def start(runs: str, trials: int) -> "subprocess.Popen[bytes]":
+    """Start a driver that begins or resumes the study."""
+    return subprocess.Popen(
+        [sys.executable, "-c", DRIVER, runs, str(trials)], cwd=ROOT, stdout=subprocess.DEVNULL
+    )
+
+
+def wait_for(directory: Path, driver: "subprocess.Popen[bytes]", after: float) -> None:
+    """Wait until the study has its directory, and then for `after` seconds or the end of the driver."""
+    while not (directory / REQUEST_FILE).exists() and driver.poll() is None:
+        time.sleep(0.05)
+    deadline = time.monotonic() + after
+    while time.monotonic() < deadline and driver.poll() is None:
+        time.sleep(0.05)
+
+
+def same(known: pd.DataFrame, now: pd.DataFrame) -> bool:
+    """Tell whether all trials of `known` are in `now` with the same values."""
+    if known.empty:
+        return True
+    return set(known.index) <= set(now.index) and known.equals(now.loc[known.index, known.columns])
+
+
+def ended(directory: Path) -> pd.DataFrame:
+    """Return the trials that have ended, by number."""
+    if not (directory / RECORD_FILE).exists():
+        return pd.DataFrame()
+    frame = results.load(directory).trials.set_index("number")
+    return frame[frame["state"] != "running"]
+
+
+if __name__ == "__main__":
+    main()

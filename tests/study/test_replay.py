@@ -1,0 +1,80 @@
+"""Replayed studies: a small table, the same searcher and scheduler, a clock that is counted by hand."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import search_spaces
+from study.replay import Engine, Table, replay
+from study.request import Request
+from study.worker import Report
+from tests.study.toys import metrics_of
+
+SPACE = search_spaces.parse(
+    {
+        "parameters": {"lambda1": {"type": "choice", "values": [0.1, 1.0, 10.0]}},
+        "bits": {"layers": "conv*", "values": [2, 8]},
+    },
+    "small",
+)
+
+
+@pytest.fixture
+def table(request_of: Callable[..., Request]) -> Table:
+    """Twelve configurations of 9 epochs of 2 seconds."""
+    space = SPACE.resolve(["conv1", "conv2", "fc1", "fc2"])
+    request = replace(request_of(), space=space, queue=[], trials=12, sampler="random", scheduler="fifo")
+    points = list(space.grid())
+    curves = [
+        [
+            Report(epoch=e, seconds=2.0, metrics=metrics_of(request.flat(p), e), last=e == 9)
+            for e in range(1, 10)
+        ]
+        for p in points
+    ]
+    return Table(request, points, curves)
+
+
+def test_a_table_reads_back_as_it_was(table: Table, tmp_path: Path) -> None:
+    table.write(tmp_path / "table.parquet")
+    again = Table.read(tmp_path / "table.parquet")
+    assert (again.request, again.points, again.curves) == (table.request, table.points, table.curves)
+    (tmp_path / "other.parquet").write_text("no table")
+    with pytest.raises(ValueError, match="no table of learning curves"):
+        Table.read(tmp_path / "other.parquet")
+
+
+@pytest.mark.parametrize("workers", [1, 4, 12, 64])
+def test_fifo_takes_the_time_that_arithmetic_says(table: Table, workers: int) -> None:
+    done = replay(table, Engine(table, table.request), workers)
+    assert done.seconds[-1] == 2.0 * 9 * math.ceil(12 / workers)
+    assert done.epochs[-1] == 12 * 9
+    assert done.hypervolume[-1] == pytest.approx(1.0)
+    assert (np.diff(done.hypervolume) >= -1e-12).all()
+
+
+def test_stopping_trials_early_saves_epochs(table: Table) -> None:
+    asha = replay(table, Engine(table, replace(table.request, scheduler="pareto_asha")), 1)
+    assert asha.epochs[-1] < 12 * 9 / 2
+    assert 0 < asha.hypervolume[-1] <= 1 + 1e-9
+
+
+@pytest.mark.parametrize("sampler", ["sms_ego", "tpe", "random"])
+def test_a_replay_repeats_itself(table: Table, sampler: str) -> None:
+    request = replace(table.request, sampler=sampler, scheduler="pareto_asha", seed=5)
+    first, again = (replay(table, Engine(table, request), 3) for _ in range(2))
+    assert np.array_equal(first.hypervolume, again.hypervolume)
+    assert np.array_equal(first.epochs, again.epochs)
+
+
+def test_the_share_that_is_enough_ends_it(table: Table) -> None:
+    whole = replay(table, Engine(table, table.request), 1)
+    share = float(whole.hypervolume[3])
+    short = replay(table, Engine(table, table.request), 1, enough=share)
+    assert short.epochs_to(share) == whole.epochs_to(share)
+    assert short.epochs[-1] <= whole.epochs[-1]
+    assert whole.epochs_to(1.1) == math.inf
