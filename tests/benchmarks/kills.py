@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.kills [--json FILE] [--quick]
 
-A study of 60 trials on 2 workers; `kill -9` of the driver at 20 random moments, before the first trial too. A kill is
+A study of 60 trials on 2 workers; `kill -9` of the driver at 20 random moments, some before the first trial. A kill is
 survived if every trial that had ended is still there as it was, and at the end there are exactly 60 and none runs.
 """
 
@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 
 import results
-from results.record import RECORD_FILE, REQUEST_FILE
+from results.record import REQUEST_FILE
 
 ROOT = Path(__file__).parents[2]
 DRIVER = """
@@ -49,7 +49,7 @@ def main() -> None:
         unharmed, known = [], pd.DataFrame()
         for kill in range(kills):
             driver = start(runs, trials)
-            wait_for(directory, driver, after=rng.uniform(0.0, 20.0))
+            wait_for(directory, driver, more=rng.randint(0, 3), after=rng.uniform(0.0, 1.5))
             driver.kill()
             driver.wait()
             now = ended(directory)
@@ -76,13 +76,14 @@ def start(runs: str, trials: int) -> "subprocess.Popen[bytes]":
     )
 
 
-def wait_for(directory: Path, driver: "subprocess.Popen[bytes]", after: float) -> None:
-    """Wait until the study has its directory, and then for `after` seconds or the end of the driver."""
+def wait_for(directory: Path, driver: "subprocess.Popen[bytes]", more: int, after: float) -> None:
+    """Wait until `more` trials than at first have ended, and then for `after` seconds, or until the driver ends."""
     while not (directory / REQUEST_FILE).exists() and driver.poll() is None:
-        time.sleep(0.05)
-    deadline = time.monotonic() + after
-    while time.monotonic() < deadline and driver.poll() is None:
-        time.sleep(0.05)
+        time.sleep(0.02)
+    wanted = len(ended(directory)) + more
+    while len(ended(directory)) < wanted and driver.poll() is None:
+        time.sleep(0.02)
+    time.sleep(after)
 
 
 def same(known: pd.DataFrame, now: pd.DataFrame) -> bool:
@@ -94,9 +95,10 @@ def same(known: pd.DataFrame, now: pd.DataFrame) -> bool:
 
 def ended(directory: Path) -> pd.DataFrame:
     """Return the trials that have ended, by number."""
-    if not (directory / RECORD_FILE).exists():
+    try:
+        frame = results.load(directory).trials.set_index("number")
+    except ValueError:  # killed, or looked at, before the record was made
         return pd.DataFrame()
-    frame = results.load(directory).trials.set_index("number")
     return frame[frame["state"] != "running"]
 
 

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -97,12 +98,42 @@ def test_a_warm_start_tries_the_earlier_front(spec: Callable[..., study.Spec]) -
 
 
 def test_a_time_budget_leaves_trials_that_a_resume_continues(spec: Callable[..., study.Spec]) -> None:
-    outcome = study.run(spec(trials=6, time_budget_s=3.0), train=toys.sleepy)
+    with Scrape("s") as scrape:
+        outcome = study.run(spec(trials=6, time_budget_s=6.0), train=toys.sleepy)
     assert (outcome.code, outcome.reason) == (0, "the time budget is used up")
     assert "running" in states(outcome.directory)
+    assert scrape.seen == {"study_trials", "study_hypervolume", "study_best", "study_epochs_per_second"}
     resumed = study.resume(outcome.directory, train=toys.toy)
     assert (resumed.code, len(states(outcome.directory))) == (0, 6)
     assert "running" not in states(outcome.directory)
+
+
+class Scrape(threading.Thread):
+    """Reads Ray's metrics endpoint while a study runs; `seen` are the figures of the study that were there."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        node = ray.nodes()[0]
+        self.seen: set[str] = set()
+        self._name_of_study = name
+        self._url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+        self._over = threading.Event()
+
+    def run(self) -> None:
+        while not self._over.wait(0.3):
+            with urllib.request.urlopen(self._url) as answer:
+                text = answer.read().decode()
+            self.seen |= set(
+                re.findall(rf'^ray_(study_\w+){{.*study="{self._name_of_study}".*}}', text, re.M)
+            )
+
+    def __enter__(self) -> "Scrape":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self.join()
 
 
 def test_a_locked_database_is_given_up_and_the_study_extended_later(
@@ -151,20 +182,6 @@ def test_no_room_for_the_directory_is_bad_input(spec: Callable[..., study.Spec],
     with pytest.raises(ValueError, match=r"room|full"):
         study.run(spec(runs_dir=str(tiny_disk)), train=toys.toy)
     assert [path.name for path in tiny_disk.iterdir()] == ["ballast"]
-
-
-def test_the_figures_are_in_rays_metrics(spec: Callable[..., study.Spec]) -> None:
-    study.run(spec(name="watched", trials=4), train=toys.toy)
-    url = f"http://{ray.nodes()[0]['NodeManagerAddress']}:{ray.nodes()[0]['MetricsExportPort']}/metrics"
-    wanted = ("study_trials", "study_hypervolume", "study_best", "study_epochs_per_second")
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        with urllib.request.urlopen(url) as answer:
-            text = answer.read().decode()
-        if all(re.search(rf'^ray_{name}{{.*study="watched".*}}', text, re.M) for name in wanted):
-            return
-        time.sleep(0.5)
-    raise AssertionError(text)
 
 
 DRIVER = """
