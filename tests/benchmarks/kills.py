@@ -23,14 +23,16 @@ from results.record import REQUEST_FILE
 ROOT = Path(__file__).parents[2]
 DRIVER = """
 import sys
+from functools import partial
 from pathlib import Path
 import study
 from tests.study import toys
+train = partial(toys.toy, pause=0.6)
 runs, trials = sys.argv[1], int(sys.argv[2])
 if (Path(runs) / "s" / "study.toml").exists():
-    sys.exit(study.resume(Path(runs) / "s", train=toys.slow_toy).code)
+    sys.exit(study.resume(Path(runs) / "s", train=train).code)
 spec = study.Spec(space="mixed_bits", name="s", runs_dir=runs, trials=trials, epochs=3, workers=2)
-sys.exit(study.run(spec, train=toys.slow_toy).code)
+sys.exit(study.run(spec, train=train).code)
 """
 
 
@@ -49,7 +51,7 @@ def main() -> None:
         unharmed, known = [], pd.DataFrame()
         for kill in range(kills):
             driver = start(runs, trials)
-            wait_for(directory, driver, more=rng.randint(0, 3), after=rng.uniform(0.0, 1.5))
+            wait_for(directory, driver, more=rng.randint(0, 2), after=rng.uniform(0.0, 0.8))
             driver.kill()
             driver.wait()
             now = ended(directory)
