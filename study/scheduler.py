@@ -15,7 +15,6 @@ from study.ranking import best
 from study.record import Record
 from study.request import Request
 
-
 FEW = 3
 """At least so many of a rung go on: of two or three no share tells good from bad, and a short study needs a front."""
 
@@ -33,8 +32,8 @@ class ParetoAsha(Fifo):
 
     A trial that reports at a rung goes on if it is among the best 1 / `reduction_factor` of all that have reported
     there, but at least the best `FEW` (Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020;
-    the stopping variant). Best is by `ranking.best` over all objectives, the costs known before training among them; an objective that was not
-    measured counts as worst. A rung is decided once: a trial that reports it again goes on.
+    the stopping variant). Best is by `ranking.best` over all objectives, the costs known before training among them;
+    an objective that was not measured counts as worst. A rung is decided once: a trial that reports it again goes on.
     """
 
     def __init__(
