@@ -133,7 +133,7 @@ def _tune(
             max_failures=RETRIES,
             raise_on_failed_trial=False,
             stop=interrupt,
-            callbacks=[Monitor(request, searcher, view)],
+            callbacks=[Monitor(request, searcher, interrupt, view)],
             storage_path=scratch,
             trial_dirname_creator=lambda trial: f"{trial.config['job'].number}-{trial.trial_id}",
             verbose=0,

@@ -1,5 +1,6 @@
 """Why a running study should stop: a signal, its time budget, a fault of the record, the loss of its lease."""
 
+import math
 import os
 import signal
 import sys
@@ -21,7 +22,12 @@ class Interrupt(Stopper):
         self.reason = ""
         self.faults = faults
         self._signal: signal.Signals | None = None
-        self._deadline = time.monotonic() + time_budget_s
+        self._budget = time_budget_s
+        self._deadline = math.inf
+
+    def start_clock(self) -> None:
+        """Let the time budget run from the first call on."""
+        self._deadline = min(self._deadline, time.monotonic() + self._budget)
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave all of it out of the copy that Tune keeps of its state, and we never read."""

@@ -19,7 +19,7 @@ import uuid
 from pathlib import Path
 from typing import IO, Any, Self
 
-from study.record import FAULTS, Record
+from study.record import FAULTS, Record, why
 
 LOCK_FILE = "driver.lock"
 KEY = "lease"
@@ -48,9 +48,9 @@ class Lease:
         try:
             self._wait_for_silence()
             record.note(KEY, self._holder)
-        except BaseException:
+        except (ValueError, *FAULTS) as error:
             self._file.close()
-            raise
+            raise ValueError(why(error)) from None
         self._file.truncate(0)
         self._file.write(json.dumps(self._holder))
         self._file.flush()

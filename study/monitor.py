@@ -8,6 +8,7 @@ from ray.tune import Callback
 from ray.tune.experiment import Trial
 from ray.util.metrics import Gauge
 
+from study.interrupt import Interrupt
 from study.request import Request
 from study.searcher import Searcher
 from study.view import View
@@ -20,8 +21,9 @@ EVERY = 0.5
 class Monitor(Callback):
     """Tune calls it after every event."""
 
-    def __init__(self, request: Request, searcher: Searcher, view: View) -> None:
+    def __init__(self, request: Request, searcher: Searcher, interrupt: Interrupt, view: View) -> None:
         self._searcher = searcher
+        self._interrupt = interrupt
         self._view = view
         self._next = 0.0
         tags = {"study": request.name}
@@ -31,6 +33,10 @@ class Monitor(Callback):
         )
         self._hypervolume = _gauge("study_hypervolume", "Hypervolume of the front, 0 to 1", tags)
         self._speed = _gauge("study_epochs_per_second", "Epochs trained a second, all workers", tags)
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Let the time budget run, now that a worker is up."""
+        self._interrupt.start_clock()
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Note in the log of the trial that its worker died."""

@@ -49,14 +49,17 @@ class Record:
         Raises ValueError if the database cannot be opened, or already has a study of the name of a new one.
         """
         rdb = storage.connect(url)
-        maximise = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
         try:
-            rdb.create_new_study([maximise[objective.direction] for objective in objectives.values()], name)
+            if new or name not in optuna.get_all_study_names(rdb):
+                ways = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
+                rdb.create_new_study([ways[objective.direction] for objective in objectives.values()], name)
+            return cls(rdb, name, list(objectives))
         except DuplicatedStudyError:
-            if new:
-                storage.close(rdb)
-                raise ValueError(f"the database has a study {name} already; choose another --name") from None
-        return cls(rdb, name, list(objectives))
+            storage.close(rdb)
+            raise ValueError(f"the database has a study {name} already; choose another --name") from None
+        except FAULTS as error:
+            storage.close(rdb)
+            raise ValueError(why(error)) from None
 
     def trials(self, epochs: int) -> list[FrozenTrial]:
         """Read all trials, in order, after ending those whose end was cut short; `epochs` as in `state_of`."""
