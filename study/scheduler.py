@@ -15,6 +15,9 @@ from study.ranking import best
 from study.record import Record
 from study.request import Request
 
+FEW = 3
+"""At least so many of a rung go on: of two or three no share tells good from bad, and a short study needs a front."""
+
 
 class Fifo(FIFOScheduler):
     """Every trial runs to its end."""
@@ -28,9 +31,9 @@ class ParetoAsha(Fifo):
     """Asynchronous successive halving over several objectives.
 
     A trial that reports at a rung goes on if it is among the best 1 / `reduction_factor` of all that have reported
-    there (Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020; the stopping variant). Best
-    is by `ranking.best` over all objectives, the costs known before training among them; an objective that was not
-    measured counts as worst. A rung is decided once: a trial that reports it again goes on.
+    there, but at least the best `FEW` (Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020;
+    the stopping variant). Best is by `ranking.best` over all objectives, the costs known before training among them;
+    an objective that was not measured counts as worst. A rung is decided once: a trial that reports it again goes on.
     """
 
     def __init__(
@@ -61,7 +64,7 @@ class ParetoAsha(Fifo):
         if rung is None or number in rung:
             return True
         rung[number] = objectives.gains(self._targets, metrics)
-        k = math.ceil(len(rung) / self._factor)
+        k = min(len(rung), max(FEW, math.ceil(len(rung) / self._factor)))
         return len(rung) - 1 in best(np.array(list(rung.values())), k)
 
 

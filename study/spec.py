@@ -22,7 +22,7 @@ from trainables import Config
 SAMPLERS = ("sms_ego", "tpe", "nsga2", "nsga3", "gp", "random", "grid")
 SCHEDULERS = ("pareto_asha", "fifo")
 INITS = ("float",)
-TRIALS = 16
+TRIALS = 12
 """The default of --trials."""
 _OURS = ("rungs", "refit")
 _FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, "epochs", "seed", "init")}

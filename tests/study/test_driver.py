@@ -23,6 +23,8 @@ from study import storage
 from study.driver import RETRIES
 from tests.study import toys
 
+pytestmark = pytest.mark.slow  # each test starts a Ray or kills one; tests/end_to_end is in the fast suite
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -187,6 +189,8 @@ def test_no_room_for_the_directory_is_bad_input(spec: Callable[..., study.Spec],
 DRIVER = """
 import sys, study
 from tests.study import toys
+
+pytestmark = pytest.mark.slow  # each test starts a Ray or kills one; tests/end_to_end is in the fast suite
 spec = study.Spec(space="mixed_bits", name="s", runs_dir=sys.argv[1], trials=12, epochs=3, workers=2, sampler="random")
 sys.exit(study.run(spec, train=toys.slow_toy).code)
 """
