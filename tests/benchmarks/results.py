@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,6 @@ from results import record
 from tests.results import sample
 
 REPEAT = 3
-OPTUNA = ("read", "best_trials", "plot_pareto_front", "plot_parallel_coordinate")
 
 
 def main() -> None:
@@ -45,18 +44,27 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000, help="trials whose front is timed")
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    measured = front_of(arguments.rows)
-    with tempfile.TemporaryDirectory() as folder:
-        for label, count in (("200", 200), ("100k", arguments.trials)):
-            path = sample.write_study(Path(folder) / label, [])
-            insert(path / record.RECORD_FILE, sample.trials(count))
-            measured |= {f"{name.format(label)}": value for name, value in report_of(path).items()}
-            measured |= {f"optuna_{name}_{label}_s": value for name, value in optuna_of(path).items()}
-            measured[f"scroll_{label}_ms"] = scroll_of(path / record.REPORT_FILE)
-    for name, value in measured.items():
-        print(f"{name:36} {value:10.3f}")
+    measured: dict[str, float] = {}
+    for name, value in measurements(arguments.rows, {"200": 200, "100k": arguments.trials}):
+        print(f"{name:36} {value:10.3f}", flush=True)
+        measured[name] = value
     if arguments.json:
         arguments.json.write_text(json.dumps(measured, indent=2))
+
+
+def measurements(rows: int, studies: Mapping[str, int]) -> Iterator[tuple[str, float]]:
+    """Measure everything, ours before Optuna's; ``studies`` are the numbers of trials by label."""
+    yield from front_of(rows).items()
+    with tempfile.TemporaryDirectory() as folder:
+        for label, count in studies.items():
+            path = sample.write_study(Path(folder) / label, [])
+            insert(path / record.RECORD_FILE, sample.trials(count))
+            yield from ((name.format(label), value) for name, value in report_of(path).items())
+            yield f"scroll_{label}_ms", scroll_of(path / record.REPORT_FILE)
+        for label in studies:
+            yield from (
+                (f"optuna_{name}_{label}_s", value) for name, value in optuna_of(Path(folder) / label)
+            )
 
 
 def seconds(action: Callable[[], Any], repeat: int = 1) -> float:
@@ -100,20 +108,18 @@ def report_of(path: Path) -> dict[str, float]:
     }
 
 
-def optuna_of(path: Path) -> dict[str, float]:
+def optuna_of(path: Path) -> Iterator[tuple[str, float]]:
     """Time Optuna's tools on the same record."""
     with sample.opened(path) as stored:
-        reading = seconds(lambda: stored.get_trials(deepcopy=False))
+        yield "read", seconds(lambda: stored.get_trials(deepcopy=False))
         study = optuna.create_study(directions=stored.directions)
         study.add_trials(
             stored.get_trials(deepcopy=False)
         )  # in memory, so that each figure does not read anew
-    actions = (
-        lambda: study.best_trials,
-        lambda: plot_pareto_front(study, target_names=list(sample.OBJECTIVES)),
-        lambda: plot_parallel_coordinate(study, target=lambda trial: trial.values[0], target_name="accuracy"),
-    )
-    return dict(zip(OPTUNA, [reading, *(seconds(action) for action in actions)], strict=True))
+    yield "best_trials", seconds(lambda: study.best_trials)
+    yield "plot_pareto_front", seconds(lambda: plot_pareto_front(study, target_names=list(sample.OBJECTIVES)))
+    first = {"target": lambda trial: trial.values[0], "target_name": "accuracy"}
+    yield "plot_parallel_coordinate", seconds(lambda: plot_parallel_coordinate(study, **first))
 
 
 def scroll_of(report: Path) -> float:
