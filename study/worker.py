@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import tomli_w
-import torch
 from ray import tune
 
 import trainables
@@ -91,7 +90,7 @@ class Worker(tune.Trainable):
 
     def setup(self, config: dict[str, Any], train: Train = train) -> None:
         """Take the first job; the work begins with the first `step`."""
-        torch.set_num_threads(1)
+        trainables.prepare_process()
         self._train = train
         self._reports = reports(config["job"], train)
 

@@ -5,16 +5,15 @@ import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 
-import torch
-
 from trainables.errors import NonFiniteError
+from trainables.process import prepare_process
 
 
 def run(command: Callable[[argparse.Namespace], Mapping[str, float]], parser: argparse.ArgumentParser,
         argv: Sequence[str] | None) -> int:  # fmt: skip
-    """Parse, run on one torch thread, and print the metrics as the last line; 2 for an error the user can mend."""
+    """Parse, run in a prepared process, and print the metrics as the last line; 2 for an error the user can mend."""
     arguments = parser.parse_args(argv)
-    torch.set_num_threads(1)
+    prepare_process()
     try:
         metrics = command(arguments)
     except (ValueError, OSError, NonFiniteError) as error:
