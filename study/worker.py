@@ -82,6 +82,7 @@ class Report:
 
 def train(flat: Mapping[str, Any], directory: Path) -> Iterator[Epoch]:
     """Run `trainables.train`: the `Train` of every study but those of the engine's own tests."""
+    trainables.prepare_process()
     return trainables.train(trainables.Config.parse(flat), resume=directory)
 
 
@@ -90,7 +91,6 @@ class Worker(tune.Trainable):
 
     def setup(self, config: dict[str, Any], train: Train = train) -> None:
         """Take the first job; the work begins with the first `step`."""
-        trainables.prepare_process()
         self._train = train
         self._reports = reports(config["job"], train)
 
