@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pandas as pd
 from rich.console import Console
@@ -93,11 +93,11 @@ def show(frame: pd.DataFrame, title: str = "") -> None:
     console.print(table)
 
 
-def _label(column: str) -> str:
-    return column.removeprefix("metrics.").removeprefix("params.")
+def _label(column: object) -> str:
+    return str(column).removeprefix("metrics.").removeprefix("params.")
 
 
-def _cell(name: str, value: object) -> str:
+def _cell(name: str, value: Any) -> str:
     if pd.isna(value):
         return "-"
     return wording.tell(name, value) if isinstance(value, float) else str(value)
