@@ -109,6 +109,7 @@ def test_what_is_wrong_is_one_line_and_exit_code_2(run, arguments, message):
     assert code == 2
     assert out == ""
     assert message in err
+    assert err.startswith("error: ")
     assert err.count("\n") == 1
 
 
