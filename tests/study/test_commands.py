@@ -53,6 +53,7 @@ BAD = {
     "--space mixed_bits --set lamda1=1": "lambda1",
     "--space mixed_bits --set epochs=3": "--epochs",
     "--space mixed_bits --set bits.conv9=4": "conv1",
+    "--space mixed_bits --set a_bits.conv1=4": "the input of the first layer, conv1, is the 8-bit image",
     "--space mixed_bits --set bits=5": "bit-width",
     "--space mixed_bits --sampler grid": "choice",
     "--space mixed_bits --warm-start nothing": "no study",
