@@ -17,6 +17,6 @@ def prepare_process() -> None:
     """
     torch.set_num_threads(1)
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if hasattr(libc, "mallopt"):
+    if libc and hasattr(libc, "mallopt"):
         libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)
         libc.mallopt(_MMAP_THRESHOLD, _LARGEST_MMAP_THRESHOLD)
