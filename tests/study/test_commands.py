@@ -38,6 +38,7 @@ BAD = {
     "--space mixed_bits --epochs 0": "above 0",
     "--space mixed_bits --workers 0": "above 0",
     "--space mixed_bits --workers -1": "above 0",
+    "--space mixed_bits --workers 1000000": f"this machine has {os.cpu_count()} CPUs",
     "--space mixed_bits --max-bops 0": "above 0",
     "--space mixed_bits --max-size -1": "above 0",
     "--space mixed_bits --max-bops 1": "50,306,048",
@@ -61,12 +62,16 @@ BAD = {
     "--space mixed_bits --set lambda1": "key=value",
     "--space mixed_bits --set lamda1=1": "lambda1",
     "--space mixed_bits --set epochs=3": "--epochs",
+    "--space mixed_bits --set init=/nowhere": "--init float",
     "--space mixed_bits --set bits.conv9=4": "conv1",
     "--space mixed_bits --set a_bits.conv1=4": "the input of the first layer, conv1, is the 8-bit image",
     "--space mixed_bits --set bits=5": "bit-width",
     "--space mixed_bits --sampler grid": "choice",
     "--space mixed_bits --warm-start nothing": "no study",
     "--space mixed_bits --dataset mnist --data-dir NOWHERE": "NOWHERE",
+    "--space mixed_bits --dataset kvasir": "--data-dir",
+    "--space mixed_bits --data-dir /tmp": "leave data_dir out",
+    "--space /tmp": "is a folder",
     "--spase mixed_bits": "--space",
     "": "--space",
 }
@@ -181,6 +186,10 @@ def test_corners_come_first(request_of: RequestOf) -> None:
     assert widths == [{2}, {8}, {32}]
     assert all(point["lambda1"] == 1.0 for point in queue), "the default of a run"
     assert request_of(space="paper_table_ii").queue == []
+
+
+def test_a_cluster_may_have_more_workers_than_this_machine(request_of: RequestOf) -> None:
+    assert request_of(workers=1_000_000, address="auto").workers == 1_000_000
 
 
 def test_names_count_up(request_of: RequestOf, tmp_path: Path) -> None:
