@@ -1,6 +1,7 @@
 """What commands about studies share: studies by name, metrics as they are typed, tables in a terminal."""
 
 import argparse
+import math
 import sys
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,9 @@ def directions(text: str) -> dict[str, str]:
     pairs = [part.strip().partition(":") for part in text.split(",")]
     if wrong := [name for name, _, way in pairs if way not in ("max", "min")]:
         raise argparse.ArgumentTypeError(f"{wrong[0]!r} needs ':max' or ':min' after it")
+    names = [name for name, _, _ in pairs]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise argparse.ArgumentTypeError(f"the objective {twice[0]} is given twice; name it once")
     return {name: way for name, _, way in pairs}
 
 
@@ -62,9 +66,12 @@ def bound(text: str) -> tuple[str, float]:
     """
     name, _, value = text.partition("=")
     try:
-        return name.strip(), float(value)
+        number = float(value)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=NUMBER") from None
+        number = math.nan
+    if not math.isfinite(number):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=NUMBER")
+    return name.strip(), number
 
 
 def show(frame: pd.DataFrame, title: str = "") -> None:

@@ -125,12 +125,12 @@ def _request(file: Path) -> dict[str, Any]:
         request = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{file} cannot be read ({error}); copy the study again.") from None
-    if request.get("format") != record.FORMAT:
+    if request.get("format", record.FORMAT) != record.FORMAT:
         raise ValueError(
-            f"{file} has format {request.get('format')!r} and this version reads {record.FORMAT}; "
+            f"{file} has format {request['format']!r} and this version reads {record.FORMAT}; "
             "use the version of sgt-pact-study that its [versions] table names."
         )
-    if missing := {"name", "objectives"} - request.keys():
+    if missing := {"format", "name", "objectives"} - request.keys():
         raise ValueError(f"{file} lacks {', '.join(sorted(missing))}; copy the study again.")
     return request
 

@@ -14,7 +14,8 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, without the usage, and exit."""
-        self.exit(2, _line(f"{message}; see {self.prog} --help"))
+        tell(f"{message}; see {self.prog} --help")
+        self.exit(2)
 
 
 def exit_code(action: Callable[[], int | None]) -> int:
@@ -22,11 +23,12 @@ def exit_code(action: Callable[[], int | None]) -> int:
     try:
         return action() or 0
     except ValueError as error:
-        sys.stderr.write(_line(str(error)))
+        tell(str(error))
         return 2
     except KeyboardInterrupt:
         return 130
 
 
-def _line(message: str) -> str:
-    return f"error: {' '.join(message.split())}\n"
+def tell(message: str) -> None:
+    """Say in one line on stderr what is wrong."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)

@@ -34,6 +34,8 @@ def load(name_or_path: str | Path) -> Space:
     path = Path(name_or_path)
     if path.suffix != ".toml":
         if str(name_or_path) not in names():
+            if path.is_dir():
+                raise ValueError(f"{path} is a folder; name a .toml file in it")
             raise unknown("space", str(name_or_path), names())
         path = _FOLDER / f"{name_or_path}.toml"
     try:

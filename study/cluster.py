@@ -1,6 +1,7 @@
 """Ray: one on this machine, or a running one; its dashboard and its size."""
 
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,14 +29,19 @@ class Cluster:
 
 @contextmanager
 def connected(address: str, workers: int) -> Iterator[Cluster]:
-    """Join the Ray at `address`, or start one on this machine with a CPU for each of `workers` (0: all CPUs).
+    """Join the Ray at `address`, or start one on this machine with a CPU for each of `workers` if it has them (0: all).
 
     A Ray that is connected already is used as it is, and left so. ValueError if `address` cannot be joined.
     """
     if ray.is_initialized():
         yield _describe("")
         return
-    options = {"address": address} if address else {"num_cpus": workers or None, "include_dashboard": True}
+    cpus = os.cpu_count() or 1
+    options = (
+        {"address": address}
+        if address
+        else {"num_cpus": min(workers or cpus, cpus), "include_dashboard": True}
+    )
     try:
         context = ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, AuthenticationError, TimeoutError) as error:

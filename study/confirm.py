@@ -9,14 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-from rich.console import Console
-from rich.table import Table
-
 import results
 import trainables
-from results.commands import Parser
+from results.commands import Parser, show
 from results.record import CONFIRMATIONS, TEST_LOOKS, Confirmation
+from results.wording import tell
 from search_spaces.commands import exit_code
 from study import directory as directories
 from study.batch import run_all
@@ -151,13 +148,10 @@ def _chosen(study: results.Study, trials: str | None, top: int | None) -> list[i
 
 
 def _show(study: results.Study) -> None:
-    table = Table(title=f"{study.name}: on the test split")
-    frame: pd.DataFrame = results.confirmed(study)
-    for column in frame.columns:
-        table.add_column(column)
-    for row in frame.itertuples(index=False):
-        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row))
-    Console().print(table)
+    frame = results.confirmed(study)
+    for column in ("validation", "mean", "sd", "low", "high"):
+        frame[column] = [tell(*pair) for pair in zip(frame["objective"], frame[column], strict=True)]
+    show(frame, f"{study.name}: on the test split")
 
 
 if __name__ == "__main__":

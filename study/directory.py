@@ -25,11 +25,16 @@ def find(name: str, runs_dir: str) -> Path:
 
 
 def record_url(request: Request, directory: Path) -> str:
-    """Return the URL of the study's record; ValueError if its file is gone though there are trials."""
+    """Return the URL of the study's record; ValueError if its file is gone or empty though there are trials."""
+    if request.storage:
+        return request.storage
     file, trials = directory / RECORD_FILE, directory / TRIALS_DIR
-    if not request.storage and not file.exists() and trials.is_dir() and any(trials.iterdir()):
-        raise ValueError(f"{directory} has trials but no {RECORD_FILE}; copy the whole study")
-    return request.storage or storage.url_in(directory)
+    empty = not file.exists() or file.stat().st_size == 0
+    if empty and trials.is_dir() and any(trials.iterdir()):
+        raise ValueError(
+            f"{file} is missing or empty though there are trials; copy the whole study while no driver is running"
+        )
+    return storage.url_in(directory)
 
 
 def names(runs_dir: str) -> list[str]:

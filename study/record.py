@@ -20,7 +20,7 @@ from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from results import Objective
@@ -156,6 +156,7 @@ def state_of(result: Result, epochs: int) -> TrialState:
 def why(error: Exception) -> str:
     """Return in one sentence what one of `FAULTS` says."""
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
-    if isinstance(cause, SQLAlchemyError):
-        return f"the record cannot be written: {getattr(cause, 'orig', None) or cause}"
-    return str(cause)
+    said = getattr(cause, "orig", None) or cause
+    if type(cause) in (DatabaseError, json.JSONDecodeError):  # SQLite's own word for a file that is cut short
+        return f"the record is damaged ({said}); copy the study again while no driver is running"
+    return f"the record cannot be used: {said}" if isinstance(cause, SQLAlchemyError) else str(said)

@@ -105,9 +105,9 @@ class Request:
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
         """Read what `document` returned; ValueError for the format of another version of this program."""
-        if document.get("format") != FORMAT:
+        if document["format"] != FORMAT:
             raise ValueError(
-                f"{REQUEST_FILE} has format {document.get('format')!r} and this version reads {FORMAT}; "
+                f"{REQUEST_FILE} has format {document['format']!r} and this version reads {FORMAT}; "
                 "go on with the version that made the study"
             )
         request, space = document["request"], dict(document["space"])

@@ -1,6 +1,7 @@
 """What a user asks for, and the checks that turn it into a `Request`: nothing is written before they all pass."""
 
 import math
+import os
 import platform
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -25,7 +26,9 @@ INITS = ("float",)
 TRIALS = 12
 """The default of --trials."""
 _OURS = ("rungs", "refit")
-_FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, "epochs", "seed", "init")}
+_FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, "epochs", "seed")} | {
+    "init": "--init float"
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +49,7 @@ class Spec:
     """Epochs of a trial that is not stopped; None: those of the preset."""
     time_budget_s: float = math.inf
     workers: int | None = None
+    """Trials at a time, at most the CPUs of this machine unless `address` is given; None: one a CPU."""
     gpus_per_trial: float = 0.0
     objectives: str = objectives.DEFAULT
     max_bops: float = math.inf
@@ -138,6 +142,11 @@ def _check_values(spec: Spec) -> None:
             raise ValueError(
                 f"--{name.removesuffix('_s').replace('_', '-')} is {value:g}; it must be above 0"
             )
+    cpus = os.cpu_count() or 1
+    if not spec.address and (spec.workers or 0) > cpus:
+        raise ValueError(
+            f"--workers is {spec.workers} and this machine has {cpus} CPUs; lower it, or join a cluster with --address"
+        )
     if not spec.gpus_per_trial >= 0:
         raise ValueError(f"--gpus-per-trial is {spec.gpus_per_trial:g}; it must be 0 or above")
     if spec.reduction_factor < 2:
@@ -146,7 +155,7 @@ def _check_values(spec: Spec) -> None:
         raise ValueError(f"--seed is {spec.seed}; it must be in 0 to {2**31 - 1}")
     for name in spec.fixed:
         if name in _FLAGS:
-            raise ValueError(f"{name} has a flag of its own; write {_FLAGS[name]} {spec.fixed[name]}")
+            raise ValueError(f"{name} has a flag of its own, {_FLAGS[name]}; use that instead of --set")
     for name in (*spec.fixed, *search_spaces.load(spec.space).names()):
         if name in _OURS:
             raise ValueError(f"{name} is for the study itself to set; leave it out")

@@ -1,21 +1,23 @@
 """How studies stand: python -m study.status [NAME]"""
 
 from collections.abc import Sequence
+from json import JSONDecodeError
 from pathlib import Path
 
 from results.commands import Parser
 from results.record import REFUSED, RESULT
-from search_spaces.commands import exit_code
+from search_spaces.commands import exit_code, tell
+from search_spaces.errors import located
 from study import directory as directories
 from study.lease import is_held
 from study.progress import Progress
-from study.record import Record
+from study.record import FAULTS, Record, why
 from study.request import Request
 from study.view import figures
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0, or 2 if there is no such study."""
+    """Run the command and return its exit code: 0, or 2 if a study is broken or not there."""
     return exit_code(lambda: _main(argv))
 
 
@@ -24,16 +26,29 @@ def _main(argv: Sequence[str] | None) -> int:
     parser.add_argument("name", nargs="?", metavar="NAME", help="of a study, or its path (default: all)")
     arguments = parser.parse_args(argv)
     names = [arguments.name] if arguments.name else directories.names(arguments.runs_dir)
-    for name in names:
-        print(_status(directories.find(name, arguments.runs_dir)))
     if not names:
         print(
             f"no studies under {arguments.runs_dir}; start one with python -m study.launch --space mixed_bits"
         )
-    return 0
+    code = 0
+    for name in names:
+        try:
+            print(_status(directories.find(name, arguments.runs_dir)))
+        except ValueError as error:
+            tell(str(error))
+            code = 2
+    return code
 
 
 def _status(directory: Path) -> str:
+    with located(directory.name):
+        try:
+            return _line(directory)
+        except (JSONDecodeError, *FAULTS) as error:
+            raise ValueError(why(error)) from None
+
+
+def _line(directory: Path) -> str:
     request = Request.read(directory)
     progress = Progress(request.objectives, request.trials)
     with Record.open(directories.record_url(request, directory), request.name, request.objectives) as record:

@@ -9,22 +9,39 @@ from pathlib import Path
 import sqlalchemy
 from optuna.storages import RDBStorage
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from results.record import RECORD_FILE
 
-KINDS = ("sqlite", "postgresql")
+KINDS = {
+    "sqlite": "copy the study again while no driver is running, or make room on its disk",
+    "postgresql": "see that the server runs and takes this user and password (PGPASSWORD or ~/.pgpass)",
+}
+"""What databases there are, and what helps if one cannot be opened."""
+DRIVERS = {"psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary"}
+"""The packages of PostgreSQL's drivers that need no compiler; which is the default is SQLAlchemy's to say."""
 BUSY_SECONDS = 20
 """How long a write waits for another process that has SQLite's lock."""
 
 
 def check(url: str) -> None:
-    """Raise ValueError unless `url` is "" or the URL of a database of a known kind."""
-    if url and _parse(url).get_backend_name() not in KINDS:
+    """Raise ValueError unless `url` is "" or the URL of a database of a known kind whose driver is installed."""
+    if not url:
+        return
+    if _parse(url).get_backend_name() not in KINDS:
         raise ValueError(
             f"--storage {_shown(url)} is of no known kind; use {' or '.join(KINDS)}, such as "
             "postgresql://user@host/database"
         )
+    try:
+        _parse(url).get_dialect().import_dbapi()
+    except NoSuchModuleError as error:
+        raise ValueError(f"--storage {_shown(url)}: {error}; leave the driver out") from None
+    except ImportError as error:
+        package = DRIVERS.get(str(error.name), error.name)
+        raise ValueError(
+            f"--storage {_shown(url)} needs {error.name}, which is not installed; pip install {package}"
+        ) from None
 
 
 def public(url: str) -> str:
@@ -43,7 +60,9 @@ def url_in(directory: Path) -> str:
 
 def connect(url: str) -> RDBStorage:
     """Open the database at `url`, making its tables if it has none; ValueError if it cannot be reached."""
-    is_sqlite = _parse(url).get_backend_name() == "sqlite"
+    check(url)
+    kind = _parse(url).get_backend_name()
+    is_sqlite = kind == "sqlite"
     try:
         rdb = RDBStorage(
             url, engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}} if is_sqlite else None
@@ -51,9 +70,9 @@ def connect(url: str) -> RDBStorage:
         if is_sqlite:
             with rdb.engine.connect() as connection:
                 connection.execute(sqlalchemy.text("PRAGMA journal_mode=WAL"))
-    except (sqlalchemy.exc.SQLAlchemyError, ImportError) as error:
+    except sqlalchemy.exc.SQLAlchemyError as error:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
-        raise ValueError(f"cannot open the record {_shown(url)}: {reason}") from None
+        raise ValueError(f"cannot open the record {_shown(url)}: {reason}; {KINDS[kind]}") from None
     return rdb
 
 

@@ -145,6 +145,8 @@ def test_unknown_names_and_files(tmp_path):
         search_spaces.load("mixed_bit")
     with pytest.raises(ValueError, match=r"cannot read the space file .*my\.toml: No such file"):
         search_spaces.load(tmp_path / "my.toml")
+    with pytest.raises(ValueError, match="is a folder; name a"):
+        search_spaces.load(tmp_path)
     path = tmp_path / "my.toml"
     path.write_text("[parameters\n")
     with pytest.raises(ValueError, match=r"my\.toml is not a TOML file: .*line 1"):

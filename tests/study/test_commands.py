@@ -1,11 +1,18 @@
 """What a user types wrongly: one line that names the remedy, exit code 2, nothing written. No Ray gets to start."""
 
+import os
 import tomllib
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import results
+from results.record import RECORD_FILE, REQUEST_FILE
+from study import directory as directories
+from study import storage
+from study.record import Record
 from study.request import Request
 from study.spec import Spec, plan
 from tests.conftest import Command
@@ -31,6 +38,7 @@ BAD = {
     "--space mixed_bits --epochs 0": "above 0",
     "--space mixed_bits --workers 0": "above 0",
     "--space mixed_bits --workers -1": "above 0",
+    "--space mixed_bits --workers 1000000": f"this machine has {os.cpu_count()} CPUs",
     "--space mixed_bits --max-bops 0": "above 0",
     "--space mixed_bits --max-size -1": "above 0",
     "--space mixed_bits --max-bops 1": "50,306,048",
@@ -49,15 +57,21 @@ BAD = {
     "--space mixed_bits --name ..": "letters, digits",
     "--space mixed_bits --storage redis://here": "postgresql",
     "--space mixed_bits --storage nonsense": "postgresql://",
+    "--space mixed_bits --storage postgresql+pg8000://me:secret@db/studies": "pip install pg8000",
+    "--space mixed_bits --storage postgresql+pgsql://me@db/studies": "leave the driver out",
     "--space mixed_bits --set lambda1": "key=value",
     "--space mixed_bits --set lamda1=1": "lambda1",
     "--space mixed_bits --set epochs=3": "--epochs",
+    "--space mixed_bits --set init=/nowhere": "--init float",
     "--space mixed_bits --set bits.conv9=4": "conv1",
     "--space mixed_bits --set a_bits.conv1=4": "the input of the first layer, conv1, is the 8-bit image",
     "--space mixed_bits --set bits=5": "bit-width",
     "--space mixed_bits --sampler grid": "choice",
     "--space mixed_bits --warm-start nothing": "no study",
     "--space mixed_bits --dataset mnist --data-dir NOWHERE": "NOWHERE",
+    "--space mixed_bits --dataset kvasir": "--data-dir",
+    "--space mixed_bits --data-dir /tmp": "leave data_dir out",
+    "--space /tmp": "is a folder",
     "--spase mixed_bits": "--space",
     "": "--space",
 }
@@ -116,6 +130,31 @@ def test_status_of_no_studies_says_how_to_start(command: Command, tmp_path: Path
     assert "study.launch" in out
 
 
+def test_status_shows_the_others_beside_broken_studies(
+    command: Command, request_of: RequestOf, tmp_path: Path
+) -> None:
+    for name in ("cut", "empty", "emptied", "whole"):
+        request = replace(request_of(), name=name)
+        directory = directories.create(request, str(tmp_path))
+        (directory / "trials" / "0").mkdir(parents=True)
+        Record.open(storage.url_in(directory), name, request.objectives, new=True).__exit__()
+    os.truncate(tmp_path / "cut" / RECORD_FILE, 50_000)
+    os.truncate(tmp_path / "emptied" / RECORD_FILE, 0)
+    os.truncate(tmp_path / "empty" / REQUEST_FILE, 0)
+    code, out, error = command("study.status", "--runs-dir", str(tmp_path))
+    assert code == 2
+    assert out == "whole (interrupted): trials 0/12, front 0, hypervolume 0.0000\n"
+    cut, emptied, empty = error.splitlines()
+    assert cut.startswith("error: cut: cannot open the record")
+    assert "malformed; copy the study again" in cut
+    assert emptied.startswith("error: emptied: ")
+    assert "missing or empty though there are trials; copy the whole study" in emptied
+    assert empty.startswith("error: empty: ")
+    assert "it lacks 'format'); restore it from a copy" in empty
+    with pytest.raises(ValueError, match="lacks format, name, objectives; copy the study again"):
+        results.load(tmp_path / "empty")
+
+
 def test_a_dry_run_prints_space_costs_and_time(
     command: Command, tmp_path: Path, stripes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +188,10 @@ def test_corners_come_first(request_of: RequestOf) -> None:
     assert request_of(space="paper_table_ii").queue == []
 
 
+def test_a_cluster_may_have_more_workers_than_this_machine(request_of: RequestOf) -> None:
+    assert request_of(workers=1_000_000, address="auto").workers == 1_000_000
+
+
 def test_names_count_up(request_of: RequestOf, tmp_path: Path) -> None:
     assert request_of().name == "mixed_bits-1"
     (tmp_path / "mixed_bits-1").mkdir()
@@ -156,12 +199,12 @@ def test_names_count_up(request_of: RequestOf, tmp_path: Path) -> None:
 
 
 def test_a_password_is_never_in_the_request(tmp_path: Path) -> None:
-    url = "postgresql://me:secret@db/studies"
+    url = "postgresql+psycopg2://me:secret@db/studies"
     spec = Spec(space="mixed_bits", storage=url, runs_dir=str(tmp_path), command=f"launch --storage {url}")
     request = plan(spec)
     request.write(tmp_path)
     assert (
         tomllib.loads((tmp_path / "study.toml").read_text())["request"]["storage"]
-        == "postgresql://me@db/studies"
+        == "postgresql+psycopg2://me@db/studies"
     )
     assert "secret" not in (tmp_path / "study.toml").read_text().replace(spec.command, "")

@@ -12,7 +12,7 @@ import trainables
 from study.lease import LOCK_FILE
 from study.worker import Job, reports, saved_epochs, train
 from tests.study.toys import ToyEpoch, toy
-from trainables.checkpoint import CHECKPOINT, RESUME
+from trainables.checkpoint import CHECKPOINT, PREVIOUS, RESUME
 
 FLAT = trainables.Config.parse({"epochs": 4}).flat()
 
@@ -99,7 +99,7 @@ def curve(directory: Path) -> list[dict[str, str]]:
         ]
 
 
-@pytest.mark.parametrize("harm", ["none", "truncated", "flipped", "missing"])
+@pytest.mark.parametrize("harm", ["none", "truncated", "flipped", "missing", "all missing"])
 def test_real_training_goes_on_exactly_from_what_is_whole(
     harm: str, real: dict[str, Any], tmp_path: Path
 ) -> None:
@@ -118,6 +118,9 @@ def test_real_training_goes_on_exactly_from_what_is_whole(
         state.write_bytes(content)
     elif harm == "missing":
         state.unlink()
+    elif harm == "all missing":
+        for name in (RESUME, PREVIOUS, CHECKPOINT):
+            (state.parent / name).unlink()
     rest = [report.metrics for report in reports(job_in(tmp_path / "b", real, recorded=3), train)]
     assert begun + rest == unbroken
     assert curve(tmp_path / "a" / "0") == curve(tmp_path / "b" / "0")

@@ -22,6 +22,7 @@ EMBEDDED = Path(__file__).parent / "fashion_mnist_small"
 FOLDERS = {"kvasir": list_kvasir, "folder": list_folder}
 NAMES = ("fashion_mnist_small", *idx.RELEASES, *FOLDERS)
 _DEFAULT = Preparation()
+_GIVE_IT = "give it as data_dir (--data-dir of study.launch)"
 VALIDATION = 5000
 """Images of the full MNIST and Fashion-MNIST training sets that are kept for validation."""
 
@@ -99,7 +100,7 @@ def load(name: str, data_dir: str | Path | None = None, preparation: Preparation
             left_out=decoded.left_out,
         )
     if name == "fashion_mnist_small":
-        train, validation = _embedded("train"), _embedded("validation")
+        train, validation = _embedded("train", data_dir), _embedded("validation", data_dir)
     else:
         everything = _official(name, "train", data_dir)
         chosen = torch.zeros(len(everything.labels), dtype=torch.bool)
@@ -125,10 +126,15 @@ def load_test(name: str, data_dir: str | Path | None = None, preparation: Prepar
     """Load the test images of the data set `name`, which only a confirmation reads; see `load`."""
     if name in FOLDERS:
         return _mapped(_open_folder(name, data_dir, preparation)[1].folder, "test")
-    return _embedded("test") if name == "fashion_mnist_small" else _official(name, "test", data_dir)
+    return _embedded("test", data_dir) if name == "fashion_mnist_small" else _official(name, "test", data_dir)
 
 
-def _embedded(split: str) -> Split:
+def _embedded(split: str, data_dir: str | Path | None) -> Split:
+    if data_dir:
+        raise ValueError(
+            f"fashion_mnist_small comes with the package and does not read {data_dir}; name the data set that is there "
+            "(--dataset), or leave data_dir out"
+        )
     with np.load(EMBEDDED / f"{split}.npz") as arrays:
         return _bytes(arrays["images"], arrays["labels"])
 
@@ -147,9 +153,9 @@ def _open_folder(
     name: str, data_dir: str | Path | None, preparation: Preparation
 ) -> tuple[tuple[str, ...], Decoded]:
     if not data_dir:
-        raise ValueError(f"the data set {name} needs the folder of its images; give its data_dir")
+        raise ValueError(f"the data set {name} needs the folder of its images; {_GIVE_IT}")
     if not Path(data_dir).is_dir():
-        raise ValueError(f"no such folder: {data_dir}; give the folder of the images as data_dir")
+        raise ValueError(f"no such folder: {data_dir}; {_GIVE_IT}")
     listing = FOLDERS[name](Path(data_dir))
     return listing.class_names, open_images(listing, preparation)
 

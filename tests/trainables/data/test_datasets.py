@@ -123,6 +123,12 @@ def refused(name, folder):
     return str(info.value)
 
 
+def test_the_embedded_set_reads_no_folder(tmp_path):
+    assert "comes with the package and does not read" in refused("fashion_mnist_small", tmp_path)
+    with pytest.raises(ValueError, match="leave data_dir out"):
+        load_test("fashion_mnist_small", tmp_path)
+
+
 def test_an_unknown_data_set_names_the_nearest():
     assert "unknown dataset 'fashion-mnist'; the nearest is 'fashion_mnist'" in refused("fashion-mnist", None)
     assert all(name in refused("?", None) for name in NAMES)

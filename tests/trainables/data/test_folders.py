@@ -189,8 +189,8 @@ def test_an_unreadable_file_and_folder_are_named(tmp_path):
 
 
 def test_folders_that_are_no_class_folders(tmp_path, kvasir):
-    assert "needs the folder of its images" in refused("folder", None)
-    assert "no such folder" in refused("kvasir", tmp_path / "nowhere")
+    assert "needs the folder of its images; give it as data_dir (--data-dir" in refused("folder", None)
+    assert "nowhere; give it as data_dir (--data-dir" in refused("kvasir", tmp_path / "nowhere")
     assert "at least two classes; it has none" in refused("folder", tmp_path)
     noise(tmp_path / "train" / "0.png", 0)
     assert "it has only one, train" in refused("folder", tmp_path)

@@ -1,0 +1,67 @@
+"""The command that confirms: what it shows of trials that are confirmed already, and what it refuses. No Ray."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from results.record import CONFIRMATIONS, Confirmation
+from study import directory as directories
+from study import storage
+from study.record import Record
+from study.request import Request
+from study.searcher import Searcher
+from study.worker import Report
+from tests.conftest import Command
+from tests.study.toys import metrics_of
+
+
+@pytest.fixture
+def runs(request_of: Callable[..., Request], tmp_path: Path) -> Path:
+    """A directory with a study of one trial, complete and confirmed with one seed."""
+    request = request_of(name="s", trials=1)
+    directory = directories.create(request, str(tmp_path))
+    with Record.open(storage.url_in(directory), "s", request.objectives, new=True) as record:
+        searcher = Searcher(request, record, directory, token="", extra={})
+        flat = searcher.suggest("a")["job"].flat  # type: ignore[index]
+        metrics = metrics_of(flat, 9)
+        searcher.on_trial_complete("a", {"report": Report(epoch=9, seconds=1.0, metrics=metrics, last=True)})
+        record.note(
+            CONFIRMATIONS, [Confirmation(trial=0, seed=1, refit=False, metrics=metrics, time="2026-05-04")]
+        )
+    return tmp_path
+
+
+def test_the_table_is_whole_and_one_seed_has_no_spread(command: Command, runs: Path) -> None:
+    words = ("s", "--trials", "0", "--seeds", "1", "--runs-dir", str(runs))
+    code, out, error = command("study.confirm", *words)
+    assert (code, error) == (0, "")
+    heading, *rows = [
+        [cell.strip() for cell in line.strip("┃│").replace("┃", "│").split("│")]
+        for line in out.splitlines()
+        if line[0] in "┃│"
+    ]
+    assert heading[3:] == ["objective", "validation", "mean", "sd", "low", "high", "lucky"]
+    assert [row[3] for row in rows] == ["accuracy", "flops", "faithfulness"]
+    for row in rows:
+        assert row[4] == row[5] != "-"
+        assert row[6:9] == ["-"] * 3
+    assert rows[0][4].endswith(" %")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--trials 0 --seeds 0", "--seeds is 0"),
+        ("--trials 7", "trial 7 is not complete; choose of 0"),
+        ("--trials x", "write numbers such as 0,3,5"),
+        ("--top 0", "--top is 0"),
+        ("--top 1 --trials 0", "not allowed with"),
+        ("", "--trials --top is required"),
+    ],
+)
+def test_bad_input_is_one_line(words: str, says: str, command: Command, runs: Path) -> None:
+    code, out, error = command("study.confirm", "s", *words.split(), "--runs-dir", str(runs))
+    assert (code, out, error.count("\n")) == (2, "", 1)
+    assert error.startswith("error: ")
+    assert says in error

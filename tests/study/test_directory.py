@@ -1,0 +1,39 @@
+"""Where the record of a study is, and when it is gone."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from results.record import RECORD_FILE, TRIALS_DIR
+from study.directory import record_url
+from study.request import Request
+
+
+def test_a_record_is_in_the_directory_unless_it_is_elsewhere(
+    request_of: Callable[..., Request], tmp_path: Path
+) -> None:
+    request = request_of()
+    ours = f"sqlite:///{tmp_path / RECORD_FILE}"
+    assert record_url(request, tmp_path) == ours, "of a launch that was cut short before the record"
+    (tmp_path / TRIALS_DIR).mkdir()
+    assert record_url(request, tmp_path) == ours, "nothing was trained yet"
+    (tmp_path / TRIALS_DIR / "0").mkdir()
+    (tmp_path / RECORD_FILE).write_bytes(b"SQLite format 3")
+    assert record_url(request, tmp_path) == ours
+    url = "postgresql://me@db/studies"
+    assert record_url(replace(request, storage=url), tmp_path) == url
+
+
+@pytest.mark.parametrize("harm", ["missing", "empty"])
+def test_trials_without_a_record_are_half_a_study(
+    harm: str, request_of: Callable[..., Request], tmp_path: Path
+) -> None:
+    (tmp_path / TRIALS_DIR / "0").mkdir(parents=True)
+    if harm == "empty":
+        (tmp_path / RECORD_FILE).touch()
+    with pytest.raises(ValueError, match="missing or empty though there are trials; copy the whole study"):
+        record_url(request_of(), tmp_path)
+    elsewhere = replace(request_of(), storage="postgresql://me@db/studies")
+    assert record_url(elsewhere, tmp_path) == elsewhere.storage
