@@ -15,7 +15,7 @@ from search_spaces import WIDTHS, reached, unknown
 from trainables.attribution import METHODS
 from trainables.data import NAMES as DATASETS
 from trainables.models import MODELS, layer_names
-from trainables.quantise import WEIGHT_QUANTISERS
+from trainables.quantise import ALPHA_STARTS, WEIGHT_QUANTISERS
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "dataset": DATASETS,
@@ -30,6 +30,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "fill": ("uniform", "zero", "mean"),
     "attribution": METHODS,
     "weights": WEIGHT_QUANTISERS,
+    "alpha_start": ALPHA_STARTS,
 }
 
 
@@ -52,7 +53,7 @@ class Config:
     preset: str = "best"
     """The recipe that the other fields were changed from; see `presets/`."""
     epochs: int = 4
-    """Passes over the training split."""
+    """Passes over the training split; 0 only fits the quantisers to the first batch: post-training quantisation."""
     rungs: tuple[int, ...] = ()
     """The epochs, besides the last, after which faithfulness is measured."""
     seed: int = 0
@@ -110,9 +111,12 @@ class Config:
     weights: str = "lsq"
     """The weight quantiser: `lsq`, or `affine` (seed B eq. 1)."""
     alpha_init: float = 3.0
-    """Every alpha's start, > 0."""
-    alpha_percentile: float = 0.0
-    """When above 0, in (0, 100]: alpha starts at this percentile of |x| over the first batch instead."""
+    """Above 0."""
+    alpha_start: str = "init"
+    """Where every alpha starts: at `alpha_init`, or, of |x| over the first batch, at the `alpha_percentile` or at the
+    level of least squared error, `mse`."""
+    alpha_percentile: float = 100.0
+    """In (0, 100]; 100 is the largest value, as in min-max calibration."""
     w_bits: Mapping[str, int] = field(default_factory=dict)
     """Weight width of every layer by name, in {2, 3, 4, 6, 8, 32}; a layer not named keeps 32."""
     a_bits: Mapping[str, int] = field(default_factory=dict)
@@ -122,7 +126,8 @@ class Config:
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise unknown(name, getattr(self, name), choices)
-        for name in ("epochs", "batch_size", "image_size"):
+        _require(self.epochs >= 0, "epochs", "0 or above", self.epochs)
+        for name in ("batch_size", "image_size"):
             _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
         for name in ("lr", "lr_alpha", "gamma", "alpha_init"):
             _require(0 < getattr(self, name) < math.inf, name, "above 0", getattr(self, name))
@@ -130,7 +135,12 @@ class Config:
             _require(0 <= getattr(self, name) < math.inf, name, "0 or above", getattr(self, name))
         for name in ("mask_ratio", "epsilon"):
             _require(0 < getattr(self, name) < 1, name, "between 0 and 1", getattr(self, name))
-        _require(0 <= self.alpha_percentile <= 100, "alpha_percentile", "in [0, 100]", self.alpha_percentile)
+        _require(
+            0 < self.alpha_percentile <= 100,
+            "alpha_percentile",
+            "above 0 and at most 100",
+            self.alpha_percentile,
+        )
         for kind, widths in (("w_bits", self.w_bits), ("a_bits", self.a_bits)):
             for layer, bits in widths.items():
                 if bits not in WIDTHS:

@@ -19,6 +19,10 @@ from torch.nn.utils import parametrize
 
 from trainables.models import quantisable
 
+SHRINKAGES = torch.linspace(
+    0.1, 1.0, 40
+).tolist()  # of the largest value, searched for the least squared error
+ALPHA_STARTS = ("init", "percentile", "mse")
 FLOOR = 1e-3  # alpha never falls below this: at 0 every activation is clipped and no gradient returns
 
 
@@ -68,6 +72,21 @@ class Pact(nn.Module):
         self.bits = bits
         self.alpha = nn.Parameter(torch.tensor(float(alpha)))
         self.register_buffer("lower", torch.tensor(-1.0 if signed else 0.0))
+
+    @torch.no_grad()
+    def fit(self, x: Tensor, *, start: str, percentile: float) -> None:
+        """Set the range to what is seen of x: signed if that is ever negative; alpha by one of `ALPHA_STARTS`."""
+        self.lower.fill_(-1.0 if x.min() < 0 else 0.0)
+        sizes = x.float().abs().flatten()
+        if start == "percentile":
+            rank = max(1, round(sizes.numel() * percentile / 100))
+            self.alpha.copy_(sizes.kthvalue(rank).values.clamp(min=FLOOR))
+        elif start == "mse":
+            largest, errors = sizes.max().clamp(min=FLOOR), {}
+            for shrink in SHRINKAGES:
+                self.alpha.copy_(largest * shrink)
+                errors[shrink] = (self.forward(sizes) - sizes).square().sum().item()
+            self.alpha.copy_(largest * min(errors, key=errors.__getitem__))
 
     def forward(self, x: Tensor) -> Tensor:
         """Quantise x of any shape; same shape and dtype back."""
@@ -147,7 +166,7 @@ class LSQ(nn.Module):
         largest /= self.highest + self.offset
         best = torch.full_like(largest, torch.inf)
         step = largest.clone()
-        for shrink in torch.linspace(0.1, 1.0, 40).tolist():
+        for shrink in SHRINKAGES:
             trial = largest * shrink
             error = (self._levels(rows / trial) * trial - rows).square().sum(1, keepdim=True)
             step = torch.where(error < best, trial, step)
@@ -214,11 +233,11 @@ def keep_positive(model: nn.Module) -> None:
 
 
 @torch.no_grad()
-def calibrate(model: nn.Module, images: Tensor, *, percentile: float | None) -> None:
+def calibrate(model: nn.Module, images: Tensor, *, start: str = "init", percentile: float = 100.0) -> None:
     """Fit the LSQ steps to the weights, and each Pact to what it sees of `images` (n, C, H, W).
 
-    An input that is ever negative makes its Pact signed. With a percentile in (0, 100], alpha becomes that percentile
-    of |x| instead of its configured start. Layers are set in the order in which they run, each behind quantised ones.
+    `start` and `percentile` as `Pact.fit` has them. Layers are set in the order in which they run, each behind
+    quantised ones.
     """
     for module in model.modules():
         if parametrize.is_parametrized(module, "weight"):
@@ -228,11 +247,7 @@ def calibrate(model: nn.Module, images: Tensor, *, percentile: float | None) -> 
 
     def look(pact: nn.Module, args: tuple[Tensor, ...]) -> None:
         assert isinstance(pact, Pact)
-        x = args[0].float()
-        pact.lower.fill_(-1.0 if x.min() < 0 else 0.0)
-        if percentile is not None:
-            rank = max(1, round(x.numel() * percentile / 100))
-            pact.alpha.copy_(x.abs().flatten().kthvalue(rank).values.clamp(min=FLOOR))
+        pact.fit(args[0], start=start, percentile=percentile)
 
     hooks = [m.register_forward_pre_hook(look) for m in model.modules() if isinstance(m, Pact)]
     was_training = model.training

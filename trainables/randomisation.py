@@ -47,7 +47,12 @@ def redraw(config: Config, data: Data) -> nn.Module:
         memory_format=torch.channels_last
     )
     images = data.train.images[:CALIBRATION]
-    calibrate(model, scale_of(data, torch.device("cpu"))(images), percentile=config.alpha_percentile or None)
+    calibrate(
+        model,
+        scale_of(data, torch.device("cpu"))(images),
+        start=config.alpha_start,
+        percentile=config.alpha_percentile,
+    )
     return model.eval()
 
 

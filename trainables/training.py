@@ -39,7 +39,7 @@ class Epoch:
     """One finished epoch. It is the run's live state: save it, if at all, before asking for the next one."""
 
     number: int
-    """1 for the first."""
+    """1 for the first; 0 for the one of a run of no epochs, which is measured as it starts."""
     last: bool
     seconds: float
     """Training and evaluation of this epoch."""
@@ -56,9 +56,10 @@ def train(config: Config, resume: Path | None = None) -> Iterator[Epoch]:
     there the run starts at epoch 1. Raises NonFiniteError, and ValueError for data or files that cannot be used.
     """
     run = Run(config)
-    for number in range(run.restore(resume) + 1 if resume else 1, config.epochs + 1):
+    first = run.restore(resume) + 1 if resume else 1
+    for number in range(first, config.epochs + 1) if config.epochs else [0]:
         began = time.perf_counter()
-        metrics = run.epoch(number) | run.measure(number)
+        metrics = (run.epoch(number) if number else {}) | run.measure(number)
         seconds = time.perf_counter() - began
         run.curve.append({"epoch": number, "seconds": seconds, **metrics})
         yield Epoch(
@@ -89,7 +90,7 @@ class Run:
         first = next(batches(self.data.train, self.config.batch_size, generator))
         self.model.to(memory_format=torch.channels_last)
         X = self.scale(first.images)
-        calibrate(self.model, X, percentile=self.config.alpha_percentile or None)
+        calibrate(self.model, X, start=self.config.alpha_start, percentile=self.config.alpha_percentile)
         attribution.check(self.model, X[:1], self.config.attribution)
 
     def epoch(self, number: int) -> dict[str, float]:

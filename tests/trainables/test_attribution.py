@@ -118,7 +118,7 @@ def test_quantised_models_are_explained_and_training_draws_the_same_numbers_afte
     model = build(name, channels=channels, size=28, classes=10)
     quantise(model, w_bits={"conv1": 4}, a_bits={"conv2": 2, "fc": 2}, weights="lsq", alpha=3.0)
     X = images(2, channels, side=28)
-    calibrate(model.eval(), X, percentile=None)
+    calibrate(model.eval(), X)
     state = torch.get_rng_state()
     maps = saliency_maps(model, X, torch.tensor([3, 9]), method=method)
     assert torch.equal(state, torch.get_rng_state())

@@ -64,7 +64,7 @@ def test_typed_text_becomes_values() -> None:
         ({"dataset": "fashion_mnist_smal"}, "fashion_mnist_small"),
         ({"model": "resnet19"}, "resnet18"),
         ({"preset": "bets"}, "best"),
-        ({"epochs": 0}, "at least 1"),
+        ({"epochs": -1}, "0 or above"),
         ({"epochs": "many"}, "int"),
         ({"lr": -1}, "above 0"),
         ({"lambda1": float("nan")}, "0 or above"),

@@ -169,7 +169,7 @@ def test_every_layer_multiplies_with_what_its_weight_says() -> None:
     quantise(
         model, w_bits={"conv1": 2, "fc1": 3, "fc2": 32}, a_bits={"fc1": 4, "fc2": 4}, weights="lsq", alpha=2.0
     )
-    calibrate(model, torch.rand(8, 1, 12, 12), percentile=None)
+    calibrate(model, torch.rand(8, 1, 12, 12))
     assert all(channel.unique().numel() <= 4 for channel in model.conv1.weight)
     assert all(row.unique().numel() <= 8 for row in model.fc1.weight)
     assert isinstance(model.fc2.weight, nn.Parameter)
@@ -180,11 +180,25 @@ def test_every_layer_multiplies_with_what_its_weight_says() -> None:
     assert seen["x"].unique().numel() <= 16
 
 
+@pytest.mark.parametrize("signed", [False, True])
+def test_alpha_of_least_squared_error_is_the_best_of_a_fine_search(signed: bool) -> None:
+    x = torch.randn(4000, generator=torch.Generator().manual_seed(3))
+    x = x if signed else x.relu()
+    pact = Pact(3, alpha=1.0)
+    pact.fit(x, start="mse", percentile=100.0)
+
+    def error(alpha: float) -> float:
+        return (Pact(3, alpha=alpha, signed=signed)(x) - x).square().mean().item()
+
+    assert pact.lower.item() == (-1.0 if signed else 0.0)
+    assert error(pact.alpha.item()) <= min(error(alpha) for alpha in np.linspace(0.1, 5, 400)) * 1.02
+
+
 def test_calibration_finds_signs_and_percentiles() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
     quantise(model, w_bits={}, a_bits={"2": 8, "4": 8}, weights="lsq", alpha=1.0)
     x = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
     seen = model[1](model[0](x)).detach().abs().flatten().sort().values
-    calibrate(model, x, percentile=90)
+    calibrate(model, x, start="percentile", percentile=90)
     assert [model[2].input_quantiser.lower.item(), model[4].input_quantiser.lower.item()] == [-1, 0]
     assert model[2].input_quantiser.alpha.item() == seen[round(0.9 * len(seen)) - 1].item()

@@ -14,6 +14,7 @@ from torch import Tensor
 
 import trainables
 from trainables import Config, NonFiniteError, checkpoint
+from trainables.assessment import validation_metrics
 from trainables.training import Run, train
 
 Settings = dict[str, object]
@@ -140,6 +141,23 @@ def test_a_quantised_run_starts_from_the_float_weights(settings: Settings, tmp_p
     assert original.equal(weights["conv2.weight"])
     assert not model.conv2.weight.equal(original)
     assert model.fc1.bias.equal(weights["fc1.bias"])
+
+
+@pytest.mark.parametrize(("weights", "start"), [("affine", "percentile"), ("lsq", "mse")])
+def test_no_epochs_is_post_training_quantisation(
+    settings: Settings, tmp_path: Path, weights: str, start: str
+) -> None:
+    *_, floats = train(Config.parse(settings | {"bits": 32, "epochs": 8, "augment": False}))
+    floats.save(tmp_path)
+    change = {
+        "epochs": 0, "weights": weights, "alpha_start": start, "init": str(tmp_path / "checkpoint.safetensors"),
+    }  # fmt: skip
+    (wide,), (narrow,) = (list(train(Config.parse(settings | change | {"bits": bits}))) for bits in (8, 2))
+    assert (wide.number, wide.last, "faithfulness" in wide.metrics) == (0, True, True)
+    assert wide.metrics["loss"] == pytest.approx(floats.metrics["loss"], abs=0.02)
+    assert narrow.metrics["loss"] > wide.metrics["loss"]
+    wide.save(tmp_path / "quantised")
+    assert validation_metrics(tmp_path / "quantised" / checkpoint.CHECKPOINT) == wide.metrics
 
 
 def test_a_float_model_of_another_shape_is_refused(settings: Settings, tmp_path: Path) -> None:
