@@ -5,17 +5,16 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import torch
-
 from search_spaces.commands import exit_code
 from trainables.errors import NonFiniteError
+from trainables.process import prepare_process
 
 
 def run(command: Callable[[argparse.Namespace], Mapping[str, float]], parser: argparse.ArgumentParser,
         argv: Sequence[str] | None) -> int:  # fmt: skip
-    """Parse, run on one torch thread, and print the metrics as the last line; 2 for an error the user can mend."""
+    """Parse, run in a prepared process, and print the metrics as the last line; 2 for an error the user can mend."""
     arguments = parser.parse_args(argv)
-    torch.set_num_threads(1)
+    prepare_process()
 
     def measure() -> None:
         try:
