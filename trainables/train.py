@@ -3,9 +3,11 @@
 import argparse
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 
 from search_spaces.commands import Parser
 from trainables import commands
+from trainables.checkpoint import CHECKPOINT, RESUME, read
 from trainables.config import Config
 from trainables.training import train
 
@@ -26,17 +28,27 @@ def main(argv: Sequence[str] | None = None) -> int:
 def run(arguments: argparse.Namespace) -> dict[str, float]:
     """Train as the arguments say; the metrics of the last epoch."""
     logging.basicConfig(format="%(message)s")
-    metrics: dict[str, float] = {}
-    for epoch in train(Config.parse(dict(arguments.settings)), resume=arguments.out):
+    config = Config.parse(dict(arguments.settings))
+    if arguments.out:
+        _check(arguments.out, config)
+    for epoch in train(config, resume=arguments.out):
         metrics = epoch.metrics
         if arguments.out:
             epoch.save(arguments.out)
         shown = ("accuracy", "loss", "kl", "faithfulness")
         figures = "  ".join(f"{name} {metrics[name]:.4f}" for name in shown if name in metrics)
         print(f"epoch {epoch.number}  {epoch.seconds:.1f} s  {figures}", flush=True)
-    if not metrics:
-        raise ValueError(f"the run in {arguments.out} is complete; give another --out")
     return metrics
+
+
+def _check(out: Path, config: Config) -> None:
+    """Raise ValueError if the folder holds a complete run, or one of other settings."""
+    if not (out / CHECKPOINT).exists():
+        return
+    if read(out / CHECKPOINT)[1]["config"] != config.flat():
+        raise ValueError(f"{out} holds a run of other settings; give another --out")
+    if not (out / RESUME).exists():
+        raise ValueError(f"the run in {out} is complete; give another --out")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,30 @@
 """The commands as they are typed: bad input ends in one line and exit code 2, before anything is trained."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Command
+from trainables.config import Config
+from trainables.training import train
+
+
+def test_a_run_is_saved_continued_and_not_trained_over(
+    command: Command, settings: dict[str, object], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    given = {**settings, "epochs": 3}
+    words = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
+    next(train(Config.parse(given))).save(out)
+    code, printed, error = command("trainables.train", *words, "--out", str(out))
+    assert (code, error) == (0, "")
+    assert [line.split()[1] for line in printed.splitlines()[:-1]] == ["2", "3"]
+    assert json.loads(printed.splitlines()[-1])["accuracy"] <= 1
+    again = command("trainables.train", *words, "--out", str(out))
+    assert again == (2, "", f"error: the run in {out} is complete; give another --out\n")
+    other = command("trainables.train", *words, "--set", "lambda1=2", "--out", str(out))
+    assert other == (2, "", f"error: {out} holds a run of other settings; give another --out\n")
 
 
 @pytest.mark.parametrize(
