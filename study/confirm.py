@@ -1,7 +1,8 @@
 """Confirm trials on the test split: python -m study.confirm NAME --top 3 --seeds 3
 
 Each chosen configuration is trained anew with fresh seeds, to its last epoch, and measured once on the test split. This
-is the only reader of that split, and every look is logged in the record.
+is the only reader of that split, and every look is logged in the record. The trial's own model is examined on
+validation images: whether its saliency maps are robust, sane, and those of the float model.
 """
 
 from collections.abc import Sequence
@@ -12,17 +13,19 @@ from typing import Any
 import results
 import trainables
 from results.commands import Parser, show
-from results.record import CONFIRMATIONS, TEST_LOOKS, Confirmation
+from results.record import CONFIRMATIONS, TEST_LOOKS, TRIALS_DIR, Confirmation
 from results.wording import tell
 from search_spaces.commands import exit_code
 from study import directory as directories
 from study.batch import run_all
 from study.cluster import connected
+from study.driver import INIT_DIR
 from study.lease import Lease
 from study.record import Record
 from study.request import Request
 from study.worker import Job, Report, train
 from trainables.checkpoint import CHECKPOINT
+from trainables.examination import FILE as EXAMINATION
 
 FOLDER = "confirmations"
 """Where the retrained models are, in the study's directory."""
@@ -59,11 +62,17 @@ def _main(argv: Sequence[str] | None) -> int:
 def confirm(
     directory: Path, chosen: Sequence[int], seeds: int, *, refit: bool = False, address: str = ""
 ) -> None:
-    """Retrain the trials numbered `chosen` with seeds 1 to `seeds` above the study's own, and measure them.
+    """Retrain the trials numbered `chosen` with seeds 1 to `seeds` above the study's own, and measure and examine them.
 
     What was confirmed before is not trained or looked at again. ValueError if a training fails, or another driver
     runs the study.
     """
+    _retrain(directory, chosen, seeds, refit=refit, address=address)
+    _examine(directory, chosen)
+    results.write(directory)
+
+
+def _retrain(directory: Path, chosen: Sequence[int], seeds: int, *, refit: bool, address: str) -> None:
     request = Request.read(directory)
     url = directories.record_url(request, directory)
     with Record.open(url, request.name, request.objectives) as record, Lease(directory, record) as lease:
@@ -91,7 +100,21 @@ def confirm(
             metrics = trainables.test_metrics(job.directory / CHECKPOINT)
             known.append(Confirmation(trial=number, seed=seed, refit=refit, metrics=metrics, time=now))
             record.note(CONFIRMATIONS, known)
-    results.write(directory)
+
+
+def _examine(directory: Path, numbers: Sequence[int]) -> None:
+    """Write faithfulness.json and removal.csv beside the pictures of each trial that has its model and has them not."""
+    reference = directory / INIT_DIR / CHECKPOINT
+    for number in numbers:
+        folder = directory / TRIALS_DIR / str(number)
+        if (folder / EXAMINATION).exists() or not (folder / CHECKPOINT).exists():
+            continue
+        found = trainables.examine(folder / CHECKPOINT, reference=reference if reference.exists() else None)
+        found.write(folder)
+        if not found.metrics["sanity_passed"]:
+            print(
+                f"trial {number}: the maps hardly change when the weights are drawn anew; do not trust them"
+            )
 
 
 def _floats(

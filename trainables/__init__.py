@@ -7,6 +7,7 @@ for epoch in trainables.train(trainables.Config.parse({"bits": 4})):
 from trainables.assessment import test_metrics
 from trainables.config import Config, float_config, layers, presets
 from trainables.errors import NonFiniteError
+from trainables.examination import examine
 from trainables.inputs import Facts, dataset_facts
 from trainables.process import prepare_process
 from trainables.training import Epoch, train
@@ -19,6 +20,7 @@ __all__ = [
     "NonFiniteError",
     "costs",
     "dataset_facts",
+    "examine",
     "float_config",
     "layers",
     "prepare_process",

@@ -19,6 +19,7 @@ from trainables.randomisation import LIMIT, cascade, redraw
 from trainables.removal import curves, faithfulness, predict
 from trainables.robustness import NOISE, infidelity, max_sensitivity
 
+FILE = "faithfulness.json"
 FILLS = ("mean", "zero", "uniform")
 """What removed pixels become; faithfulness as an objective is that of the first."""
 FEW = 50  # images for what takes many passes an image: robustness and sanity
@@ -35,9 +36,9 @@ class Examination:
     """Columns order, fraction, kept, accuracy, fill: `removal.curves` for each fill."""
 
     def write(self, directory: Path) -> None:
-        """Write the metrics as faithfulness.json and the curves as removal.csv."""
+        """Write the metrics as `FILE` and the curves as removal.csv."""
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / "faithfulness.json").write_text(json.dumps(self.metrics, indent=1) + "\n")
+        (directory / FILE).write_text(json.dumps(self.metrics, indent=1) + "\n")
         self.curves.to_csv(directory / "removal.csv", index=False)
 
 

@@ -114,6 +114,7 @@ def test_a_confirmation_reads_the_test_split_once(study: Path) -> None:
     first = results.load(study).confirmations
     assert first["trial"].tolist() == [number]
     assert 0.1 < first["metrics.accuracy"].iloc[0] < 1
+    assert "infidelity" in json.loads((study / "trials" / str(number) / "faithfulness.json").read_text())
     run(*words)
     assert results.load(study).confirmations.equals(first)
 
