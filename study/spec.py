@@ -29,6 +29,10 @@ _OURS = ("rungs", "refit")
 _FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, "epochs", "seed")} | {
     "init": "--init float"
 }
+_ALIKE = {
+    name: f"--set {name}=..." for name in ("attribution", "image_size", "crop_border", "on_bad_image")
+}
+"""What trials are measured by: those of one study must have it in common, or their metrics could not be compared."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,9 +181,9 @@ def _base(spec: Spec) -> tuple[Config, dict[str, Any]]:
 def _space(spec: Spec, fixed: Mapping[str, Any], config: Config) -> Space:
     """Return the space resolved for the model, each of its values accepted by the configuration."""
     space = search_spaces.load(spec.space)
-    for name in space.parameters.keys() & _FLAGS.keys():
+    for name in sorted(space.parameters.keys() & (_FLAGS | _ALIKE).keys()):
         raise ValueError(
-            f"space {space.name}: {name} is the same for all trials; give it with {_FLAGS[name]}"
+            f"space {space.name}: {name} is the same for all trials; give it with {(_FLAGS | _ALIKE)[name]}"
         )
     space = space.fix(spec.fixed).resolve(trainables.layers(config)).settle(config.flat())
     with located(f"space {space.name}"):

@@ -90,6 +90,8 @@ def test_bad_input_is_one_line_and_nothing_is_written(words: str, command: Comma
 
 
 SPACES = {
+    "attribution = { type = 'choice', values = ['gradient', 'grad_cam'] }": "--set attribution=",
+    "seed = { type = 'int', low = 0, high = 3 }": "--seed",
     "lambda_1 = { type = 'float', low = 0.1, high = 1.0 }": "lambda1",
     "lambda1 = { type = 'float', low = 2.0, high = 1.0 }": "swap",
     "lambda1 = { type = 'float', low = 0.0, high = 1.0, log = true }": "log range",
