@@ -29,9 +29,7 @@ _OURS = ("rungs", "refit")
 _FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, "epochs", "seed")} | {
     "init": "--init float"
 }
-_ALIKE = {
-    name: f"--set {name}=..." for name in ("attribution", "image_size", "crop_border", "on_bad_image")
-}
+_ALIKE = {name: f"--set {name}=..." for name in ("attribution", "image_size", "crop_border", "on_bad_image")}
 """What trials are measured by: those of one study must have it in common, or their metrics could not be compared."""
 
 

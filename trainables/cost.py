@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
-from trainables.models import build, quantisable
+from trainables.models import build, norms, quantisable
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,8 @@ class Layer:
     channels: int
     """Output channels: each has a scale of its own."""
     biases: int
+    normed: bool = False
+    """Whether a BatchNorm follows, which a quantised weight takes up but for one number a channel."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +49,7 @@ def inventory(model: str, channels: int, size: int, classes: int) -> Inventory:
     for name, layer in named.items():
         layer.register_forward_hook(lambda m, _, out, name=name: counted.update({name: _macs(m, out)}))
     network(torch.empty(1, channels, size, size, device="meta"))
-    rows = tuple(_row(name, layer, counted[name]) for name, layer in named.items())
+    rows = tuple(_row(name, layer, counted[name], name in norms(model)) for name, layer in named.items())
     numbers = sum(t.numel() for t in network.state_dict().values() if t.is_floating_point())
     return Inventory(layers=rows, others=numbers - sum(row.weights + row.biases for row in rows))
 
@@ -58,11 +60,13 @@ def _macs(layer: nn.Module, out: Tensor) -> int:
     return out.numel() * weight[0].numel()
 
 
-def _row(name: str, layer: nn.Module, macs: int) -> Layer:
+def _row(name: str, layer: nn.Module, macs: int, normed: bool) -> Layer:
     weight, bias = layer.weight, layer.bias
     assert isinstance(weight, Tensor)
     biases = bias.numel() if isinstance(bias, Tensor) else 0
-    return Layer(name=name, macs=macs, weights=weight.numel(), channels=weight.shape[0], biases=biases)
+    return Layer(
+        name=name, macs=macs, weights=weight.numel(), channels=weight.shape[0], biases=biases, normed=normed
+    )
 
 
 def costs(
@@ -74,7 +78,7 @@ def costs(
     flops       effective FLOPs of seed B: sum of macs * w_bits / 32
     bops        sum of macs * w_bits * a_bits; the first layer reads the 8-bit image
     size_bytes  sum of ceil(n * w_bits / 8), plus 4 bytes for each scale, zero-point, bias and alpha, and for each
-                number outside Conv2d and Linear
+                number outside Conv2d and Linear; a BatchNorm behind a quantised layer is one number a channel
 
     >>> model = inventory("paper_cnn", 1, 28, 10)
     >>> costs(model, {"conv1": 4, "conv2": 4}, {"conv2": 4, "fc1": 4}, weights="lsq")["flops"]
@@ -87,8 +91,9 @@ def costs(
         a = a_bits.get(layer.name, 32) if number else 8
         scales = {"lsq": 1, "affine": 2}[weights] * layer.channels if w < 32 else 0
         alphas = int(number > 0 and a < 32)
+        folded = 3 * layer.channels if layer.normed and w < 32 else 0
         macs += layer.macs
         flops += layer.macs * w
         bops += layer.macs * w * a
-        size += -(-layer.weights * w // 8) + 4 * (scales + alphas + layer.biases)
+        size += -(-layer.weights * w // 8) + 4 * (scales + alphas + layer.biases - folded)
     return {"macs": macs, "flops": flops / 32, "bops": bops, "size_bytes": size}

@@ -56,6 +56,33 @@ def quantisable(model: nn.Module) -> dict[str, nn.Module]:
 
 
 @lru_cache(maxsize=32)
+def norms(name: str) -> dict[str, str]:
+    """The BatchNorm that reads the output of each convolution of a model, by their names.
+
+    >>> norms("resnet18")["layer1.0.conv2"]
+    'layer1.0.bn2'
+    """
+    with torch.device("meta"):
+        model = build(name, channels=3, size=64, classes=10).eval()
+    made: dict[str, Tensor] = {}
+    pairs: dict[str, str] = {}
+
+    def remember(name: str, out: Tensor) -> None:
+        made[name] = out
+
+    def look(name: str, x: Tensor) -> None:
+        pairs.update({convolution: name for convolution, out in made.items() if out is x})
+
+    for place, module in model.named_modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(lambda _, args, out, place=place: remember(place, out))
+        elif isinstance(module, nn.BatchNorm2d):
+            module.register_forward_pre_hook(lambda _, args, place=place: look(place, args[0]))
+    model(torch.empty(1, 3, 64, 64, device="meta"))
+    return pairs
+
+
+@lru_cache(maxsize=32)
 def layer_names(name: str) -> tuple[str, ...]:
     """The names of a model's quantisable layers, which do not depend on the images.
 

@@ -10,7 +10,7 @@ from trainables import checkpoint
 from trainables.config import Config
 from trainables.data import Data
 from trainables.inputs import signature
-from trainables.models import build
+from trainables.models import build, norms
 from trainables.quantise import quantise
 
 
@@ -19,9 +19,7 @@ def new_model(config: Config, data: Data) -> nn.Module:
     torch.manual_seed(config.seed)
     channels, size, classes = signature(data)
     model = build(config.model, channels=channels, size=size, classes=classes)
-    quantise(
-        model, w_bits=config.w_bits, a_bits=config.a_bits, weights=config.weights, alpha=config.alpha_init
-    )
+    _quantise(model, config)
     if config.mask == "threshold":
         model.epsilon = nn.Parameter(torch.tensor(config.epsilon))
     return model
@@ -50,11 +48,16 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Config, dict[str, Any]]:
     config = Config.parse(about["config"])
     channels, size, classes = about["signature"]
     model = build(config.model, channels=channels, size=size, classes=classes)
-    quantise(
-        model, w_bits=config.w_bits, a_bits=config.a_bits, weights=config.weights, alpha=config.alpha_init
-    )
+    _quantise(model, config)
     if "epsilon" in tensors:
         model.epsilon = nn.Parameter(tensors["epsilon"])
     model.load_state_dict(tensors)
     model.to(memory_format=torch.channels_last)  # as it was trained: the same bits come out
     return model.eval(), config, about["metrics"]
+
+
+def _quantise(model: nn.Module, config: Config) -> None:
+    quantise(
+        model, w_bits=config.w_bits, a_bits=config.a_bits, weights=config.weights, alpha=config.alpha_init,
+        norms=norms(config.model),
+    )  # fmt: skip

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from trainables.config import Config
+from trainables.folding import FoldedNorm
 from trainables.quantise import Pact, weight_quantiser
 
 FILE = "model.packed"
@@ -109,7 +110,13 @@ def _parts(model: nn.Module) -> list[tuple[dict[str, Any], Tensor]]:
         parts.append(({"name": f"{name}.weight.step", "bits": 32}, q.step))
         if isinstance(q.zero, Tensor):
             parts.append(({"name": f"{name}.weight.zero", "bits": 32}, q.zero))
+    folded = {name for name, module in model.named_modules() if isinstance(module, FoldedNorm)}
+    parts += [
+        ({"name": f"{name}.shift", "bits": 32}, model.get_submodule(name).shift) for name in sorted(folded)
+    ]
     for name, tensor in model.state_dict().items():
+        if name.rpartition(".")[0] in folded:
+            continue
         plain = ".parametrizations." not in name and not name.endswith("input_quantiser.lower")
         if plain and name != "epsilon" and tensor.is_floating_point():
             parts.append(({"name": name, "bits": 32}, tensor))

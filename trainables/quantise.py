@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from trainables.folding import fold
 from trainables.models import quantisable
 
 SHRINKAGES = torch.linspace(
@@ -199,17 +200,26 @@ WEIGHT_QUANTISERS = ("lsq", "affine")
 
 
 def quantise(
-    model: nn.Module, *, w_bits: Mapping[str, int], a_bits: Mapping[str, int], weights: str, alpha: float
+    model: nn.Module,
+    *,
+    w_bits: Mapping[str, int],
+    a_bits: Mapping[str, int],
+    weights: str,
+    alpha: float,
+    norms: Mapping[str, str],
 ) -> None:
     """Put quantisers into the model, in place; layers without a width, or with 32, stay as they are.
 
-    `weights` is the weight quantiser, `lsq` or `affine`; `alpha` > 0 every clipping level's start.
+    `weights` is the weight quantiser, `lsq` or `affine`; `alpha` > 0 every clipping level's start; `norms` names the
+    BatchNorm behind a convolution, which is folded into its weight before that is quantised.
     """
     for name, layer in quantisable(model).items():
         if (bits := a_bits.get(name, 32)) < 32:
             layer.input_quantiser = Pact(bits, alpha=alpha)
             layer.register_forward_pre_hook(_quantise_input)
         if (bits := w_bits.get(name, 32)) < 32:
+            if name in norms:
+                fold(model, name, norms[name])
             w = layer.weight
             assert isinstance(w, Tensor)
             quantiser = LSQ(bits, w.shape[0], w.dim()) if weights == "lsq" else Affine(bits)
@@ -258,6 +268,10 @@ def calibrate(model: nn.Module, images: Tensor, *, start: str = "init", percenti
 
 
 def weight_quantiser(layer: nn.Module) -> tuple[LSQ | Affine, Tensor]:
-    """The quantiser of a quantised layer's weight, and the float weight behind it."""
+    """The quantiser of a quantised layer's weight, and the float weight that it quantises."""
     chain: Any = layer.parametrizations["weight"]  # type: ignore[index]
-    return chain[0], chain.original
+    *folds, quantiser = chain
+    w = chain.original
+    for scale in folds:
+        w = scale(w)
+    return quantiser, w

@@ -116,7 +116,7 @@ def test_grad_cam_without_a_wide_convolution_is_refused(model):
 def test_quantised_models_are_explained_and_training_draws_the_same_numbers_after(name, channels, method):
     torch.manual_seed(0)
     model = build(name, channels=channels, size=28, classes=10)
-    quantise(model, w_bits={"conv1": 4}, a_bits={"conv2": 2, "fc": 2}, weights="lsq", alpha=3.0)
+    quantise(model, w_bits={"conv1": 4}, a_bits={"conv2": 2, "fc": 2}, weights="lsq", alpha=3.0, norms={})
     X = images(2, channels, side=28)
     calibrate(model.eval(), X)
     state = torch.get_rng_state()

@@ -1,0 +1,101 @@
+"""Folded BatchNorm against the ordinary one, and against the papers' equations."""
+
+import copy
+import json
+import runpy
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils import parametrize
+
+from trainables import Config
+from trainables.assessment import validation_metrics
+from trainables.folding import Fold, FoldedNorm, fold
+from trainables.models import build, norms
+from trainables.training import train
+
+SHAPE = (6, 3, 8, 8)
+
+
+@pytest.fixture
+def plain() -> nn.Module:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 5, 3, bias=False), nn.BatchNorm2d(5), nn.ReLU())
+    nn.init.uniform_(model[1].weight, -2, 2)
+    nn.init.uniform_(model[1].bias)
+    model[1].running_mean.normal_()
+    model[1].running_var.uniform_(0.5, 3)
+    return model
+
+
+def test_without_rounding_it_is_the_ordinary_norm(plain: nn.Module) -> None:
+    """Values, gradients and running statistics; over two steps, a second pass without statistics, and inference."""
+    folded = copy.deepcopy(plain)
+    fold(folded, "0", "1")
+    models = (plain, folded)
+    assert folded.state_dict().keys() - plain.state_dict().keys() == {"0.parametrizations.weight.original"}
+    for _ in range(2):
+        X = torch.randn(SHAPE)
+        grads = []
+        for model in models:
+            with parametrize.cached():
+                first = model(X)
+                model[1].track_running_stats = False
+                second = model(-X)
+                model[1].track_running_stats = True
+                (first.square().sum() + second.sum()).backward()
+            weight = model[0].parametrizations.weight.original if model is folded else model[0].weight
+            grads.append([first, second, weight.grad, model[1].weight.grad, model[1].bias.grad])
+        for ours, theirs in zip(grads[1], grads[0], strict=True):
+            torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)
+        for model in models:
+            torch.optim.SGD(model.parameters(), lr=0.01).step()
+    for name, buffer in plain.named_buffers():
+        torch.testing.assert_close(dict(folded.named_buffers())[name], buffer)
+    torch.testing.assert_close(folded.eval()(X), plain.eval()(X), rtol=1e-4, atol=1e-4)
+
+
+def test_the_weight_is_that_of_equations_4_and_5(plain: nn.Module) -> None:
+    norm, W = plain[1], plain[0].weight.detach()
+    folded = copy.deepcopy(plain)
+    fold(folded, "0", "1")
+    sigma_b = torch.rand(5) + 0.5  # whatever the batch has: it cancels
+    sigma = (norm.running_var + norm.eps).sqrt()
+    c = sigma_b / sigma
+    corrected = (c * norm.weight / sigma_b).view(-1, 1, 1, 1) * W
+    torch.testing.assert_close(folded[0].weight, corrected)
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "efficientnet_b0"])
+def test_every_norm_of_torchvisions_models_has_its_convolution(name: str) -> None:
+    model = build(name, channels=3, size=64, classes=10)
+    pairs = norms(name)
+    assert sorted(pairs.values()) == sorted(
+        place for place, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)
+    )
+    for convolution, norm in pairs.items():
+        assert model.get_submodule(convolution).out_channels == model.get_submodule(norm).num_features
+
+
+def test_a_quantised_resnet_trains_comes_back_and_is_packed_at_its_size(
+    settings: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = Config.parse(settings | {"model": "resnet18", "epochs": 1, "bits": 4, "bits.fc": 32})
+    epoch = next(train(config))
+    epoch.save(tmp_path)
+    path = tmp_path / "checkpoint.safetensors"
+    assert validation_metrics(path) == {k: v for k, v in epoch.metrics.items() if k != "train_loss"}
+    assert runpy.run_module("trainables.export")["main"]([str(path), "--out", str(tmp_path / "out")]) == 0
+    file, last = capsys.readouterr().out.splitlines()
+    metrics = json.loads(last)
+    assert Path(file).stat().st_size == metrics["size_bytes"] + metrics["header_bytes"]
+
+
+def test_folds_are_found_where_they_are_asked_for() -> None:
+    model = build("resnet18", channels=3, size=64, classes=4)
+    fold(model, "layer1.0.conv1", "layer1.0.bn1")
+    assert isinstance(model.layer1[0].bn1, FoldedNorm)
+    assert isinstance(model.layer1[0].conv1.parametrizations.weight[0], Fold)
+    assert sum(isinstance(module, FoldedNorm) for module in model.modules()) == 1
