@@ -110,10 +110,8 @@ def _parts(model: nn.Module) -> list[tuple[dict[str, Any], Tensor]]:
         parts.append(({"name": f"{name}.weight.step", "bits": 32}, q.step))
         if isinstance(q.zero, Tensor):
             parts.append(({"name": f"{name}.weight.zero", "bits": 32}, q.zero))
-    folded = {name for name, module in model.named_modules() if isinstance(module, FoldedNorm)}
-    parts += [
-        ({"name": f"{name}.shift", "bits": 32}, model.get_submodule(name).shift) for name in sorted(folded)
-    ]
+    folded = {name: module for name, module in model.named_modules() if isinstance(module, FoldedNorm)}
+    parts += [({"name": f"{name}.shift", "bits": 32}, norm.shift) for name, norm in folded.items()]
     for name, tensor in model.state_dict().items():
         if name.rpartition(".")[0] in folded:
             continue

@@ -82,7 +82,9 @@ def test_every_norm_of_torchvisions_models_has_its_convolution(name: str) -> Non
 def test_a_quantised_resnet_trains_comes_back_and_is_packed_at_its_size(
     settings: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = Config.parse(settings | {"model": "resnet18", "epochs": 1, "bits": 4, "bits.fc": 32})
+    config = Config.parse(
+        settings | {"model": "resnet18", "image_size": 64, "epochs": 1, "bits": 4, "bits.fc": 32}
+    )
     epoch = next(train(config))
     epoch.save(tmp_path)
     path = tmp_path / "checkpoint.safetensors"
