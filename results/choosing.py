@@ -13,7 +13,7 @@ import pandas as pd
 
 from results import fronts, record
 from results.studies import Study
-from search_spaces.errors import unknown
+from search_spaces.errors import check_known
 
 COSTS = ("bops", "flops", "size_bytes", "macs")
 """Metrics that are known before training and do not vary with the seed."""
@@ -40,7 +40,7 @@ def recommend(study: Study) -> dict[str, pd.Series]:
     front = fronts.front(study.trials, study.directions)
     if front.empty:
         return {}
-    knee = front.loc[fronts.distance_to_ideal(front, study.directions).idxmin()]
+    knee = front.iloc[fronts.distance_to_ideal(front, study.directions).argmin()]
     if "metrics.accuracy" not in front or front["metrics.accuracy"].isna().all():
         return {"Knee": knee}
     accuracy, cost = front["metrics.accuracy"], front[f"metrics.{cost_metric(study)}"]
@@ -84,7 +84,7 @@ def select(
     if (excess > 0).all():
         wanted = [f"{name} <= {bound:g}" for name, bound in at_most.items()]
         wanted += [f"{name} >= {bound:g}" for name, bound in at_least.items()]
-        closest = usable.loc[excess.idxmin()]
+        closest = usable.iloc[excess.argmin()]
         has = ", ".join(f"{name} {closest[f'metrics.{name}']:g}" for name in [*at_most, *at_least])
         raise ValueError(
             f"no trial of {study.name} has {' and '.join(wanted)}; loosen a bound: the closest, "
@@ -92,16 +92,15 @@ def select(
         )
     front = fronts.front(usable[excess == 0], study.directions)
     if prefer == "knee":
-        return front.loc[fronts.distance_to_ideal(front, study.directions).idxmin()]
+        return front.iloc[fronts.distance_to_ideal(front, study.directions).argmin()]
     least = study.directions.get(prefer, "min" if prefer in LESS_IS_BETTER else "max") == "min"
     values = metric(front, prefer)
-    return front.loc[values.idxmin() if least else values.idxmax()]
+    return front.iloc[values.argmin() if least else values.argmax()]
 
 
 def metric(frame: pd.DataFrame, name: str) -> pd.Series:
     """Return the column of the metric ``name``; ValueError with the nearest name if there is none."""
-    if f"metrics.{name}" not in frame:
-        raise unknown("metric", name, [c.removeprefix("metrics.") for c in frame if c.startswith("metrics.")])
+    check_known("metric", [name], fronts.metrics(frame))
     return frame[f"metrics.{name}"]
 
 

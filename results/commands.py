@@ -1,10 +1,9 @@
-"""What the commands of this room share: studies by name, one-line errors, tables in a terminal."""
+"""What commands about studies share: studies by name, metrics as they are typed, tables in a terminal."""
 
 import argparse
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
@@ -12,34 +11,21 @@ from rich.markup import escape
 from rich.table import Table
 
 from results import record, wording
+from search_spaces import commands
 from search_spaces.errors import nearest
 
 WIDE = 240
 """Columns of a table that goes to a file or a pipe."""
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser with ``--runs-dir`` whose errors are one line."""
+class Parser(commands.Parser):
+    """The parser of a command about studies: it knows ``--runs-dir``."""
 
     def __init__(self, command: str, description: str | None) -> None:
-        super().__init__(prog=f"python -m {command}", description=description)
+        super().__init__(command, description)
         self.add_argument(
-            "--runs-dir", default="runs", help="where studies are looked for by name (default: runs)"
+            "--runs-dir", default="runs", help="the directory of all studies (default: %(default)s)"
         )
-
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong in one line and exit with 2."""
-        self.exit(2, f"error: {message}; see {self.prog} --help\n")
-
-
-def exit_code(action: Callable[[], None]) -> int:
-    """Run ``action``; return 0, or 2 after telling its ValueError in one line."""
-    try:
-        action()
-    except ValueError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    return 0
 
 
 def locate(name: str, runs_dir: str) -> Path:
@@ -93,11 +79,11 @@ def show(frame: pd.DataFrame, title: str = "") -> None:
     console.print(table)
 
 
-def _label(column: str) -> str:
-    return column.removeprefix("metrics.").removeprefix("params.")
+def _label(column: object) -> str:
+    return str(column).removeprefix("metrics.").removeprefix("params.")
 
 
-def _cell(name: str, value: object) -> str:
+def _cell(name: str, value: Any) -> str:
     if pd.isna(value):
         return "-"
     return wording.tell(name, value) if isinstance(value, float) else str(value)

@@ -4,6 +4,7 @@ import argparse
 
 from results import commands, comparison, papers
 from results.studies import load
+from search_spaces.commands import exit_code
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -12,7 +13,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("names", metavar="NAME", nargs="*", help="studies' names, or their paths")
     parser.add_argument("--paper", action="store_true", help="place the studies beside the papers' tables")
     arguments = parser.parse_args(argv)
-    return commands.exit_code(lambda: _compare(arguments))
+    return exit_code(lambda: _compare(arguments))
 
 
 def _compare(arguments: argparse.Namespace) -> None:

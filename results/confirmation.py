@@ -21,7 +21,6 @@ def confirmed(study: Study) -> pd.DataFrame:
     to chance.
     """
     rows = []
-    validation = study.trials.set_index("number")
     for (trial, refit), group in study.confirmations.groupby(["trial", "refit"]):
         for name, direction in study.directions.items():
             values = group.get(f"metrics.{name}", pd.Series(dtype=float)).dropna()
@@ -29,7 +28,7 @@ def confirmed(study: Study) -> pd.DataFrame:
                 continue
             seeds, mean, sd = len(values), values.mean(), values.std()
             t = stdtrit(seeds - 1, 0.975)
-            seen = validation.at[trial, f"metrics.{name}"]
+            seen = study.trials.loc[study.trials["number"] == trial, f"metrics.{name}"].item()
             better = seen - mean if direction == "max" else mean - seen
             rows.append(
                 {

@@ -5,6 +5,7 @@ import argparse
 from results import commands, fronts
 from results.choosing import COSTS
 from results.studies import load
+from search_spaces.commands import exit_code
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -18,7 +19,7 @@ def main(argv: list[str] | None = None) -> int:
         help="any metrics to compare by (default: the study's objectives)",
     )
     arguments = parser.parse_args(argv)
-    return commands.exit_code(lambda: _show(arguments))
+    return exit_code(lambda: _show(arguments))
 
 
 def _show(arguments: argparse.Namespace) -> None:

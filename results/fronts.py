@@ -18,6 +18,12 @@ EXACT_UP_TO = 5
 """Objectives up to which the hypervolume is exact; at ten, the exact one of 100 points takes five minutes."""
 
 
+def metrics(frame: pd.DataFrame) -> list[str]:
+    """Return the names of the metrics that ``frame`` has a column for."""
+    names = map(str, frame.columns)
+    return [name.removeprefix("metrics.") for name in names if name.startswith("metrics.")]
+
+
 def eligible(frame: pd.DataFrame, directions: Mapping[str, str]) -> NDArray[np.bool_]:
     """Return which rows may enter a front, (n,): complete, feasible, every objective finite."""
     good = ((frame["state"] == "complete") & frame["feasible"]).to_numpy(bool)
@@ -145,8 +151,7 @@ def volume(points: NDArray[np.float64]) -> float:
 
 
 def _values(frame: pd.DataFrame, directions: Mapping[str, str]) -> NDArray[np.float64]:
-    columns = [f"metrics.{name}" for name in directions]
-    check_known("column", columns, [column for column in frame if column.startswith("metrics.")])
+    check_known("metric", directions, metrics(frame))
     if wrong := set(directions.values()) - {"max", "min"}:
         raise ValueError(f"an objective's direction is 'max' or 'min', not {wrong.pop()!r}.")
-    return frame[columns].to_numpy(dtype=float, na_value=np.nan)
+    return frame[[f"metrics.{name}" for name in directions]].to_numpy(dtype=float, na_value=np.nan)

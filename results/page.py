@@ -98,10 +98,10 @@ def _strips(study: Study, drawn: pd.DataFrame, chosen: list[int]) -> list[galler
 
 def _confirmed(study: Study, tests: pd.DataFrame) -> list[dict[str, Any]]:
     """Return one entry a confirmed trial: its figures by objective and its chance of being non-dominated."""
-    chances = confirmation.probability_nondominated(study)
+    chances = confirmation.probability_nondominated(study).to_dict()
     return [
         {
-            "trial": int(trial),
+            "trial": trial,
             "refit": refit,
             "seeds": int(rows["seeds"].iloc[0]),
             "chance": chances[trial, refit],

@@ -2,6 +2,7 @@
 
 from results import commands, record
 from results.writing import write
+from search_spaces.commands import exit_code
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -9,7 +10,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = commands.Parser("results.report", "Write trials.parquet, front.csv and report.html of a study.")
     parser.add_argument("name", metavar="NAME", help="a study's name, or its path")
     arguments = parser.parse_args(argv)
-    return commands.exit_code(lambda: _report(arguments.name, arguments.runs_dir))
+    return exit_code(lambda: _report(arguments.name, arguments.runs_dir))
 
 
 def _report(name: str, runs_dir: str) -> None:

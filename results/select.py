@@ -4,6 +4,7 @@ import argparse
 
 from results import choosing, commands, wording
 from results.studies import load
+from search_spaces.commands import exit_code
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -26,7 +27,7 @@ def main(argv: list[str] | None = None) -> int:
         help="what decides among the front within the bounds (knee)",
     )
     arguments = parser.parse_args(argv)
-    return commands.exit_code(lambda: _select(arguments))
+    return exit_code(lambda: _select(arguments))
 
 
 def _select(arguments: argparse.Namespace) -> None:

@@ -157,7 +157,7 @@ def _external(values: pd.Series, distribution: BaseDistribution) -> pd.Series:
         choices = pd.Series(list(distribution.choices))
         if choices.dtype == object:  # choices of mixed types have no common column type but text
             choices = choices.astype(str)
-        return choices.take(values.astype(int)).set_axis(values.index)
+        return choices.take(values.to_numpy(int)).set_axis(values.index)
     return values.astype(int) if isinstance(distribution, IntDistribution) else values
 
 

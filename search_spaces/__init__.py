@@ -5,7 +5,7 @@
 The standard library is all this package needs.
 """
 
-from search_spaces.bits import KINDS, WIDTHS, BitGroup, covers
+from search_spaces.bits import KINDS, WIDTHS, BitGroup, reached
 from search_spaces.domains import Choice, Domain, Float, Int, Scalar
 from search_spaces.errors import nearest, unknown
 from search_spaces.files import load, names, parse
@@ -22,10 +22,10 @@ __all__ = [
     "Point",
     "Scalar",
     "Space",
-    "covers",
     "load",
     "names",
     "nearest",
     "parse",
+    "reached",
     "unknown",
 ]

@@ -45,12 +45,10 @@ class BitGroup:
         >>> BitGroup(kind="w_bits", layers=("conv*",), values=(2, 4)).names(["conv1", "conv2", "fc"])
         ['w_bits.conv1', 'w_bits.conv2']
         """
-        for glob in self.layers:
-            check_matches(f"{self.kind}.{glob}", layers)
+        matched = {layer for glob in self.layers for layer in reached(f"{self.kind}.{glob}", layers)}
         if self.shared:
             return [self.kind if self.layers == ("*",) else f"{self.kind}.{self.layers[0]}"]
-        matched = [layer for layer in layers if any(fnmatchcase(layer, glob) for glob in self.layers)]
-        return [f"{self.kind}.{layer}" for layer in matched]
+        return [f"{self.kind}.{layer}" for layer in layers if layer in matched]
 
     def to_document(self) -> dict[str, Any]:
         """Return the TOML table that `parse_group` reads back as this group."""
@@ -91,11 +89,24 @@ def is_width(name: str) -> bool:
     return name.partition(".")[0] in KINDS
 
 
-def check_matches(name: str, layers: Sequence[str]) -> None:
-    """Raise ValueError naming the nearest layer if the width `name` reaches none of the model's `layers`."""
-    glob = name.partition(".")[2]
-    if glob and not any(fnmatchcase(layer, glob) for layer in layers):
+def reached(name: str, layers: Sequence[str]) -> list[str]:
+    """Return those of a model's `layers`, in its order, that have the width `name`.
+
+    The input of the first layer is the 8-bit image: "a_bits" is for the others. ValueError if none is left, naming the
+    nearest layer for a name or glob that the model does not have.
+
+    >>> reached("a_bits.conv*", ["conv1", "conv2", "fc"])
+    ['conv2']
+    """
+    kind, _, glob = name.partition(".")
+    matching = [layer for layer in layers if fnmatchcase(layer, glob or "*")]
+    if not matching:
         raise unknown("layer", glob, layers)
+    if kind == "a_bits" and not (matching := [layer for layer in matching if layer != layers[0]]):
+        raise ValueError(
+            f"{name} sets nothing: the input of the first layer, {layers[0]}, is the 8-bit image; leave it out"
+        )
+    return matching
 
 
 def covers(general: str, name: str) -> bool:

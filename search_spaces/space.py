@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
-from search_spaces.bits import KINDS, BitGroup, check_matches, check_widths, covers, is_width
+from search_spaces.bits import KINDS, BitGroup, check_widths, covers, is_width, reached
 from search_spaces.domains import Choice, Domain, Scalar, is_scalar
 from search_spaces.errors import located
 
@@ -111,10 +111,10 @@ class Space:
 
         A layer with a width of its own, fixed or a parameter or from an earlier group, keeps that; a fixed
         bare "bits" is for the layers that nothing else names. ValueError, with the nearest name, for a layer
-        or glob that the model does not have.
+        or glob that the model does not have, and for "a_bits" of the first layer, whose input is the image.
         """
         for name in filter(is_width, self.names()):
-            check_matches(name, layers)
+            reached(name, layers)
         parameters = dict(self.parameters)
         own = [name for name in self.fixed if name not in KINDS]
         for group in self.bits:

@@ -1,37 +1,11 @@
-"""What the commands of this room share: flags, and errors as one line with exit code 2."""
+"""How the values of flags are typed, and a command line as it is kept."""
 
-import argparse
 import re
 import shlex
 import sys
 import tomllib
-from collections.abc import Callable, Sequence
-from typing import Any, NoReturn
-
-
-class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one line, and which knows --runs-dir."""
-
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
-        self.add_argument(
-            "--runs-dir", default="runs", help="the directory of all studies (default: %(default)s)"
-        )
-
-    def error(self, message: str) -> NoReturn:
-        """Raise ValueError instead of printing the usage."""
-        raise ValueError(f"{message}; see {self.prog} --help")
-
-
-def guarded(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None) -> int:
-    """Run a command; a ValueError becomes one line on stderr and exit code 2, Ctrl-C exit code 130."""
-    try:
-        return main(argv)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+from collections.abc import Sequence
+from typing import Any
 
 
 def command(module: str, argv: Sequence[str] | None) -> str:

@@ -15,10 +15,11 @@ from rich.table import Table
 
 import results
 import trainables
+from results.commands import Parser
 from results.record import CONFIRMATIONS, TEST_LOOKS, Confirmation
+from search_spaces.commands import exit_code
 from study import directory as directories
 from study.batch import run_all
-from study.cli import Parser, guarded
 from study.cluster import connected
 from study.lease import Lease
 from study.record import Record
@@ -32,11 +33,11 @@ FOLDER = "confirmations"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    return guarded(_main, argv)
+    return exit_code(lambda: _main(argv))
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = Parser(prog="python -m study.confirm", description=__doc__.splitlines()[0])
+    parser = Parser("study.confirm", __doc__.splitlines()[0])
     parser.add_argument("name", metavar="NAME", help="of the study, or its path")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--trials", metavar="0,1,2", help="numbers of complete trials")

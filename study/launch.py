@@ -4,7 +4,9 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from study.cli import Parser, command, duration, guarded, setting
+from results.commands import Parser
+from search_spaces.commands import exit_code
+from study.cli import command, duration, setting
 from study.driver import run
 from study.estimate import describe
 from study.spec import INITS, SAMPLERS, SCHEDULERS, TRIALS, Spec, plan
@@ -12,7 +14,7 @@ from study.spec import INITS, SAMPLERS, SCHEDULERS, TRIALS, Spec, plan
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, 2 for bad input, 1 for a fault, 128 + n after signal n."""
-    return guarded(_main, argv)
+    return exit_code(lambda: _main(argv))
 
 
 def _main(argv: Sequence[str] | None) -> int:
@@ -31,7 +33,7 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser(prog="python -m study.launch", description=__doc__)
+    parser = Parser("study.launch", __doc__)
     add = parser.add_argument
     add(
         "--space",

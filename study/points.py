@@ -41,7 +41,7 @@ def front_of(directory: Path, space: Space) -> list[dict[str, Any]]:
     columns = [name for name in front.columns if name.startswith("params.")]
     rows = front[columns].astype(object).to_dict("records")
     candidates = [
-        {name.removeprefix("params."): _plain(v) for name, v in row.items() if v == v} for row in rows
+        {str(name).removeprefix("params."): _plain(v) for name, v in row.items() if v == v} for row in rows
     ]
     return [point for point in candidates if point in space]
 

@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 
+from results.commands import Parser
+from search_spaces.commands import exit_code
 from study import directory as directories
-from study.cli import Parser, guarded
 from study.driver import resume
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code, as `study.launch` does."""
-    return guarded(_main, argv)
+    return exit_code(lambda: _main(argv))
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = Parser(prog="python -m study.resume", description=__doc__)
+    parser = Parser("study.resume", __doc__)
     parser.add_argument("name", metavar="NAME", help="of the study, or its path")
     parser.add_argument(
         "--trials", type=int, metavar="N", help="the new total: more to extend, fewer to end early"

@@ -12,8 +12,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table as Printed
 
+from results.commands import Parser
+from search_spaces.commands import exit_code
 from study import directory as directories
-from study.cli import Parser, guarded
 from study.replay import Engine, Replay, Table, replay, table_of
 from study.spec import SAMPLERS, SCHEDULERS, Spec, check_choice
 
@@ -23,11 +24,11 @@ SHARE = 0.95
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    return guarded(_main, argv)
+    return exit_code(lambda: _main(argv))
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = Parser(prog="python -m study.simulate", description=__doc__.splitlines()[0])
+    parser = Parser("study.simulate", __doc__.splitlines()[0])
     add = parser.add_argument
     add(
         "--table",

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from results.commands import Parser
 from results.record import REFUSED, RESULT
+from search_spaces.commands import exit_code
 from study import directory as directories
-from study.cli import Parser, guarded
 from study.lease import is_held
 from study.progress import Progress
 from study.record import Record
@@ -15,11 +16,11 @@ from study.view import figures
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code: 0, or 2 if there is no such study."""
-    return guarded(_main, argv)
+    return exit_code(lambda: _main(argv))
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = Parser(prog="python -m study.status", description=__doc__)
+    parser = Parser("study.status", __doc__)
     parser.add_argument("name", nargs="?", metavar="NAME", help="of a study, or its path (default: all)")
     arguments = parser.parse_args(argv)
     names = [arguments.name] if arguments.name else directories.names(arguments.runs_dir)

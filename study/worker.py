@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import tomli_w
-import torch
 from ray import tune
 
 import trainables
@@ -83,6 +82,7 @@ class Report:
 
 def train(flat: Mapping[str, Any], directory: Path) -> Iterator[Epoch]:
     """Run `trainables.train`: the `Train` of every study but those of the engine's own tests."""
+    trainables.prepare_process()
     return trainables.train(trainables.Config.parse(flat), resume=directory)
 
 
@@ -91,7 +91,6 @@ class Worker(tune.Trainable):
 
     def setup(self, config: dict[str, Any], train: Train = train) -> None:
         """Take the first job; the work begins with the first `step`."""
-        torch.set_num_threads(1)
         self._train = train
         self._reports = reports(config["job"], train)
 

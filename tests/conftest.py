@@ -1,6 +1,28 @@
-"""What all tests share: properties are tried on the same examples each time, however busy the machine is."""
+"""What all tests share: commands as they are typed; properties tried on the same examples, however busy the machine."""
 
+import runpy
+import sys
+from collections.abc import Callable
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Return a function that runs `python -m module words`; its exit code, stdout and stderr."""
+
+    def run(module: str, *words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [module, *words])
+        monkeypatch.delitem(sys.modules, module, raising=False)  # other tests import it too
+        with pytest.raises(SystemExit) as end:
+            runpy.run_module(module, run_name="__main__")
+        assert isinstance(end.value.code, int)
+        return end.value.code, *capsys.readouterr()
+
+    return run

@@ -8,6 +8,7 @@ from trainables.assessment import test_metrics
 from trainables.config import Config, float_config, layers, presets
 from trainables.errors import NonFiniteError
 from trainables.inputs import Facts, dataset_facts
+from trainables.process import prepare_process
 from trainables.training import Epoch, train
 from trainables.training import run_costs as costs
 
@@ -20,6 +21,7 @@ __all__ = [
     "dataset_facts",
     "float_config",
     "layers",
+    "prepare_process",
     "presets",
     "test_metrics",
     "train",

@@ -1,27 +1,41 @@
-"""What the commands of this room share: settings typed as key=value, one line for an error, one line of JSON."""
+"""What the commands of this room share: settings and folders as they are typed, one line of JSON at the end."""
 
 import argparse
 import json
-import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
-import torch
-
+from search_spaces.commands import exit_code
 from trainables.errors import NonFiniteError
+from trainables.process import prepare_process
 
 
 def run(command: Callable[[argparse.Namespace], Mapping[str, float]], parser: argparse.ArgumentParser,
         argv: Sequence[str] | None) -> int:  # fmt: skip
-    """Parse, run on one torch thread, and print the metrics as the last line; 2 for an error the user can mend."""
+    """Parse, run in a prepared process, and print the metrics as the last line; 2 for an error the user can mend."""
     arguments = parser.parse_args(argv)
-    torch.set_num_threads(1)
-    try:
-        metrics = command(arguments)
-    except (ValueError, OSError, NonFiniteError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
-        return 2
-    print(json.dumps(dict(metrics)))
-    return 0
+    prepare_process()
+
+    def measure() -> None:
+        try:
+            metrics = command(arguments)
+        except NonFiniteError as error:
+            raise ValueError(str(error)) from None
+        except OSError as error:
+            what = f"cannot use {error.filename or 'the disk'}: {error.strerror or error}"
+            raise ValueError(f"{what}; make room or choose another path") from None
+        print(json.dumps(dict(metrics)))
+
+    return exit_code(measure)
+
+
+def folder(text: str) -> Path:
+    """Take the path of a folder to write into, which need not exist yet."""
+    path = Path(text)
+    there = next(place for place in (path, *path.parents) if place.exists())
+    if not there.is_dir():
+        raise argparse.ArgumentTypeError(f"{there} is a file; name a folder")
+    return path
 
 
 def setting(text: str) -> tuple[str, str]:

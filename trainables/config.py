@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from importlib.resources import files
 from typing import Any, Self
 
-from search_spaces import WIDTHS, covers, unknown
+from search_spaces import WIDTHS, reached, unknown
 from trainables.attribution import METHODS
 from trainables.data import NAMES as DATASETS
 from trainables.models import MODELS, layer_names
@@ -144,7 +144,7 @@ class Config:
 
         The more special width wins: a layer's over a glob's over all layers', `w_bits` over `bits`. `bits` of the
         first layer is the width of its weights. Raises ValueError, with the nearest valid name, for an unknown key,
-        layer or value.
+        layer or value, and for `a_bits` of the first layer.
         """
         flat = {**preset(str(flat.get("preset", cls.preset)))["run"], **flat}
         widths = {
@@ -155,10 +155,7 @@ class Config:
         names = layer_names(config.model)
         w_bits, a_bits = dict.fromkeys(names, 32), dict.fromkeys(names[1:], 32)
         for name in sorted(widths, key=_speciality):
-            kind, _, layer = name.partition(".")
-            hit = [n for n in names if covers(name, f"{kind}.{n}")]
-            if not hit:
-                raise unknown("layer", layer, names)
+            kind, hit = name.partition(".")[0], reached(name, names)
             for target, kinds in ((w_bits, ("bits", "w_bits")), (a_bits, ("bits", "a_bits"))):
                 if kind in kinds:
                     target.update({n: _width(name, widths[name]) for n in hit if n in target})

@@ -4,13 +4,14 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from search_spaces.commands import Parser
 from trainables import commands
 from trainables.assessment import validation_metrics
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Print the metrics as JSON; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m trainables.evaluate", description=__doc__)
+    parser = Parser("trainables.evaluate", __doc__)
     parser.add_argument("checkpoint", type=Path, help="a checkpoint.safetensors, wherever it was copied to")
     return commands.run(run, parser, argv)
 

@@ -4,16 +4,17 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from search_spaces.commands import Parser
 from trainables import commands, packed
 from trainables.checkpoint import read
 from trainables.network import load_checkpoint
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the file, print the recorded metrics and the file's size as JSON; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m trainables.export", description=__doc__)
+    """Write the file, print its path, then the recorded metrics and its size as JSON; the exit code."""
+    parser = Parser("trainables.export", __doc__)
     parser.add_argument("checkpoint", type=Path, help="a checkpoint.safetensors")
-    parser.add_argument("--out", type=Path, required=True, help="the folder for model.packed")
+    parser.add_argument("--out", type=commands.folder, required=True, help="the folder for model.packed")
     return commands.run(run, parser, argv)
 
 
@@ -28,6 +29,7 @@ def run(arguments: argparse.Namespace) -> dict[str, float]:
     for name, tensor in packed.read(path).tensors.items():
         module, _, kind = name.rpartition(".")
         assert tensor.equal(getattr(model.get_submodule(module), kind)), f"{name} comes back as it was"
+    print(path)
     return {**metrics, "header_bytes": path.stat().st_size - body}
 
 

@@ -4,17 +4,21 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from search_spaces.commands import Parser
 from trainables import commands
 from trainables.examination import examine
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Examine and print the figures as JSON; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m trainables.faithfulness", description=__doc__)
+    parser = Parser("trainables.faithfulness", __doc__)
     parser.add_argument("checkpoint", type=Path, help="a checkpoint.safetensors, wherever it was copied to")
     parser.add_argument("--reference", type=Path, help="a float model's checkpoint, to compare its maps with")
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="write faithfulness.json and the curves, removal.csv, here"
+        "--out",
+        type=commands.folder,
+        metavar="DIR",
+        help="write faithfulness.json and the curves, removal.csv, here",
     )
     return commands.run(run, parser, argv)
 

@@ -104,7 +104,7 @@ def _parts(model: nn.Module) -> list[tuple[dict[str, Any], Tensor]]:
             continue
         quantiser, w = weight_quantiser(layer)
         q = quantiser.encode(w)
-        implied = {"zero": q.zero} if isinstance(q.zero, int) else {}
+        implied = {"zero": q.zero} if isinstance(q.zero, float) else {}
         parts.append(({"name": f"{name}.weight", "bits": quantiser.bits, **implied}, q.codes))
         parts.append(({"name": f"{name}.weight.step", "bits": 32}, q.step))
         if isinstance(q.zero, Tensor):

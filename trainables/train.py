@@ -3,8 +3,8 @@
 import argparse
 import logging
 from collections.abc import Sequence
-from pathlib import Path
 
+from search_spaces.commands import Parser
 from trainables import commands
 from trainables.config import Config
 from trainables.training import train
@@ -12,12 +12,14 @@ from trainables.training import train
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train and print a line an epoch, then the last metrics as JSON; the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m trainables.train", description=__doc__)
+    parser = Parser("trainables.train", __doc__)
     parser.add_argument(
         "--set", type=commands.setting, action="append", default=[], metavar="KEY=VALUE", dest="settings",
         help=f"a setting: {', '.join(Config.names())}, bits, bits.LAYER, w_bits.LAYER, a_bits.LAYER",
     )  # fmt: skip
-    parser.add_argument("--out", type=Path, help="save here after every epoch, and go on from what is here")
+    parser.add_argument(
+        "--out", type=commands.folder, help="save here after every epoch, and go on from what is here"
+    )
     return commands.run(run, parser, argv)
 
 

@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from trainables import Config
 from trainables.models import PaperCNN
+from trainables.process import prepare_process
 from trainables.training import Run
 
 BATCH = 128
@@ -44,7 +45,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write medians and ratios here")
     parser.add_argument("--rounds", type=int, default=15)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    prepare_process()
     torch.manual_seed(0)
 
     X, y = torch.rand(BATCH, 1, 28, 28), torch.randint(10, (BATCH,))

@@ -91,7 +91,7 @@ def test_compare_studies_and_the_papers(run, runs):
     [
         (("front", "smaple"), "did you mean 'sample'?"),
         (("front", "../x"), "no study '../x'"),
-        (("front", "sample", "--objectives", "acuracy:max"), "the nearest is 'metrics.accuracy'"),
+        (("front", "sample", "--objectives", "acuracy:max"), "the nearest is 'accuracy'"),
         (("front", "sample", "--objectives", "accuracy"), "needs ':max' or ':min' after it"),
         (("front", "sample", "--objectives", "accuracy:up"), "needs ':max' or ':min' after it"),
         (("select", "sample", "--max", "bops"), "'bops' is not NAME=NUMBER"),
@@ -109,6 +109,7 @@ def test_what_is_wrong_is_one_line_and_exit_code_2(run, arguments, message):
     assert code == 2
     assert out == ""
     assert message in err
+    assert err.startswith("error: ")
     assert err.count("\n") == 1
 
 

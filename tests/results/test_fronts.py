@@ -180,7 +180,7 @@ def test_knee_is_the_elbow_and_ignores_a_constant_objective():
 
 def test_an_unknown_objective_is_named():
     frame = pd.DataFrame({"state": ["complete"], "feasible": [True], "metrics.accuracy": [0.5]})
-    with pytest.raises(ValueError, match=r"metrics.acuracy.*nearest is 'metrics.accuracy'"):
+    with pytest.raises(ValueError, match=r"metric 'acuracy'.*nearest is 'accuracy'"):
         front(frame, {"acuracy": "max"})
     with pytest.raises(ValueError, match="'max' or 'min', not 'up'"):
         front(frame, {"accuracy": "up"})

@@ -121,6 +121,25 @@ def test_a_layer_the_model_does_not_have(document):
         space.resolve(["fc1", "conv2"])
 
 
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"a_bits": {"layers": "conv1", "values": [2]}},
+        {"a_bits": {"layers": ["fc1", "c*1"], "values": [2]}},
+        {"a_bits": {"layers": "conv1", "values": [2], "shared": True}},
+        {"parameters": {"a_bits.conv1": {"type": "choice", "values": [2]}}},
+        {"parameters": {"lambda1": ONE}, "fixed": {"a_bits": {"conv1": 32}}},
+        {"points": [{"a_bits": {"conv1": 2}}]},
+    ],
+)
+def test_a_width_of_the_image(document):
+    space = search_spaces.parse(document, "mine")
+    with pytest.raises(
+        ValueError, match="sets nothing: the input of the first layer, conv1, is the 8-bit image"
+    ):
+        space.resolve(["conv1", "conv2", "fc1"])
+
+
 def test_unknown_names_and_files(tmp_path):
     with pytest.raises(ValueError, match="unknown space 'mixed_bit'; the nearest is 'mixed_bits'"):
         search_spaces.load("mixed_bit")

@@ -123,8 +123,9 @@ def test_table_ii_has_the_five_columns_of_the_paper():
     macs = {"conv1": 194_688, "conv2": 10_616_832, "fc1": 1_179_648, "fc2": 1_280}
     flops = [sum(n * point[f"w_bits.{layer}"] for layer, n in macs.items()) / 32 for point in points]
     assert flops == [11_992_448, 1_856_648, 1_868_816, 2_532_368, 749_528]
-    inputs = [[point[f"a_bits.{layer}"] for layer in LAYERS] for point in points]
-    assert inputs == [[32, 32, 32, 32], [32, 2, 2, 32], [32, 4, 2, 32], [32, 4, 4, 32], [32, 2, 2, 2]]
+    inputs = [[point[f"a_bits.{layer}"] for layer in LAYERS[1:]] for point in points]
+    assert inputs == [[32, 32, 32], [2, 2, 32], [4, 2, 32], [4, 4, 32], [2, 2, 2]]
+    assert not any("a_bits.conv1" in point for point in points)
 
 
 def test_the_stages_of_a_resnet_share_widths():
@@ -175,6 +176,18 @@ def test_groups_leave_a_layer_to_what_names_it_first():
 def test_a_glob_does_not_reach_beyond_its_kind():
     space = search_spaces.parse({"w_bits": {"layers": "conv?", "values": [2]}}, "x").resolve(LAYERS)
     assert list(space.parameters) == ["w_bits.conv1", "w_bits.conv2"]
+
+
+@pytest.mark.parametrize("layers", ["*", ["*"], "conv?", ["conv2", "*1"], ["fc*", "conv*"]])
+def test_the_image_has_no_width(layers):
+    """Whatever globs an [a_bits] has, the first layer's input is left out; its weights are not."""
+    space = search_spaces.parse(
+        {kind: {"layers": layers, "values": [2]} for kind in ("w_bits", "a_bits")}, "x"
+    )
+    names = list(space.resolve(LAYERS).parameters)
+    assert "w_bits.conv1" in names
+    assert "a_bits.conv1" not in names
+    assert "a_bits.conv2" in names
 
 
 def test_conditions_on_names_outside_the_space():

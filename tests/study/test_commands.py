@@ -1,7 +1,5 @@
 """What a user types wrongly: one line that names the remedy, exit code 2, nothing written. No Ray gets to start."""
 
-import runpy
-import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -10,24 +8,9 @@ import pytest
 
 from study.request import Request
 from study.spec import Spec, plan
+from tests.conftest import Command
 
 RequestOf = Callable[..., Request]
-Command = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def command(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Return a function that runs `python -m module words`; its exit code, stdout and stderr."""
-
-    def run(module: str, *words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", [module, *words])
-        monkeypatch.delitem(sys.modules, module, raising=False)  # the doctests import it too
-        with pytest.raises(SystemExit) as end:
-            runpy.run_module(module, run_name="__main__")
-        assert isinstance(end.value.code, int)
-        return end.value.code, *capsys.readouterr()
-
-    return run
 
 
 BAD = {
@@ -70,6 +53,7 @@ BAD = {
     "--space mixed_bits --set lamda1=1": "lambda1",
     "--space mixed_bits --set epochs=3": "--epochs",
     "--space mixed_bits --set bits.conv9=4": "conv1",
+    "--space mixed_bits --set a_bits.conv1=4": "the input of the first layer, conv1, is the 8-bit image",
     "--space mixed_bits --set bits=5": "bit-width",
     "--space mixed_bits --sampler grid": "choice",
     "--space mixed_bits --warm-start nothing": "no study",
@@ -86,6 +70,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(words: str, command: Comma
     assert code == 2
     assert out == ""
     assert len(error.strip().splitlines()) == 1, error
+    assert error.startswith("error: ")
     assert BAD[words] in error
     assert not runs.exists()
 

@@ -4,10 +4,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-torch.set_num_threads(1)
+from trainables.process import prepare_process
+
+prepare_process()
 
 
 @pytest.fixture(scope="session")

@@ -59,6 +59,7 @@ def test_typed_text_becomes_values() -> None:
     [
         ({"lamda1": 1}, "lambda1"),
         ({"bits.conv3": 4}, "conv"),
+        ({"a_bits.conv1": 4}, "the input of the first layer, conv1, is the 8-bit image; leave it out"),
         ({"bits": 5}, "2, 3, 4, 6, 8, 32"),
         ({"dataset": "fashion_mnist_smal"}, "fashion_mnist_small"),
         ({"model": "resnet19"}, "resnet18"),

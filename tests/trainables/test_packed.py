@@ -36,8 +36,10 @@ def test_an_exported_model_is_the_model(
     next(train(config)).save(tmp_path)
     main = runpy.run_module("trainables.export")["main"]
     assert main([str(tmp_path / "checkpoint.safetensors"), "--out", str(tmp_path / "out")]) == 0
-    metrics = json.loads(capsys.readouterr().out.splitlines()[-1])
-    size = (tmp_path / "out" / "model.packed").stat().st_size
+    path, last = capsys.readouterr().out.splitlines()
+    metrics = json.loads(last)
+    assert path == str(tmp_path / "out" / "model.packed")
+    size = Path(path).stat().st_size
     assert size == metrics["size_bytes"] + metrics["header_bytes"]
 
 

@@ -112,7 +112,10 @@ def test_affine_of_a_constant_channel_is_finite() -> None:
 
 @pytest.mark.parametrize("bits", BITS)
 def test_lsq_against_its_paper_one_number_at_a_time(bits: int) -> None:
-    """Esser et al. 2020, eq. 1-3 and section 2.2, for one channel; ours learns log s, so its gradient is s d/ds."""
+    """Esser et al. 2020, eq. 1-3 and section 2.2, for one channel, with the levels moved by half a step below 8 bits.
+
+    Ours learns log s, so its gradient is s d/ds.
+    """
     w = torch.randn(1, 50, generator=torch.Generator().manual_seed(1), requires_grad=True)
     s = 0.3
     quantiser = LSQ(bits, 1, 2)
@@ -120,12 +123,14 @@ def test_lsq_against_its_paper_one_number_at_a_time(bits: int) -> None:
         quantiser.log_step.fill_(math.log(s))
     out = quantiser(w)
     out.sum().backward()
-    low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
+    offset = 0.5 if bits < 8 else 0.0
+    low, high = offset - 2 ** (bits - 1), offset + 2 ** (bits - 1) - 1
     expected, slope, passed = [], 0.0, []
     for value in w.detach().flatten().tolist():
         v = value / s
-        expected.append(s * round(min(max(v, low), high)))
-        slope += low if v <= low else high if v >= high else round(v) - v
+        level = round(min(max(v, low), high) - offset) + offset
+        expected.append(s * level)
+        slope += low if v <= low else high if v >= high else level - v
         passed.append(float(low < v < high))
     np.testing.assert_allclose(out.detach().flatten(), expected, atol=1e-6)
     np.testing.assert_allclose(w.grad.flatten(), passed, atol=1e-6)
@@ -153,7 +158,7 @@ def test_fitted_lsq_step_is_the_best_of_a_fine_search() -> None:
     quantiser.fit(w)
 
     def error(s: float) -> float:
-        return ((w / s).round().clamp(-2, 1) * s - w).square().mean().item()
+        return (((w / s - 0.5).round().clamp(-2, 1) + 0.5) * s - w).square().mean().item()
 
     best = min(error(s) for s in np.linspace(0.05, 4, 2000))
     assert error(quantiser.log_step.exp().item()) <= best * 1.02

@@ -40,7 +40,7 @@ def batches(
         yield Split(split.images[indices], split.labels[indices])
 
 
-def shift_and_flip(images: Tensor, generator: Generator, *, shift: int = 2, flip: bool = True) -> Tensor:
+def shift_and_flip(images: Tensor, generator: Generator, *, shift: int = 1, flip: bool = True) -> Tensor:
     """Move each image by up to `shift` pixels both ways, black coming in, and mirror every other one.
 
     Parameters
