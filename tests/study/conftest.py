@@ -39,9 +39,11 @@ def start_ray(**system: object) -> Iterator[None]:
     ray.init(
         num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", _system_config=system
     )
-    yield
-    ray.shutdown()
-    ray.cloudpickle.unregister_pickle_by_value(toys)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+        ray.cloudpickle.unregister_pickle_by_value(toys)
 
 
 @pytest.fixture(scope="module")

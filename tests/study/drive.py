@@ -24,9 +24,7 @@ def drive(runs: str, trials: str, pause: str) -> int:
     train = partial(toys.toy, pause=float(pause))
     if (Path(runs) / "s" / REQUEST_FILE).exists():
         return study.resume(Path(runs) / "s", train=train).code
-    spec = study.Spec(
-        space="mixed_bits", name="s", runs_dir=runs, trials=int(trials), epochs=3, workers=2
-    )
+    spec = study.Spec(space="mixed_bits", name="s", runs_dir=runs, trials=int(trials), epochs=3, workers=2)
     return study.run(spec, train=train).code
 
 

@@ -16,7 +16,9 @@ from results.record import TRIALS_DIR
 from study.worker import CURVE
 from tests.study import drive, toys
 
-pytestmark = pytest.mark.usefixtures("local_ray")  # of the resumes: each driver that is killed has one of its own
+pytestmark = pytest.mark.usefixtures(
+    "local_ray"
+)  # of the resumes: each driver that is killed has one of its own
 
 TRIALS = 16
 
