@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 import ray
 
-import study
 from study.request import Request
 from study.spec import Spec, plan
 from tests.study import toys
