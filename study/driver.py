@@ -10,12 +10,14 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.execution import tune_controller
 
 import results
 import trainables
 from results.record import RECORD_FILE
 from study import directory as directories
 from study import storage
+from study.actors import ActorManager
 from study.batch import InterruptedBatchError, run_all
 from study.cluster import Cluster, connected
 from study.interrupt import Interrupt
@@ -119,6 +121,7 @@ def _tune(
     """Run trials until the searcher has no more or there is a reason to stop."""
     request = held.request
     os.environ |= _TUNE_SETTINGS
+    tune_controller.RayActorManager = ActorManager  # type: ignore[misc]
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it would say is in the view or in log.txt
     with tempfile.TemporaryDirectory(prefix="study-") as scratch:
         tune.run(

@@ -1,5 +1,6 @@
 """The callback that follows a study: lost workers into the record, figures into Ray's metrics and the view."""
 
+import pickle
 import time
 from pathlib import Path
 from typing import Any
@@ -70,8 +71,10 @@ def _gauge(name: str, description: str, tags: dict[str, str], *more: str) -> Gau
 
 
 def _reason(trial: Trial) -> str:
-    error = trial.get_pickled_error()
-    return " ".join(str(error).split())[:500] if error else "its worker failed"
+    if not trial.pickled_error_file:
+        return "its worker failed"
+    error = pickle.loads(Path(trial.pickled_error_file).read_bytes())
+    return " ".join(str(error).split())[:500]
 
 
 def _log_line(trial: Trial, line: str) -> None:

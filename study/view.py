@@ -71,7 +71,8 @@ class View:
             self.say(", ".join(f"{name} {value}" for name, value in figures(progress).items()))
         if reason:
             self.say(f"{reason}; continue with: {resume_command(self._directory)}")
-        self.say(f"report: {self._directory / REPORT_FILE}")
+        if (report := self._directory / REPORT_FILE).exists():
+            self.say(f"report: {report}")
 
 
 def figures(progress: Progress) -> dict[str, str]:

@@ -10,7 +10,6 @@ import argparse
 import json
 import random
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -19,21 +18,10 @@ import pandas as pd
 
 import results
 from results.record import REQUEST_FILE
+from tests.study import drive
 
-ROOT = Path(__file__).parents[2]
-DRIVER = """
-import sys
-from functools import partial
-from pathlib import Path
-import study
-from tests.study import toys
-train = partial(toys.toy, pause=0.6)
-runs, trials = sys.argv[1], int(sys.argv[2])
-if (Path(runs) / "s" / "study.toml").exists():
-    sys.exit(study.resume(Path(runs) / "s", train=train).code)
-spec = study.Spec(space="mixed_bits", name="s", runs_dir=runs, trials=trials, epochs=3, workers=2)
-sys.exit(study.run(spec, train=train).code)
-"""
+PAUSE = 0.6
+"""Seconds that an epoch takes."""
 
 
 def main() -> None:
@@ -74,7 +62,7 @@ def main() -> None:
 def start(runs: str, trials: int) -> "subprocess.Popen[bytes]":
     """Start a driver that begins or resumes the study."""
     return subprocess.Popen(
-        [sys.executable, "-c", DRIVER, runs, str(trials)], cwd=ROOT, stdout=subprocess.DEVNULL
+        drive.command(Path(runs), trials, PAUSE), cwd=drive.ROOT, stdout=subprocess.DEVNULL
     )
 
 

@@ -14,7 +14,7 @@ import pytest
 
 import results
 
-TRIALS, EPOCHS = 6, 2
+TRIALS, EPOCHS = 4, 2
 
 
 def run(*words: str, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -31,7 +31,7 @@ def launch(runs: Path, name: str, *more: str) -> Path:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small main job: 6 trials of 2 epochs on the embedded images."""
+    """A small main job: 4 trials of 2 epochs on the embedded images."""
     return launch(tmp_path_factory.mktemp("runs"), "demo", "--workers", "2")
 
 

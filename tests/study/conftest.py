@@ -1,12 +1,16 @@
-"""Small requests for the tests of this room."""
+"""Small requests, a local Ray and a small disk for the tests of this room."""
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import ray
 
 from study.request import Request
 from study.spec import Spec, plan
+from tests.study import toys
 from tests.trainables.conftest import stripes as stripes
 
 
@@ -18,3 +22,45 @@ def request_of(tmp_path: Path) -> Callable[..., Request]:
         return plan(Spec(**{"space": "mixed_bits", "runs_dir": str(tmp_path), "epochs": 9, **given}))  # type: ignore[arg-type]
 
     return make
+
+
+@pytest.fixture
+def spec_of(tmp_path: Path) -> Callable[..., Spec]:
+    """Return a function that makes what `study.run` takes: the study `s` of 3 epochs under a directory of this test."""
+    given = {"space": "mixed_bits", "name": "s", "runs_dir": str(tmp_path), "epochs": 3}
+    return lambda **more: Spec(**{**given, **more})  # type: ignore[arg-type]
+
+
+@contextmanager
+def start_ray(**system: object) -> Iterator[None]:
+    """Start a Ray of two CPUs whose workers know the toys; `system` are settings of its own."""
+    ray.cloudpickle.register_pickle_by_value(toys)
+    ray.init(
+        num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", _system_config=system
+    )
+    try:
+        yield
+    finally:
+        ray.shutdown()
+        ray.cloudpickle.unregister_pickle_by_value(toys)
+
+
+@pytest.fixture(scope="module")
+def local_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """One Ray for all studies of a module but those whose driver is a process of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        with start_ray(metrics_report_interval_ms=500):
+            yield
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MB."""
+    mount = tmp_path / "disk"
+    mount.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", mount], capture_output=True)
+    if made.returncode:
+        pytest.skip("mounting a small disk takes root")
+    yield mount
+    subprocess.run(["umount", "-l", mount], check=True)

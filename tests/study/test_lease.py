@@ -1,12 +1,15 @@
 """One driver a study: on this machine by the kernel's lock, from elsewhere by the heartbeat."""
 
+import contextlib
 import json
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from results.record import RECORD_FILE
 from study import lease, storage
 from study.lease import KEY, LOCK_FILE, Lease, held, is_held
 from study.record import Record
@@ -48,6 +51,20 @@ def test_a_dead_driver_of_this_machine_is_followed_at_once(record: Record, tmp_p
         assert time.monotonic() - began < 0.5
         assert not held(tmp_path, dead.token)
         assert held(tmp_path, alive.token)
+
+
+def test_a_record_that_another_process_locks_is_one_line(
+    tmp_path: Path, request_of: Callable[..., Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "BUSY_SECONDS", 0.1)
+    with (
+        Record.open(storage.url_in(tmp_path), "s", request_of().objectives, new=True) as record,
+        contextlib.closing(sqlite3.connect(tmp_path / RECORD_FILE)) as other,
+    ):
+        other.execute("begin immediate")
+        with pytest.raises(ValueError, match="the record cannot be written: database is locked"):
+            Lease(tmp_path, record)
+        assert not is_held(tmp_path)
 
 
 def test_a_heart_that_beats_elsewhere_is_respected(record: Record, tmp_path: Path) -> None:

@@ -1,12 +1,20 @@
 """Training that takes no time, with the shape of the real one: for tests of the engine and its overhead."""
 
+import contextlib
 import os
 import signal
+import sqlite3
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from study.worker import Epoch, train
+from trainables.checkpoint import RESUME
+
+DIED = "died"
+"""A file in the directory of a trial whose worker died."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +89,7 @@ def troubled(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:
 
 
 def _die_once(directory: Path) -> None:
-    marker = directory / "died"
+    marker = directory / DIED
     if not marker.exists():
         marker.touch()
         os.kill(os.getpid(), signal.SIGKILL)
@@ -101,6 +109,49 @@ class BulkyEpoch(ToyEpoch):
         super().save(directory)
 
 
-def sleepy(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:
-    """As `toy`, but only the first three trials ever end."""
-    return toy(flat, directory, pause=0.0 if int(directory.name) < 3 else 600.0)
+def endless(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:
+    """As `toy`, but no epoch ever ends."""
+    return toy(flat, directory, pause=600.0)
+
+
+SEEN = "seen"
+"""A file in the directory of a study."""
+
+
+def watched(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:
+    """As `toy`, but from the third trial on it waits for somebody to make the file `SEEN`."""
+    for epoch in toy(flat, directory):
+        while int(directory.name) > 1 and not (directory.parents[1] / SEEN).exists():
+            time.sleep(0.1)
+        yield epoch
+
+
+def locking(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:
+    """As `toy`, but trial 2 holds the lock of the record for some seconds."""
+    if int(directory.name) == 2:
+        with contextlib.closing(sqlite3.connect(directory.parents[1] / "study.db")) as record:
+            record.execute("begin immediate")
+            time.sleep(6.0)
+    yield from toy(flat, directory)
+
+
+def greedy(flat: Mapping[str, Any], directory: Path, trial: int) -> Iterator[ToyEpoch]:
+    """As `toy`, but one trial takes memory, 100 MB at a time, up to 6 GB."""
+    taken = [bytearray(b"x") * 10**8 for _ in range(60) if int(directory.name) == trial]
+    assert not taken, "there was memory enough"
+    return toy(flat, directory)
+
+
+def damaging(flat: Mapping[str, Any], directory: Path) -> Iterator[Epoch]:
+    """Train on real images; in epoch 4 the checkpoint of epoch 3 is damaged and the worker dies, once.
+
+    That of trial 0 is cut short, in those of the others one bit is flipped.
+    """
+    for epoch in train(flat, directory):
+        if epoch.number == 4 and not (directory / DIED).exists():
+            path = directory / RESUME
+            content = bytearray(path.read_bytes())
+            content[-100] ^= 1
+            path.write_bytes(content if int(directory.name) else content[: len(content) // 2])
+            _die_once(directory)
+        yield epoch

@@ -1,0 +1,32 @@
+"""A driver in a process of its own, to be killed: python -m tests.study.drive RUNS TRIALS PAUSE
+
+Starts the study `s` under RUNS, or resumes it; an epoch takes PAUSE seconds.
+"""
+
+import sys
+from functools import partial
+from pathlib import Path
+
+import study
+from results.record import REQUEST_FILE
+from tests.study import toys
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(runs: Path, trials: int, pause: float) -> list[str]:
+    """Return the words that start it, in the directory `ROOT`."""
+    return [sys.executable, "-m", "tests.study.drive", str(runs), str(trials), str(pause)]
+
+
+def drive(runs: str, trials: str, pause: str) -> int:
+    """Run the study to its end and return the exit code."""
+    train = partial(toys.toy, pause=float(pause))
+    if (Path(runs) / "s" / REQUEST_FILE).exists():
+        return study.resume(Path(runs) / "s", train=train).code
+    spec = study.Spec(space="mixed_bits", name="s", runs_dir=runs, trials=int(trials), epochs=3, workers=2)
+    return study.run(spec, train=train).code
+
+
+if __name__ == "__main__":
+    raise SystemExit(drive(*sys.argv[1:]))
