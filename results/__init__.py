@@ -11,6 +11,8 @@ from results.comparison import compare as compare
 from results.comparison import coverage as coverage
 from results.confirmation import confirmed as confirmed
 from results.confirmation import probability_nondominated as probability_nondominated
+from results.confusions import by_class as by_class
+from results.confusions import confusion as confusion
 from results.fronts import front as front
 from results.fronts import history as history
 from results.fronts import hypervolume as hypervolume

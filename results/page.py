@@ -14,7 +14,7 @@ import pandas as pd
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from results import choosing, confirmation, drawing, gallery, wording
+from results import choosing, confirmation, confusions, drawing, gallery, wording
 from results.panels import Panel, panels
 from results.studies import Study
 
@@ -52,6 +52,7 @@ def page(study: Study) -> str:
         cards=[_card(study, tests, name, row) for name, row in recommended.items()],
         sections=sections,
         strips=strips,
+        confused=_confused(study, chosen),
         looks=len(study.test_looks),
         confirmed=_confirmed(study, tests),
         failures=_failures(study),
@@ -94,6 +95,20 @@ def _strips(study: Study, drawn: pd.DataFrame, chosen: list[int]) -> list[galler
     front = drawn.loc[drawn["role"] == "front", "number"]
     found = (gallery.strip(study, number) for number in dict.fromkeys([*chosen, *front]))
     return [strip for strip, _ in zip((one for one in found if one), range(MOST_STRIPS), strict=False)]
+
+
+def _confused(study: Study, chosen: list[int]) -> list[dict[str, Any]]:
+    """Return the confusion matrix of each recommended trial that left one, a row a class."""
+    found = ((number, confusions.confusion(study, number)) for number in dict.fromkeys(chosen))
+    return [
+        {
+            "number": number,
+            "classes": list(matrix),
+            "rows": list(zip(matrix.to_numpy(), confusions.by_class(matrix).itertuples(), strict=True)),
+        }
+        for number, matrix in found
+        if matrix is not None
+    ]
 
 
 def _confirmed(study: Study, tests: pd.DataFrame) -> list[dict[str, Any]]:

@@ -26,6 +26,7 @@ def parse(text: str, classes: int, float_costs: Mapping[str, float]) -> dict[str
         "accuracy": Objective(direction="max", ideal=1.0, reference=1 / classes),
         "sensitivity": Objective(direction="max", ideal=1.0, reference=1 / classes),
         "specificity": Objective(direction="max", ideal=1.0, reference=1 - 1 / classes),
+        "auroc": Objective(direction="max", ideal=1.0, reference=0.5),
         "loss": Objective(direction="min", ideal=0.0, reference=math.log(classes)),
         "faithfulness": Objective(direction="max", ideal=1.0, reference=0.0),
     }

@@ -27,7 +27,7 @@ def test_metrics(path: Path) -> dict[str, float]:
 def _metrics(model: nn.Module, config: Config, split: Split) -> dict[str, float]:
     scale = scale_of(data_of(config), next(model.parameters()).device)
     return {
-        **evaluate(model, split, scale, config),
+        **evaluate(model, split, scale, config).metrics,
         **measure_faithfulness(model, split, scale, config).metrics(),
         **run_costs(config),
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -22,15 +23,26 @@ KL_IMAGES = 500  # the masked pass is measured on so many images of the split
 FILL_SEED = 0
 
 
-def evaluate(model: nn.Module, split: Split, scale: Scale, config: Config) -> dict[str, float]:
-    """The metrics of every epoch, on a split of uint8 images (n, C, H, W).
+class Evaluation(NamedTuple):
+    """What a model does on a split."""
 
-    accuracy (top-1), sensitivity and specificity (macro, one-vs-rest), loss (mean CE); kl and mask_fraction over
-    `KL_IMAGES` of the images.
+    metrics: dict[str, float]
+    confusion: Tensor
+    """int64 (classes, classes): how many images of each class, a row, were taken for each, a column."""
+
+
+def evaluate(model: nn.Module, split: Split, scale: Scale, config: Config) -> Evaluation:
+    """The metrics of every epoch, on a split of uint8 images (n, C, H, W), and which classes are confused.
+
+    accuracy (top-1); sensitivity, specificity and auroc (macro, one-vs-rest); loss (mean CE); kl and mask_fraction
+    over `KL_IMAGES` of the images.
     """
     with evaluating(model):
-        quality = _quality(_logits(model, split.images, scale), split.labels)
-        return quality | _masked(model, split, scale, config)
+        logits, labels = _logits(model, split.images, scale).cpu(), split.labels
+        return Evaluation(
+            metrics=_quality(logits, labels) | _masked(model, split, scale, config),
+            confusion=classification.multiclass_confusion_matrix(logits, labels, logits.shape[1]),
+        )
 
 
 def measure_faithfulness(model: nn.Module, split: Split, scale: Scale, config: Config) -> Faithfulness:
@@ -67,6 +79,7 @@ def _quality(logits: Tensor, labels: Tensor) -> dict[str, float]:
         "accuracy": (logits.argmax(1) == labels).double().mean().item(),
         "sensitivity": classification.multiclass_recall(logits, labels, classes, average="macro").item(),
         "specificity": classification.multiclass_specificity(logits, labels, classes, average="macro").item(),
+        "auroc": classification.multiclass_auroc(logits.double().softmax(1), labels, classes).item(),
         "loss": F.cross_entropy(logits, labels).item(),
     }
 

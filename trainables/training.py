@@ -80,6 +80,7 @@ class Run:
         self.prepare()
         self.optimizer = optimizer(self.model, config)
         self.curve: list[dict[str, float]] = []
+        self.confusion: Tensor | None = None
         self.faithfulness: Faithfulness | None = None
 
     def prepare(self) -> None:
@@ -144,7 +145,7 @@ class Run:
     def measure(self, number: int) -> dict[str, float]:
         """Metrics on the validation split, and costs."""
         config = self.config
-        measured = evaluate(self.model, self.data.validation, self.scale, config)
+        measured, self.confusion = evaluate(self.model, self.data.validation, self.scale, config)
         if number == config.epochs or number in config.rungs:
             self.faithfulness = measure_faithfulness(self.model, self.data.validation, self.scale, config)
             measured |= self.faithfulness.metrics()
@@ -156,12 +157,13 @@ class Run:
         about = {"config": self.config.flat(), "metrics": self.curve[-1], "signature": signature(self.data)}
         model = self.model.state_dict()
         checkpoint.write(directory / checkpoint.CHECKPOINT, model, about)
-        part = directory / "curve.csv.part"
-        pd.DataFrame(self.curve).to_csv(part, index=False)
-        part.replace(directory / "curve.csv")
+        _write_csv(directory / "curve.csv", pd.DataFrame(self.curve).set_index("epoch"))
         newest, older = directory / checkpoint.RESUME, directory / checkpoint.PREVIOUS
         if self.curve[-1]["epoch"] == self.config.epochs:
+            assert self.confusion is not None, "measured every epoch"
             assert self.faithfulness is not None, "measured at the last epoch"
+            names = pd.Index(self.data.class_names, name="class")
+            _write_csv(directory / "confusion.csv", pd.DataFrame(self.confusion.numpy(), names, names))
             gallery.write(
                 directory / gallery.FILE, self.model, self.data, self.scale, self.config, self.faithfulness
             )
@@ -210,6 +212,12 @@ def run_costs(config: Config) -> dict[str, int | float]:
     """macs, flops, bops and size_bytes of a configuration; needs no training, but the data set."""
     model = inventory(config.model, *signature(data_of(config)))
     return costs(model, config.w_bits, config.a_bits, weights=config.weights)
+
+
+def _write_csv(path: Path, frame: pd.DataFrame) -> None:
+    part = path.with_name(path.name + ".part")
+    frame.to_csv(part)
+    part.replace(path)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

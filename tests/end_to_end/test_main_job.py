@@ -50,7 +50,8 @@ def test_the_directory_is_the_whole_study(study: Path, trials: pd.DataFrame) -> 
         assert {"config.toml", "curve.csv", "checkpoint.safetensors", "log.txt"} <= {
             p.name for p in folder.iterdir()
         }
-        assert (folder / "saliency.npz").exists() == (state == "complete")
+        for last in ("saliency.npz", "confusion.csv"):
+            assert (folder / last).exists() == (state == "complete")
 
 
 def test_every_trial_is_what_it_says(trials: pd.DataFrame) -> None:

@@ -25,6 +25,7 @@ def study_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     members = front(study.trials, study.directions)
     for number in members["number"].head(3):
         sample.write_saliency(path, int(number))
+        sample.write_confusion(path, int(number), [f"class {k}" for k in range(10)])
     sample.confirm(path, members.head(3), np.random.default_rng(7))
     return path
 

@@ -6,7 +6,7 @@ faithfulness grows with lambda1, so that figures made from them look like real o
 
 import datetime
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -222,6 +222,17 @@ def write_saliency(path: Path, number: int, images: int = 8, seed: int = 0) -> N
         curve_kept=np.concatenate(list(kept.values())),
         curve_accuracy=0.8 * np.concatenate(list(kept.values())),
     )
+
+
+def write_confusion(path: Path, number: int, names: Sequence[str], seed: int = 0) -> pd.DataFrame:
+    """Write ``trials/<number>/confusion.csv``, ten images of each class, and return it."""
+    rng = np.random.default_rng(seed + number)
+    odds = np.full((len(names), len(names)), 0.2 / (len(names) - 1)) + np.eye(len(names)) * 0.6
+    matrix = pd.DataFrame(rng.multinomial(10, odds / odds.sum(1, keepdims=True)), names, names)
+    folder = path / record.TRIALS_DIR / str(number)
+    folder.mkdir(parents=True, exist_ok=True)
+    matrix.to_csv(folder / "confusion.csv", index_label="class")
+    return matrix
 
 
 def _draw(distribution: Any, rng: np.random.Generator) -> Any:

@@ -88,7 +88,7 @@ def test_the_page_is_self_contained(study):
 def test_the_page_has_every_section_and_every_figure(study):
     html = page(study)
     for section in ("choice", "front", "confirmed", "hypervolume", "widths", "parallel", "curves", "saliency",
-                    "workers", "failures", "table", "again"):  # fmt: skip
+                    "classes", "workers", "failures", "table", "again"):  # fmt: skip
         assert f'<section id="{section}">' in html
     figures = data_of(html)["figures"]
     assert [name for name in figures if name.startswith("front")] == [
@@ -148,6 +148,7 @@ def test_names_with_html_are_text(tmp_path):
     sample.write_saliency(path, 0)
     with np.load(folder / "saliency.npz") as arrays:
         np.savez(folder / "saliency.npz", **{**arrays, "class_names": np.array([EVIL] * 10)})
+    sample.write_confusion(path, 0, [EVIL, "plain"])
     html = page(results.load(path))
     assert EVIL not in html
     assert "<script>window" not in html

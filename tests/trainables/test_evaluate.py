@@ -4,6 +4,7 @@ import json
 import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -11,8 +12,8 @@ from trainables import checkpoint, gallery
 from trainables.config import Config
 from trainables.data import batches
 from trainables.errors import NonFiniteError
-from trainables.evaluate import main
-from trainables.evaluation import choose
+from trainables.evaluate import main as evaluate_main
+from trainables.evaluation import choose, evaluate
 from trainables.network import load_checkpoint
 from trainables.training import Run, train
 
@@ -35,7 +36,7 @@ def trained(tmp_path_factory):
 
 
 def evaluated(path, capsys):
-    code = main([str(path)])
+    code = evaluate_main([str(path)])
     out, err = capsys.readouterr()
     return code, out, err
 
@@ -134,6 +135,34 @@ def test_what_cannot_be_evaluated_ends_with_one_line(damage, trained, tmp_path, 
     code, out, err = evaluated(tmp_path / "x.safetensors", capsys)
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert reason in err
+
+
+def test_metrics_of_the_classes_against_counting(trained):
+    model, config, recorded = load_checkpoint(trained[0] / checkpoint.CHECKPOINT)
+    run = Run(config)
+    images, y = run.data.validation
+    with torch.no_grad():
+        p = model(run.scale(images)).double().softmax(1)
+    guess, classes = p.argmax(1), range(10)
+    counted = [[int(((y == a) & (guess == b)).sum()) for b in classes] for a in classes]
+    found = evaluate(model, run.data.validation, run.scale, config)
+    assert found.confusion.tolist() == counted
+    table = pd.read_csv(trained[0] / "confusion.csv", index_col="class")
+    assert list(table) == list(table.index) == list(run.data.class_names)
+    assert table.to_numpy().tolist() == counted
+
+    def ranked(c):
+        """The share of pairs of an image of class c and another in which the first has the higher score."""
+        mine, others = p[y == c, c][:, None], p[y != c, c]
+        return ((mine > others).double() + (mine == others) / 2).mean().item()
+
+    assert recorded["auroc"] == pytest.approx(np.mean([ranked(c) for c in classes]), abs=1e-6)
+    assert recorded["sensitivity"] == pytest.approx(
+        np.mean([(guess[y == c] == c).double().mean() for c in classes])
+    )
+    assert recorded["specificity"] == pytest.approx(
+        np.mean([(guess[y != c] != c).double().mean() for c in classes])
+    )
 
 
 def test_the_gallery_is_what_results_draws(trained):
