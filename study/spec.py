@@ -29,6 +29,7 @@ _OURS = ("rungs", "refit")
 _FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, "epochs", "seed")} | {
     "init": "--init float"
 }
+_FILES = ("data_dir", "pretrained")
 _ALIKE = {name: f"--set {name}=..." for name in ("attribution", "image_size", "crop_border", "on_bad_image")}
 """What trials are measured by: those of one study must have it in common, or their metrics could not be compared."""
 
@@ -77,6 +78,7 @@ def plan(spec: Spec) -> Request:
     config, fixed = _base(spec)
     space = _space(spec, fixed, config)
     facts = trainables.dataset_facts(config)
+    trainables.check_pretrained(config)
     epochs = config.epochs
     goals = objectives.parse(spec.objectives, facts.classes, trainables.costs(_at_full_width(config)))
     bounds = {"bops": spec.max_bops, "size_bytes": spec.max_size}
@@ -167,9 +169,8 @@ def _check_values(spec: Spec) -> None:
 def _base(spec: Spec) -> tuple[Config, dict[str, Any]]:
     """Return the configuration that trials share, and its settings that are not defaults."""
     fixed: dict[str, Any] = {name: getattr(spec, name) for name in BASIC if getattr(spec, name)}
-    if "data_dir" in fixed:
-        fixed["data_dir"] = str(Path(fixed["data_dir"]).resolve())
     fixed |= search_spaces.load(spec.space).fixed | dict(spec.fixed) | {"seed": spec.seed}
+    fixed |= {name: str(Path(fixed[name]).resolve()) for name in _FILES if fixed.get(name)}
     if spec.epochs:
         fixed["epochs"] = spec.epochs
     config = Config.parse(fixed)

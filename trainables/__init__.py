@@ -9,6 +9,7 @@ from trainables.config import Config, float_config, layers, presets
 from trainables.errors import NonFiniteError
 from trainables.examination import examine
 from trainables.inputs import Facts, dataset_facts
+from trainables.network import check_pretrained
 from trainables.process import prepare_process
 from trainables.training import Epoch, train
 from trainables.training import run_costs as costs
@@ -18,6 +19,7 @@ __all__ = [
     "Epoch",
     "Facts",
     "NonFiniteError",
+    "check_pretrained",
     "costs",
     "dataset_facts",
     "examine",

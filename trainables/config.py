@@ -14,13 +14,14 @@ from typing import Any, Self
 from search_spaces import WIDTHS, reached, unknown
 from trainables.attribution import METHODS
 from trainables.data import NAMES as DATASETS
-from trainables.models import MODELS, layer_names
+from trainables.models import MODELS, TORCHVISION, layer_names
 from trainables.quantise import ALPHA_STARTS, WEIGHT_QUANTISERS
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "dataset": DATASETS,
     "model": MODELS,
     "on_bad_image": ("refuse", "skip"),
+    "balance": ("none", "loss"),
     "optimizer": ("adam", "sgd"),
     "schedule": ("cosine", "constant"),
     "precision": ("auto", "bfloat16", "float32"),
@@ -60,6 +61,9 @@ class Config:
     """Of the initial weights, the order of the images, the augmentation and the fill."""
     refit: bool = False
     """Whether the validation images are trained on too: for a confirmation, whose measure is the test split."""
+    pretrained: str = ""
+    """A .pth or .safetensors file of torchvision's own weights for its model; `init`, whose float model starts from it,
+    goes before."""
     init: str = ""
     """A float checkpoint to start from; "" starts from random weights."""
 
@@ -77,6 +81,8 @@ class Config:
     """Of every step size: `cosine` to zero over all epochs, or `constant`."""
     augment: bool = True
     """Random shifts and, where the data set allows it, mirror images."""
+    balance: str = "none"
+    """For classes of unlike size, `loss` weighs CE by `sgt.class_weights`; S stays the gradient of the plain CE."""
     precision: str = "auto"
     """Of the training step's convolutions: `bfloat16` by autocast, `float32`, or `auto`: bfloat16 where the
     processor has it. Saliency, alpha, epsilon and every evaluation are float32."""
@@ -141,6 +147,10 @@ class Config:
             "above 0 and at most 100",
             self.alpha_percentile,
         )
+        if self.pretrained and self.model not in TORCHVISION:
+            raise ValueError(
+                f"pretrained is for torchvision's models ({', '.join(TORCHVISION)}), not {self.model}; leave it out"
+            )
         for kind, widths in (("w_bits", self.w_bits), ("a_bits", self.a_bits)):
             for layer, bits in widths.items():
                 if bits not in WIDTHS:
@@ -194,11 +204,14 @@ def layers(config: Config) -> tuple[str, ...]:
     return layer_names(config.model)
 
 
-_SHARED = ("dataset", "data_dir", "image_size", "on_bad_image", "crop_border", "model", "preset", "seed")
+_SHARED = (
+    "dataset", "data_dir", "image_size", "on_bad_image", "crop_border", "balance", "model", "pretrained", "preset",
+    "seed",
+)  # fmt: skip
 
 
 def float_config(config: Config) -> Config:
-    """The shared float model of `--init float`: one per data set, model, preset and seed, by the preset's `[init]`."""
+    """The shared float model of `--init float`: one per `_SHARED` settings, by the preset's `[init]`."""
     same = {name: getattr(config, name) for name in _SHARED}
     return Config.parse({**same, **preset(config.preset)["init"]})
 

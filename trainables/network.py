@@ -9,20 +9,35 @@ from torch import nn
 from trainables import checkpoint
 from trainables.config import Config
 from trainables.data import Data
-from trainables.inputs import signature
+from trainables.inputs import data_of, signature
 from trainables.models import build, norms
+from trainables.pretrained import load_pretrained
 from trainables.quantise import quantise
 
 
 def new_model(config: Config, data: Data) -> nn.Module:
-    """The configuration's model with its quantisers, weights drawn from its seed."""
-    torch.manual_seed(config.seed)
-    channels, size, classes = signature(data)
-    model = build(config.model, channels=channels, size=size, classes=classes)
+    """The configuration's model with its quantisers, weights drawn from its seed or pretrained."""
+    model = float_model(config, data)
     _quantise(model, config)
     if config.mask == "threshold":
         model.epsilon = nn.Parameter(torch.tensor(config.epsilon))
     return model
+
+
+def float_model(config: Config, data: Data) -> nn.Module:
+    """The same without quantisers; ValueError for pretrained weights that do not fit."""
+    torch.manual_seed(config.seed)
+    channels, size, classes = signature(data)
+    model = build(config.model, channels=channels, size=size, classes=classes)
+    if config.pretrained and not config.init:
+        load_pretrained(model, Path(config.pretrained))
+    return model
+
+
+def check_pretrained(config: Config) -> None:
+    """Raise ValueError, in one line, for pretrained weights that are not those of the configuration's model."""
+    if config.pretrained:
+        float_model(config, data_of(config))
 
 
 def load_float(model: nn.Module, path: Path) -> None:

@@ -49,20 +49,20 @@ def losses(
     fill: Callable[[Tensor], Tensor],
     alphas: Sequence[Tensor] = (),
     epsilon: Tensor | None = None,
+    weights: Tensor | None = None,
 ) -> Losses:
     """Every term of L on images X (n, C, H, W), as the network reads them, with labels y (n,).
 
     `fill` gives the values of masked pixels for a batch of X's shape; `alphas` are the clipping levels, `epsilon` the
-    threshold of `mask="threshold"`. Only the KL term sees epsilon.
+    threshold of `mask="threshold"`. Only the KL term sees epsilon, and only the cross-entropy the `weights` of the
+    classes (classes,).
     """
     X = X.detach()
     zero = X.new_zeros(())
     norm = sum((a.abs() if config.alpha_norm == "l1" else a.square() for a in alphas), start=zero)
     if config.lambda1 == 0 and config.lambda2 == 0:
-        o = network(X).float()
-        return Losses(
-            cross_entropy=F.cross_entropy(o, y), kl=zero, saliency=zero, alpha=norm, mask_fraction=zero
-        )
+        ce = cross_entropy(network(X).float(), y, weights)
+        return Losses(cross_entropy=ce, kl=zero, saliency=zero, alpha=norm, mask_fraction=zero)
 
     X.requires_grad_()
     with FastDoubleBackward() if config.lambda2 > 0 else nullcontext():
@@ -77,12 +77,26 @@ def losses(
             kl = kl_divergence(reference, network(X_masked).float())
         fraction = 1 - kept.detach().mean()
     return Losses(
-        cross_entropy=F.cross_entropy(o, y),
+        cross_entropy=cross_entropy(o, y, weights),
         kl=kl,
         saliency=S.abs().sum() / len(X) if config.lambda2 > 0 else zero,
         alpha=norm,
         mask_fraction=fraction,
     )
+
+
+def class_weights(labels: Tensor, classes: int) -> Tensor:
+    """n / (classes n_c) of each class, (classes,): their mean over the images is 1, and every class counts the same.
+
+    >>> class_weights(torch.tensor([0, 0, 0, 1]), 2).tolist()
+    [0.6666666865348816, 2.0]
+    """
+    return len(labels) / (classes * labels.bincount(minlength=classes).float())
+
+
+def cross_entropy(o: Tensor, y: Tensor, weights: Tensor | None = None) -> Tensor:
+    """The batch mean of the weighted CE; a sum of weights below would let a batch's own classes rescale it."""
+    return F.cross_entropy(o, y, weights, reduction="sum") / len(y)
 
 
 def saliency(o: Tensor, X: Tensor, y: Tensor, *, scalar: str, differentiable: bool = False) -> Tensor:

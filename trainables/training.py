@@ -28,7 +28,7 @@ from trainables.network import load_float, new_model
 from trainables.optimiser import autocast, optimizer
 from trainables.quantise import calibrate, clipping_levels, keep_positive
 from trainables.removal import Faithfulness
-from trainables.sgt import losses
+from trainables.sgt import class_weights, losses
 
 log = logging.getLogger("trainables")
 EPSILON_BOUNDS = (0.01, 0.99)  # KL falls as masking vanishes, so epsilon drifts to 0 and would turn SGT off
@@ -79,6 +79,10 @@ class Run:
         self.model = new_model(config, self.data).to(self.device)
         self.prepare()
         self.optimizer = optimizer(self.model, config)
+        self.class_weights: Tensor | None = None
+        if config.balance == "loss":
+            labels, classes = self.data.train.labels, len(self.data.class_names)
+            self.class_weights = class_weights(labels, classes).to(self.device)
         self.curve: list[dict[str, float]] = []
         self.confusion: Tensor | None = None
         self.faithfulness: Faithfulness | None = None
@@ -118,7 +122,7 @@ class Run:
             terms = losses(
                 self.model, X, y,
                 config=config, fill=fill, alphas=clipping_levels(self.model),
-                epsilon=getattr(self.model, "epsilon", None),
+                epsilon=getattr(self.model, "epsilon", None), weights=self.class_weights,
             )  # fmt: skip
             loss = terms.total(config)
             if not loss.isfinite():

@@ -70,6 +70,8 @@ def test_typed_text_becomes_values() -> None:
         ({"lambda1": float("nan")}, "0 or above"),
         ({"mask_ratio": 1.0}, "between 0 and 1"),
         ({"mask": "ration"}, "ratio"),
+        ({"pretrained": "w.pth"}, "pretrained is for torchvision's models (resnet18"),
+        ({"balance": "sampler"}, "none"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(flat: dict[str, object], says: str) -> None:
@@ -90,6 +92,8 @@ def test_the_float_model_does_not_depend_on_the_trial() -> None:
     assert a == b
     assert set(a.w_bits.values()) == {32}
     assert a != float_config(Config.parse({"seed": 6}))
+    shared = {"model": "resnet18", "pretrained": "w.pth", "balance": "loss"}
+    assert shared.items() <= float_config(Config.parse(shared)).flat().items()
 
 
 def test_costs_need_no_training() -> None:

@@ -12,7 +12,16 @@ from torch import Tensor, nn
 from trainables import Config, double_backward, sgt
 from trainables.models import PaperCNN
 from trainables.quantise import calibrate, clipping_levels, quantise
-from trainables.sgt import keep, kl_divergence, losses, lowest, saliency, straight_through_step
+from trainables.sgt import (
+    class_weights,
+    cross_entropy,
+    keep,
+    kl_divergence,
+    losses,
+    lowest,
+    saliency,
+    straight_through_step,
+)
 
 
 def network(bits: int = 4, channels: int = 1) -> nn.Module:
@@ -65,6 +74,38 @@ def test_the_loss_is_the_papers(channels: int, norm: str) -> None:
     terms = losses(model, X, y, config=config, fill=black, alphas=clipping_levels(model))
     assert terms.total(config).item() == pytest.approx(slow_loss(model, X, y, config), rel=1e-4)
     assert terms.mask_fraction.item() == pytest.approx(round(0.3 * 144) / 144)
+
+
+LABELS = st.lists(st.integers(0, 3), min_size=4, max_size=40).filter(lambda labels: len(set(labels)) == 4)
+
+
+@given(LABELS)
+def test_balanced_cross_entropy_is_the_mean_over_classes_of_each_ones_own(labels: list[int]) -> None:
+    y = torch.tensor(labels)
+    o = torch.randn(len(y), 4, generator=torch.Generator().manual_seed(len(y)))
+    weights = class_weights(y, 4)
+    assert weights[y].mean().item() == pytest.approx(1, rel=1e-5)
+    own = [F.cross_entropy(o[y == c], y[y == c]).item() for c in range(4)]
+    assert cross_entropy(o, y, weights).item() == pytest.approx(sum(own) / 4, rel=1e-5)
+    halves = zip(
+        o.chunk(2), y.chunk(2), strict=True
+    )  # batches add up: a rare class is not scaled away in its own
+    sums = [cross_entropy(part, label, weights).item() * len(label) for part, label in halves]
+    assert sum(sums) / len(y) == pytest.approx(sum(own) / 4, rel=1e-5)
+
+
+@pytest.mark.parametrize("lambda1", [0.0, 1.0])
+def test_class_weights_change_the_cross_entropy_alone(lambda1: float) -> None:
+    config = Config(lambda1=lambda1, lambda2=0.1 * lambda1)
+    model, (X, y) = network(), batch()
+    weights = torch.tensor([0.5, 3.0, 1.0, 2.0, 0.1])
+    plain, weighted = (losses(model, X, y, config=config, fill=black, weights=w) for w in (None, weights))
+    with torch.no_grad():
+        by_hand = (weights[y] * F.cross_entropy(model(X), y, reduction="none")).mean()
+    torch.testing.assert_close(weighted.cross_entropy, by_hand)
+    assert not weighted.cross_entropy.equal(plain.cross_entropy)
+    for term in ("kl", "saliency", "mask_fraction"):
+        assert getattr(weighted, term).equal(getattr(plain, term))
 
 
 @pytest.mark.parametrize("scalar", ["loss", "label_logit", "predicted_logit"])

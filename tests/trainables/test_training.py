@@ -3,6 +3,7 @@
 import json
 import logging
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -158,6 +159,23 @@ def test_no_epochs_is_post_training_quantisation(
     assert narrow.metrics["loss"] > wide.metrics["loss"]
     wide.save(tmp_path / "quantised")
     assert validation_metrics(tmp_path / "quantised" / checkpoint.CHECKPOINT) == wide.metrics
+
+
+def test_balanced_training_weighs_classes_by_their_images(settings: Settings, tmp_path: Path) -> None:
+    folder = shutil.copytree(str(settings["data_dir"]), tmp_path / "uneven")
+    for path in sorted((folder / "down").iterdir())[20:]:
+        path.unlink()
+    uneven = settings | {"data_dir": str(folder), "epochs": 1}
+    run = Run(Config.parse(uneven | {"balance": "loss"}))
+    counts = run.data.train.labels.bincount()
+    assert counts.tolist() == [32, 16, 32]
+    torch.testing.assert_close(run.class_weights, 80 / (3 * counts))
+    plain, balanced = (next(train(Config.parse(uneven | {"balance": b}))).metrics for b in ("none", "loss"))
+    assert plain["train_loss"] != balanced["train_loss"]
+    even = [
+        next(train(Config.parse(settings | {"epochs": 1, "balance": b}))).metrics for b in ("none", "loss")
+    ]
+    assert even[0]["train_loss"] == pytest.approx(even[1]["train_loss"], rel=1e-4)
 
 
 def test_a_float_model_of_another_shape_is_refused(settings: Settings, tmp_path: Path) -> None:

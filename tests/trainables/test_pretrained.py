@@ -1,0 +1,148 @@
+"""Pretrained weights: torchvision's own state dicts go in whole, anything else is one clear line."""
+
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import torch
+import torchvision
+from torch import Tensor
+
+from trainables import Config, check_pretrained, checkpoint, float_config
+from trainables.inputs import signature
+from trainables.models import TORCHVISION, build
+from trainables.network import load_checkpoint
+from trainables.pretrained import load_pretrained
+from trainables.randomisation import redraw
+from trainables.training import Run
+
+State = dict[str, Tensor]
+
+
+@pytest.fixture(scope="module")
+def state() -> State:
+    """A resnet18 of torchvision's own, for its 1,000 classes."""
+    torch.manual_seed(7)
+    return torchvision.models.resnet18(weights=None).state_dict()
+
+
+@pytest.fixture(scope="module")
+def file(state: State, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("weights") / "resnet18.pth"
+    torch.save(state, path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_all_but_another_classifier_is_taken(name: str, suffix: str, tmp_path: Path) -> None:
+    torch.manual_seed(1)
+    path = tmp_path / f"{name}{suffix}"
+    for classes in (1000, 5):
+        theirs = getattr(torchvision.models, name)(weights=None, num_classes=classes).state_dict()
+        (torch.save if suffix == ".pth" else safetensors.torch.save_file)(theirs, path)
+        model = build(name, channels=3, size=64, classes=5)
+        drawn = {key: tensor.clone() for key, tensor in model.state_dict().items()}
+        load_pretrained(model, path)
+        *_, weight, bias = drawn  # of the classifier
+        for key, tensor in model.state_dict().items():
+            own = classes == 1000 and key in (weight, bias)
+            assert tensor.equal(drawn[key] if own else theirs[key]), key
+
+
+def test_files_without_counted_batches_are_taken(state: State, tmp_path: Path) -> None:
+    old = {key: tensor for key, tensor in state.items() if not key.endswith("num_batches_tracked")}
+    torch.save(old, tmp_path / "old.pth")
+    load_pretrained(build("resnet18", channels=3, size=64, classes=1000), tmp_path / "old.pth")
+
+
+def lacking(state: State) -> object:
+    return {key: tensor for key, tensor in state.items() if key != "layer1.0.bn1.running_var"}
+
+
+def narrower(state: State) -> object:
+    return state | {"conv1.weight": state["conv1.weight"][:, :1]}
+
+
+def not_finite(state: State) -> object:
+    return state | {"layer2.0.conv1.weight": state["layer2.0.conv1.weight"] * torch.nan}
+
+
+def of_another_head(state: State) -> object:
+    return state | {"fc.weight": torch.zeros(1000, 100)}
+
+
+BAD = {
+    lacking: "layer1.0.bn1.running_var is missing",
+    narrower: "conv1.weight is of shape (64, 1, 7, 7) and should be (64, 3, 7, 7)",
+    not_finite: "layer2.0.conv1.weight is not finite",
+    of_another_head: "fc.weight is of shape (1000, 100) and should be (5, 512)",
+    lambda state: state | {"epoch": torch.tensor(3)}: "epoch is no tensor of the model",
+    lambda state: {f"module.{key}": tensor for key, tensor in state.items()}: "conv1.weight is missing",
+    lambda state: {"state_dict": state}: "save model.state_dict() alone",
+    lambda state: [1, 2]: "save model.state_dict() alone",
+    lambda state: Path("code"): "cannot be read",  # a pickled object: it may not run
+}
+
+
+@pytest.mark.parametrize("change", BAD)
+def test_what_does_not_fit_is_named_in_one_line(change, state: State, tmp_path: Path) -> None:
+    torch.save(change(state), tmp_path / "bad.pth")
+    refused(tmp_path / "bad.pth", BAD[change])
+
+
+@pytest.mark.parametrize("name", ["bad.pth", "bad.safetensors"])
+def test_files_that_are_none(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    refused(path, "cannot be read")
+    for content in (b"", b"lambda1 = 1.0\n", bytes(range(256)) * 9):
+        path.write_bytes(content)
+        refused(path, "cannot be read")
+    refused(tmp_path, "cannot be read")
+
+
+def refused(path: Path, says: str) -> None:
+    model = build("resnet18", channels=3, size=64, classes=5)
+    with pytest.raises(ValueError, match=r".") as error:
+        load_pretrained(model, path)
+    assert says in str(error.value)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.fixture
+def resnet(settings: dict[str, object], file: Path) -> dict[str, object]:
+    """A run whose first layer alone is quantised."""
+    change = {"model": "resnet18", "image_size": 64, "pretrained": str(file), "bits": 32, "bits.conv1": 4}
+    return settings | change
+
+
+def test_a_run_starts_from_them_and_its_float_model_too(
+    resnet: dict[str, object], state: State, tmp_path: Path
+) -> None:
+    config = Config.parse(resnet)
+    run, floats = Run(config), Run(float_config(config)).model
+    assert run.model.conv1.parametrizations.weight.original.equal(state["conv1.weight"])
+    assert run.model.fc.out_features == 3
+    assert floats.layer4[1].conv2.weight.equal(state["layer4.1.conv2.weight"])
+    assert not redraw(config, run.data).layer1[0].conv1.weight.equal(state["layer1.0.conv1.weight"])
+
+    trained = {key: tensor + 1 for key, tensor in floats.state_dict().items()}
+    checkpoint.write(tmp_path / "float.safetensors", trained, {})
+    after = Run(Config.parse(resnet | {"init": str(tmp_path / "float.safetensors")})).model
+    assert after.conv1.parametrizations.weight.original.equal(state["conv1.weight"] + 1)
+
+
+def test_a_checkpoint_needs_the_file_no_more(resnet: dict[str, object], state: State, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.pth"
+    torch.save(state, copy)
+    config = Config.parse(resnet | {"pretrained": str(copy)})
+    check_pretrained(config)
+    run = Run(config)
+    about = {"config": config.flat(), "metrics": {}, "signature": signature(run.data)}
+    checkpoint.write(tmp_path / checkpoint.CHECKPOINT, run.model.state_dict(), about)
+    copy.unlink()
+    model, *_ = load_checkpoint(tmp_path / checkpoint.CHECKPOINT)
+    assert all(tensor.equal(run.model.state_dict()[key]) for key, tensor in model.state_dict().items())
+    with pytest.raises(ValueError, match=r"copy\.pth cannot be read"):
+        check_pretrained(config)
