@@ -4,12 +4,13 @@ SQLite runs in WAL mode, so that others read while the driver writes, and every 
 It needs a local disk: its locks do not hold on NFS.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 import sqlalchemy
 from optuna.storages import RDBStorage
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from results.record import RECORD_FILE
 
@@ -70,16 +71,19 @@ def connect(url: str) -> RDBStorage:
         if is_sqlite:
             with rdb.engine.connect() as connection:
                 connection.execute(sqlalchemy.text("PRAGMA journal_mode=WAL"))
-    except sqlalchemy.exc.SQLAlchemyError as error:
+    except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
         raise ValueError(f"cannot open the record {_shown(url)}: {reason}; {KINDS[kind]}") from None
     return rdb
 
 
 def close(rdb: RDBStorage) -> None:
-    """Leave a SQLite database as one file, without `-wal` and `-shm` beside it, and close the connections."""
+    """Leave a SQLite database as one file, without `-wal` and `-shm` beside it, and close the connections.
+
+    On a full disk the `-wal` stays, and the next connection reads it.
+    """
     if rdb.engine.dialect.name == "sqlite":
-        with rdb.engine.connect() as connection:
+        with suppress(SQLAlchemyError), rdb.engine.connect() as connection:
             connection.execute(sqlalchemy.text("PRAGMA wal_checkpoint(TRUNCATE)"))
     rdb.scoped_session.remove()
     rdb.engine.dispose()

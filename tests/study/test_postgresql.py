@@ -41,7 +41,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         as_server(programs / "pg_ctl", "-D", home / "data", "-w", "-l", home / "log",
                   "-o", f"-p {PORT} -k {home} -c listen_addresses=127.0.0.1", "start")  # fmt: skip
         try:
-            yield f"postgresql+psycopg2://me:{PASSWORD}@127.0.0.1:{PORT}/postgres"
+            yield f"postgresql+psycopg://me:{PASSWORD}@127.0.0.1:{PORT}/postgres"
         finally:
             as_server(programs / "pg_ctl", "-D", home / "data", "-m", "immediate", "stop")
     finally:
