@@ -9,6 +9,7 @@ import numpy as np
 from optuna.trial import TrialState
 
 from results import Objective
+from results.fronts import volume
 from results.record import STATES
 from study import objectives
 
@@ -66,8 +67,7 @@ class Progress:
     @property
     def hypervolume(self) -> float:
         """Of the front between the ideal (1 in all objectives) and the reference (0), in [0, 1]."""
-        inside = self._front[(self._front > 0).all(axis=1)]
-        return float(moocore.hypervolume(inside, ref=0.0, maximise=True)) if len(inside) else 0.0
+        return volume(1 - self._front)
 
     @property
     def seconds(self) -> float:

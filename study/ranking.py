@@ -1,8 +1,10 @@
-"""The order of points under several objectives: non-dominated rank first, then spread."""
+"""The order of points under several objectives: non-dominated rank first, then exclusive hypervolume."""
 
 import moocore
 import numpy as np
 from numpy.typing import NDArray
+
+from results.fronts import EXACT_UP_TO
 
 Points = NDArray[np.float64]
 
@@ -10,11 +12,12 @@ Points = NDArray[np.float64]
 def best(gains: Points, k: int) -> NDArray[np.intp]:
     """Return the indices of the best `k` rows of `gains` (n, m), 1 <= k <= n, every column to be maximised.
 
-    Whole layers of equal non-dominated rank come first; of the layer that does not fit whole, an `epsilon_net` is
-    taken. What is no finite number is worse than any number. O(n^2 log n) for m = 3.
+    Whole layers of equal non-dominated rank come first; of the layer that does not fit whole, those that add most to
+    its hypervolume (the selection of SMS-EMOA: Beume, Naujoks and Emmerich, EJOR 2007); ties go to the first row. What
+    is no finite number is worse than any number. O(n^2 log n) for m = 3.
 
-    >>> best(np.array([[1.0, 0.0], [0.0, 1.0], [0.9, 0.05], [0.0, 0.0]]), 2).tolist()
-    [0, 1]
+    >>> best(np.array([[1.0, 0.1], [0.1, 1.0], [0.95, 0.11], [0.0, 0.0]]), 2).tolist()
+    [1, 2]
     """
     assert 1 <= k <= len(gains)
     finite = np.isfinite(gains)
@@ -23,23 +26,23 @@ def best(gains: Points, k: int) -> NDArray[np.intp]:
     ranks = moocore.pareto_rank(points, maximise=True)
     last = np.sort(ranks)[k - 1]
     inner, edge = np.flatnonzero(ranks < last), np.flatnonzero(ranks == last)
-    return np.concatenate([inner, edge[epsilon_net(points[edge], k - len(inner))]])
+    order = np.argsort(-exclusive_hypervolumes(points[edge]), kind="stable")
+    return np.concatenate([inner, edge[order[: k - len(inner)]]])
 
 
-def epsilon_net(points: Points, k: int) -> NDArray[np.intp]:
-    """Return the indices of `k` rows that spread over the finite `points` (n, m), 1 <= k <= n. O(k n).
+def exclusive_hypervolumes(points: Points) -> Points:
+    """Return the hypervolume that each of the finite `points` (n, m) dominates alone, (n,); of equal rows the first.
 
-    The row with the greatest sum comes first, then always the row farthest from all that were taken (Salinas et al.,
-    "A multi-objective perspective on jointly tuning hardware and hyperparameters", 2021); ties go to the first row.
+    It is measured from 0, or where points are below that from the worst of them. With more objectives than
+    `EXACT_UP_TO`, where it would take minutes, it is the whole hypervolume of each.
 
-    >>> epsilon_net(np.array([[0.0, 1.0], [0.6, 0.5], [1.0, 0.0]]), 3).tolist()
-    [1, 0, 2]
+    >>> exclusive_hypervolumes(np.array([[1.0, 0.5], [0.5, 1.0], [1.0, 0.5]])).tolist()
+    [0.25, 0.25, 0.0]
     """
-    assert 1 <= k <= len(points)
-    taken = [int(points.sum(axis=1).argmax())]
-    distance = np.full(len(points), np.inf)
-    while len(taken) < k:
-        distance = np.minimum(distance, np.linalg.norm(points - points[taken[-1]], axis=1))
-        distance[taken] = -1.0
-        taken.append(int(distance.argmax()))
-    return np.array(taken)
+    above = points - np.minimum(points.min(axis=0), 0.0)
+    if points.shape[1] > EXACT_UP_TO:
+        return np.asarray(above.prod(axis=1))
+    different, first = np.unique(above, axis=0, return_index=True)
+    alone = np.zeros(len(points))
+    alone[first] = moocore.hv_contributions(different, ref=0.0, maximise=True)
+    return alone

@@ -1,15 +1,13 @@
-"""Recorded learning curves, and studies that replay them on a virtual clock.
+"""Studies that replay recorded learning curves on a virtual clock.
 
 The searcher and the scheduler are those of a real study; only workers and record are not: an epoch takes the seconds
 that it took when it was recorded, and nothing is written.
 """
 
 import heapq
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
@@ -17,90 +15,17 @@ from typing import Any, Protocol, cast
 
 import moocore
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial
 from ray.tune.schedulers import TrialScheduler
 
-from results.record import TRIALS_DIR
-from study import objectives, storage
+from results.fronts import volume
 from study.record import Record
 from study.request import Request
 from study.scheduler import make_scheduler
 from study.searcher import Searcher
-from study.worker import Job, Report, saved_epochs
-
-REQUEST = b"request"
-"""Key of the recording study's request, as JSON, in the metadata of a table's file."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """The learning curve of every configuration of a finite space, and the request that recorded them."""
-
-    request: Request
-    points: Sequence[dict[str, Any]]
-    curves: Sequence[Sequence[Report]]
-    """Of each point, its epochs in order."""
-
-    @classmethod
-    def read(cls, path: Path) -> "Table":
-        """Read a file that `write` wrote; ValueError for any other."""
-        try:
-            file = pq.read_table(path)
-            request = Request.from_document(json.loads(file.schema.metadata[REQUEST]))
-        except (OSError, pa.ArrowException, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{path} is no table of learning curves ({error}); make one with --record NAME"
-            ) from None
-        frame = file.to_pandas()
-        names = list(request.distributions())
-        points, curves = [], []
-        for _, rows in frame.groupby("trial"):
-            points.append({name: rows[name].iloc[0].item() for name in names})
-            metrics = rows.drop(columns=["trial", "epoch", "seconds", *names]).to_dict("records")
-            curves.append(
-                [
-                    Report(epoch=epoch, seconds=seconds, metrics=_measured(row), last=epoch == request.epochs)
-                    for epoch, seconds, row in zip(rows["epoch"], rows["seconds"], metrics, strict=True)
-                ]
-            )
-        return cls(request, points, curves)
-
-    def write(self, path: Path) -> None:
-        """Write one row an epoch: trial, the searched values, epoch, seconds, metrics."""
-        rows = [
-            {"trial": i, **point, "epoch": report.epoch, "seconds": report.seconds, **report.metrics}
-            for i, (point, curve) in enumerate(zip(self.points, self.curves, strict=True))
-            for report in curve
-        ]
-        table = pa.Table.from_pandas(pd.DataFrame(rows), preserve_index=False)
-        about = {**table.schema.metadata, REQUEST: json.dumps(self.request.document()).encode()}
-        pq.write_table(table.replace_schema_metadata(about), path, compression="zstd")
-
-    @cached_property
-    def rows(self) -> dict[str, int]:
-        """The place of each configuration in `points`, by `_key`."""
-        return {_key(self.request.flat(point)): row for row, point in enumerate(self.points)}
-
-    @cached_property
-    def gains(self) -> NDArray[np.float64]:
-        """The objectives after the last epoch, (n, m), all to be maximised; rows of `points`."""
-        targets = self.request.objectives
-        return np.array([objectives.gains(targets, curve[-1].metrics) for curve in self.curves])
-
-
-def table_of(directory: Path) -> Table:
-    """Return the table that the complete trials of the study in `directory` recorded."""
-    request = Request.read(directory)
-    with Record.open(
-        request.storage or storage.url_in(directory), request.name, request.objectives
-    ) as record:
-        complete = [trial for trial in record.trials(request.epochs) if trial.state == TrialState.COMPLETE]
-    curves = [saved_epochs(directory / TRIALS_DIR / str(trial.number), request.epochs) for trial in complete]
-    return Table(request, [trial.params for trial in complete], curves)
+from study.table import Table
+from study.worker import Job, Report
 
 
 @dataclass(frozen=True)
@@ -141,11 +66,11 @@ class Engine:
     """The `Driver` that is ours: the very objects that Ray Tune would call."""
 
     def __init__(self, table: Table, request: Request) -> None:
-        """`request` is that of the table with another sampler, scheduler, seed, queue or number of trials."""
+        """`request` is what `table.launched` returns."""
         unwritten = cast(Record, _Unwritten())
         self._searcher = Searcher(request, unwritten, Path(), token="", extra={})
         self._scheduler = make_scheduler(request, unwritten)
-        self._rows = table.rows
+        self._table = table
         self._jobs: dict[str, Job] = {}
 
     def start(self) -> tuple[str, int] | None:
@@ -156,7 +81,7 @@ class Engine:
             assert not self._searcher.halted, self._searcher.halted
             return None
         self._jobs[trial] = suggestion["job"]
-        return trial, self._rows[_key(suggestion["job"].flat)]
+        return trial, self._table.row(suggestion["job"].flat)
 
     def report(self, trial: str, report: Report) -> bool:
         """As `Driver`."""
@@ -178,7 +103,7 @@ def replay(table: Table, driver: Driver, workers: int, enough: float = math.inf)
     It ends before that when the completed trials reach the share `enough` of the table's hypervolume. Workers that are
     free at the same time ask in turn, and epochs that end at the same time are reported in turn.
     """
-    whole = _hypervolume(table.gains)
+    whole = volume(1 - table.gains)
     front = table.gains[:0]
     events: list[tuple[float, int, Any, int, Report, Iterator[Report]]] = []
     turn = count()
@@ -202,16 +127,11 @@ def replay(table: Table, driver: Driver, workers: int, enough: float = math.inf)
         goes_on = driver.report(trial, report)
         if report.last:
             front = moocore.filter_dominated(np.vstack([front, table.gains[row]]), maximise=True)
-            trace.append((clock, epochs, _hypervolume(front) / whole))
+            trace.append((clock, epochs, volume(1 - front) / whole))
         if goes_on and not report.last:
             train(trial, row, curve)
         else:
             idle += 1
-
-
-def _hypervolume(gains: NDArray[np.float64]) -> float:
-    inside = gains[(gains > 0).all(axis=1)]
-    return float(moocore.hypervolume(inside, ref=0.0, maximise=True)) if len(inside) else 0.0
 
 
 class _Unwritten:
@@ -234,11 +154,3 @@ class _Unwritten:
     def finish(self, *_: object) -> None: ...
 
     def note(self, *_: object) -> None: ...
-
-
-def _key(flat: Mapping[str, Any]) -> str:
-    return json.dumps({name: value for name, value in flat.items() if name != "seed"}, sort_keys=True)
-
-
-def _measured(row: Mapping[str, float]) -> dict[str, float]:
-    return {name: value for name, value in row.items() if not math.isnan(value)}

@@ -5,7 +5,6 @@ a finished study over a whole grid.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +14,9 @@ from rich.table import Table as Printed
 from results.commands import Parser
 from search_spaces.commands import exit_code
 from study import directory as directories
-from study.replay import Engine, Replay, Table, replay, table_of
+from study.replay import Engine, Replay, replay
 from study.spec import SAMPLERS, SCHEDULERS, Spec, check_choice
+from study.table import Table, table_of
 
 SHARE = 0.95
 """Of the hypervolume of the whole table, that of its last epochs."""
@@ -60,11 +60,10 @@ def _main(argv: Sequence[str] | None) -> int:
     for name, value in (("--trials", trials), ("--seeds", arguments.seeds)):
         if value < 1:
             raise ValueError(f"{name} is {value}; it must be above 0")
-    request = replace(table.request, sampler=arguments.sampler, scheduler=arguments.scheduler, trials=trials)
-    request = replace(request, queue=[point for point in request.queue if point in table.points])
+    given = {"sampler": arguments.sampler, "scheduler": arguments.scheduler, "trials": trials}
+    requests = [table.launched(**given, seed=seed) for seed in range(arguments.seeds)]
     runs = {
-        count: [replay(table, Engine(table, replace(request, seed=s)), count) for s in range(arguments.seeds)]
-        for count in workers
+        count: [replay(table, Engine(table, request), count) for request in requests] for count in workers
     }
     _show(runs)
     return 0

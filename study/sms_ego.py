@@ -1,8 +1,10 @@
 """The default sampler: the configuration that would add most hypervolume if it were as good as it may well be.
 
 SMS-EGO (Ponweiser et al., "Multiobjective optimization on a limited budget of evaluations using model-assisted
-S-metric selection", PPSN 2008) with a `Surrogate` of the objectives. It learns from all rungs, so from trials that
-were stopped early too, and believes that running trials end as predicted, so that workers do not all try the same.
+S-metric selection", PPSN 2008) with a `Surrogate` of the objectives, over a sample of candidates. The bound is mean
+plus one standard deviation; candidates that would add nothing are ordered by the sum of their bounds, where the paper
+has a penalty. It learns from all rungs, so from trials that were stopped early too, and believes that running trials
+end as predicted, so that workers do not all try the same.
 """
 
 import math
@@ -15,6 +17,7 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
+from results.fronts import volume
 from search_spaces import Space
 from study.encoding import encode, from_unit, to_unit
 from study.ranking import best
@@ -44,7 +47,7 @@ REFIT = 1.2
 @dataclass(eq=False)
 class _Trial:
     point: Point
-    place: Array
+    vector: Array
     """`point` in the unit cube."""
     measured: dict[int, Array] = field(default_factory=dict)
     """Gains by epoch."""
@@ -66,7 +69,7 @@ class SmsEgo:
         """The best of the trials that measured the last rung."""
         self._front = np.empty((0, objectives))
         self._setting = (1.0, 1.0)
-        """Scale and noise of the surrogate."""
+        """Length scale and noise of the surrogate."""
         self._chosen_for = 0
 
     def start(self, point: Point) -> None:
@@ -104,22 +107,24 @@ class SmsEgo:
             return []
         model = self._model([*self._parents, *(t for t in self._recent if t not in self._parents)])
         mean, deviation = model.predict(np.array([encode(self._space, point) for point in candidates]))
-        hopes = np.minimum(mean + deviation, 1.0)
-        added = _added_hypervolume(hopes, np.vstack([self._front, model.beliefs]))
-        return [candidates[i] for i in np.lexsort((-hopes.sum(axis=1), -added))]
+        bounds = np.minimum(mean + deviation, 1.0)
+        improvements = _improvements(bounds, np.vstack([self._front, model.beliefs]))
+        return [candidates[i] for i in np.lexsort((-bounds.sum(axis=1), -improvements))]
 
     def _model(self, trials: list[_Trial]) -> Surrogate:
-        """Return a surrogate of the objectives; the choice of its scale and noise is repeated only now and then."""
-        rows = [(t.place, self._level(epoch), gains) for t in trials for epoch, gains in t.measured.items()]
-        places, levels, gains = (np.array(column) for column in zip(*rows, strict=True))
+        """Return a surrogate of the objectives; its length scale and noise are chosen anew only now and then."""
+        rows = [
+            (t.vector, self._fidelity(epoch), gains) for t in trials for epoch, gains in t.measured.items()
+        ]
+        vectors, fidelities, gains = (np.array(column) for column in zip(*rows, strict=True))
         if len(self._trials) >= self._chosen_for * REFIT:
             self._chosen_for = len(self._trials)
-            self._setting = Surrogate.choose(places, levels, gains)
-        running = [trial.place for trial in self._running.values()][-BELIEVED:]
-        pending = np.array(running).reshape(-1, places.shape[1])
-        return Surrogate.fit(places, levels, gains, pending, *self._setting)
+            self._setting = Surrogate.choose(vectors, fidelities, gains)
+        running = [trial.vector for trial in self._running.values()][-BELIEVED:]
+        pending = np.array(running).reshape(-1, vectors.shape[1])
+        return Surrogate.fit(vectors, fidelities, gains, pending, *self._setting)
 
-    def _level(self, epoch: int) -> float:
+    def _fidelity(self, epoch: int) -> float:
         return math.log(epoch) / math.log(self._epochs) if self._epochs > 1 else 1.0
 
     def _candidates(self, parents: list[_Trial]) -> list[dict[str, Any]]:
@@ -165,18 +170,12 @@ def _best(trials: list[_Trial], epoch: int) -> list[_Trial]:
     return [trials[i] for i in chosen]
 
 
-def _added_hypervolume(hopes: Array, front: Array) -> Array:
-    """Return by how much each row of `hopes` (n, m) would enlarge the hypervolume of `front` (k, m) above 0."""
-    front = front[(front > 0).all(axis=1)]
-    if len(front):
-        front = moocore.filter_dominated(front, maximise=True)
-    volume = _hypervolume(front)
-    added = np.zeros(len(hopes))
-    for i, hope in enumerate(hopes):
-        if (hope > 0).all() and not (front >= hope).all(axis=1).any():
-            added[i] = _hypervolume(np.vstack([front, hope])) - volume
-    return added
-
-
-def _hypervolume(points: Array) -> float:
-    return float(moocore.hypervolume(points, ref=0.0, maximise=True)) if len(points) else 0.0
+def _improvements(bounds: Array, front: Array) -> Array:
+    """Return by how much each row of `bounds` (n, m) would enlarge the hypervolume of `front` (k, m) above 0."""
+    reached = volume(1 - front)
+    return np.array(
+        [
+            0.0 if (front >= bound).all(axis=1).any() else volume(1 - np.vstack([front, bound])) - reached
+            for bound in bounds
+        ]
+    )

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_solve, cholesky, solve_triangular
 
 Array = NDArray[np.float64]
-SCALES = (0.3, 0.6, 1.2)
+LENGTH_SCALES = (0.3, 0.6, 1.2)
 """Length scales that are tried, of parameters in [0, 1]."""
 NOISES = (0.02, 0.1, 0.3)
 """Noise variances that are tried, of standardised values."""
@@ -21,8 +22,8 @@ ADDITIVE = 0.6
 """The share of k_x that is additive."""
 INTERACTION = 0.3
 """The variance of k_x k_e; that of k_x and of k_e is 1."""
-LEVEL_SCALE = 0.5
-"""The length scale of levels in [0, 1]."""
+FIDELITY_SCALE = 0.5
+"""The length scale of fidelities in [0, 1]."""
 PRIOR = 2 + INTERACTION
 """The variance of the whole kernel."""
 
@@ -37,10 +38,9 @@ class Surrogate:
 
     points: Array
     """(n + r, d) in [0, 1]: where something was measured, then what is pending"""
-    levels: Array
+    fidelities: Array
     """(n + r,) in [0, 1]: 0 after the first epoch, 1 after the last"""
-    scale: float
-    noise: float
+    length_scale: float
     mean: Array
     """(m,) of the values"""
     deviation: Array
@@ -54,47 +54,49 @@ class Surrogate:
 
     @classmethod
     def fit(
-        cls, points: Array, levels: Array, values: Array, pending: Array, scale: float, noise: float
+        cls,
+        points: Array,
+        fidelities: Array,
+        values: Array,
+        pending: Array,
+        length_scale: float,
+        noise: float,
     ) -> "Surrogate":
-        """Condition on `values` (n, m) at `points` (n, d) and `levels` (n,). O((n + r)^2 d + (n + r)^3)."""
+        """Condition on `values` (n, m) at `points` (n, d) and `fidelities` (n,). O((n + r)^2 d + (n + r)^3)."""
         n = len(points)
-        points, levels = np.vstack([points, pending]), np.concatenate([levels, np.ones(len(pending))])
+        points, fidelities = np.vstack([points, pending]), np.append(fidelities, np.ones(len(pending)))
         mean, deviation = values.mean(axis=0), np.maximum(values.std(axis=0), 1e-12)
-        kernel = _kernel(points, levels, points, levels, scale)
-        covariance = kernel + noise * np.eye(len(points))
-        weights = np.linalg.solve(covariance[:n, :n], (values - mean) / deviation)
+        kernel = _kernel(points, fidelities, points, fidelities, length_scale)
+        factor = cholesky(kernel + noise * np.eye(len(points)), lower=True)
+        weights = cho_solve((factor[:n, :n], True), (values - mean) / deviation)
         beliefs = mean + deviation * (kernel[n:, :n] @ weights)
-        return cls(points, levels, scale, noise, mean, deviation, weights, _cholesky(covariance), beliefs)
+        return cls(points, fidelities, length_scale, mean, deviation, weights, factor, beliefs)
 
     @classmethod
-    def choose(cls, points: Array, levels: Array, values: Array) -> tuple[float, float]:
-        """Return the scale and the noise that make `values` (n, m) likeliest."""
+    def choose(cls, points: Array, fidelities: Array, values: Array) -> tuple[float, float]:
+        """Return the length scale and the noise that make `values` (n, m) likeliest."""
         standardised = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-12)
-        evidence = {}
-        for scale in SCALES:
-            kernel = _kernel(points, levels, points, levels, scale)
+        likelihood = {}
+        for length_scale in LENGTH_SCALES:
+            kernel = _kernel(points, fidelities, points, fidelities, length_scale)
             for noise in NOISES:
-                cholesky = _cholesky(kernel + noise * np.eye(len(points)))
-                whitened = np.linalg.solve(cholesky, standardised)
-                halves = len(values.T) * np.log(np.diag(cholesky)).sum()
-                evidence[scale, noise] = -(whitened**2).sum() / 2 - halves
-        return max(evidence, key=evidence.__getitem__)
+                factor = cholesky(kernel + noise * np.eye(len(points)), lower=True)
+                whitened = solve_triangular(factor, standardised, lower=True)
+                log_determinants = values.shape[1] * np.log(np.diag(factor)).sum()
+                likelihood[length_scale, noise] = -(whitened**2).sum() / 2 - log_determinants
+        return max(likelihood, key=likelihood.__getitem__)
 
     def predict(self, points: Array) -> tuple[Array, Array]:
         """Return mean and standard deviation, (k, m) each, at `points` (k, d) after the last epoch."""
-        cross = _kernel(points, np.ones(len(points)), self.points, self.levels, self.scale)
-        explained = np.linalg.solve(self.cholesky, cross.T)
+        cross = _kernel(points, np.ones(len(points)), self.points, self.fidelities, self.length_scale)
+        explained = solve_triangular(self.cholesky, cross.T, lower=True)
         spread = np.sqrt(np.maximum(PRIOR - (explained**2).sum(axis=0), 1e-9))
         mean = self.mean + self.deviation * (cross[:, : len(self.weights)] @ self.weights)
         return mean, spread[:, None] * self.deviation
 
 
-def _cholesky(covariance: Array) -> Array:
-    return np.asarray(np.linalg.cholesky(covariance), dtype=np.float64)
-
-
-def _kernel(a: Array, levels_a: Array, b: Array, levels_b: Array, scale: float) -> Array:
-    squares = ((a[:, None, :] - b[None, :, :]) / scale) ** 2
+def _kernel(a: Array, fidelities_a: Array, b: Array, fidelities_b: Array, length_scale: float) -> Array:
+    squares = ((a[:, None, :] - b[None, :, :]) / length_scale) ** 2
     k_x = ADDITIVE * np.exp(-squares / 2).mean(axis=-1) + (1 - ADDITIVE) * np.exp(-squares.mean(axis=-1))
-    k_e = np.exp(-np.abs(levels_a[:, None] - levels_b[None, :]) / LEVEL_SCALE)
+    k_e = np.exp(-np.abs(fidelities_a[:, None] - fidelities_b[None, :]) / FIDELITY_SCALE)
     return np.asarray(k_x + k_e + INTERACTION * k_x * k_e)

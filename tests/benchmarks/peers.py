@@ -17,7 +17,7 @@ from syne_tune.optimizer.schedulers.multiobjective.multi_objective_regularized_e
 from syne_tune.optimizer.schedulers.single_fidelity_scheduler import SingleFidelityScheduler
 
 from study import objectives
-from study.replay import Table
+from study.table import Table
 from study.worker import Report
 
 

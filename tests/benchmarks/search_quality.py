@@ -14,15 +14,15 @@ import statistics
 import tempfile
 import warnings
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import optuna
 from optuna.samplers import RandomSampler, TPESampler
 
-from study.replay import Driver, Engine, Table, replay
+from study.replay import Driver, Engine, replay
 from study.spec import Spec
+from study.table import Table
 from tests.benchmarks import tables
 from tests.benchmarks.peers import OptunaFifo, mo_rea, moasha
 
@@ -83,17 +83,9 @@ def epochs(table: Table, driver: Callable[[Table, int], Driver], seed: int, work
 
 
 def ours(table: Table, seed: int) -> Engine:
-    """Replay our defaults: sampler, scheduler, and the corners that are in the table first."""
-    names = list(table.points[0])
-    corners = [
-        {
-            name: width if name.startswith("bits.") else table.request.space.parameters[name].finite()[1]
-            for name in names
-        }
-        for width in (2, 8)
-    ]
-    request = replace(table.request, sampler=Spec.sampler, scheduler=Spec.scheduler, seed=seed, queue=corners)
-    return Engine(table, replace(request, trials=len(table.points)))
+    """Replay our defaults."""
+    given = {"sampler": Spec.sampler, "scheduler": Spec.scheduler, "trials": len(table.points)}
+    return Engine(table, table.launched(**given, seed=seed))
 
 
 DRIVERS: dict[str, Callable[[Table, int], Driver]] = {

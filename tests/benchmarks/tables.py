@@ -3,9 +3,9 @@
 import numpy as np
 
 import trainables
-from study.replay import Table
 from study.request import Request
 from study.spec import Spec, plan
+from study.table import Table
 from study.worker import Report
 
 SPACE = """

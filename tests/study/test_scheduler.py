@@ -1,7 +1,7 @@
 """The scheduler against brute force, whatever the order, the ties and the NaNs."""
 
 import math
-from itertools import permutations
+from itertools import permutations, product
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from results import Objective
-from study.ranking import best, epsilon_net
+from study.ranking import best, exclusive_hypervolumes
 from study.scheduler import ParetoAsha
 
 GOOD = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
@@ -50,14 +50,24 @@ def test_best_takes_whole_layers_first(points: list[tuple[float, ...]], data: st
     assert all(ranks[i] >= worst_taken for i in range(len(points)) if i not in taken)
 
 
-@given(points=st.lists(st.tuples(GOOD, GOOD), min_size=2, max_size=8, unique=True))
-def test_an_epsilon_net_takes_the_farthest_next(points: list[tuple[float, float]]) -> None:
-    order = epsilon_net(np.array(points), len(points)).tolist()
-    assert sorted(order) == list(range(len(points)))
-    assert sum(points[order[0]]) == max(map(sum, points))
-    for n in range(1, len(order)):
-        gap = {i: min(math.dist(points[i], points[j]) for j in order[:n]) for i in order[n:]}
-        assert gap[order[n]] == pytest.approx(max(gap.values()))
+CELLS = np.array(list(product((0.25, 0.5, 0.75, 1.0), repeat=3)))
+"""The upper corners of the cells that values of `GOOD` cut the unit cube into."""
+
+
+@given(points=st.lists(st.tuples(GOOD, GOOD, GOOD), min_size=1, max_size=8))
+def test_an_exclusive_hypervolume_is_that_of_the_cells_no_other_point_covers(
+    points: list[tuple[float, ...]],
+) -> None:
+    front = sorted({p for p in points if layers(points)[points.index(p)] == 0})
+    covers = np.array([(np.array(point) >= CELLS).all(axis=1) for point in front])
+    alone = (covers & (covers.sum(axis=0) == 1)).sum(axis=1) / 4**3
+    assert exclusive_hypervolumes(np.array(front)).tolist() == pytest.approx(alone.tolist())
+    assert exclusive_hypervolumes(np.array(front * 2)).tolist() == pytest.approx([*alone, *0 * alone])
+
+
+def test_where_all_are_worse_than_the_reference_the_order_is_still_one() -> None:
+    points = np.array([[-0.5, -0.1], [-0.1, -0.5], [-0.2, -0.2]])
+    assert best(points, 1).tolist() == [2]
 
 
 def metrics(point: tuple[float, ...]) -> dict[str, float]:

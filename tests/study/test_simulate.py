@@ -1,0 +1,88 @@
+"""The replay command as a user types it: a table of a recorded study, and everything that can be wrong with one."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from study import storage
+from study.lease import LOCK_FILE
+from study.record import Record
+from study.searcher import Searcher
+from study.table import Table
+from study.worker import reports
+from tests.conftest import Command
+from tests.study.test_replay import table as table
+from tests.study.toys import toy
+
+
+def recorded(table: Table, runs: Path, trials: int) -> None:
+    """Make the study `s`, which tried the first `trials` configurations of a grid; no Ray."""
+    request, directory = replace(table.request, name="s", sampler="grid", trials=trials), runs / "s"
+    directory.mkdir()
+    request.write(directory)
+    (directory / LOCK_FILE).write_text('{"token": ""}')
+    with Record.open(storage.url_in(directory), "s", request.objectives, new=True) as record:
+        searcher = Searcher(request, record, directory, token="", extra={})
+        for trial in map(str, range(trials)):
+            *_, last = reports(searcher.suggest(trial)["job"], toy)  # type: ignore[index]
+            searcher.on_trial_complete(trial, {"report": last})
+
+
+def test_a_study_is_recorded_and_replayed(command: Command, table: Table, tmp_path: Path) -> None:
+    recorded(table, tmp_path, trials=12)
+    words = ("--table", str(tmp_path / "table.parquet"), "--workers", "1,3", "--seeds", "2")
+    code, out, error = command("study.simulate", "--record", "s", "--runs-dir", str(tmp_path), *words)
+    assert (code, error) == (0, "")
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if "│" in line]
+    assert [row[0] for row in rows] == ["1", "3"]
+    assert all(float(row[-2]) < 12 * 9 for row in rows), "pareto_asha stops some"
+    assert command("study.simulate", *words)[:2] == (0, out)
+    code, out, _ = command("study.simulate", *words, "--scheduler", "fifo")
+    assert out.count(" 108 ") == 2
+
+
+def test_a_study_with_gaps_is_no_table(command: Command, table: Table, tmp_path: Path) -> None:
+    recorded(table, tmp_path, trials=11)
+    file = tmp_path / "table.parquet"
+    code, _, error = command(
+        "study.simulate", "--record", "s", "--table", str(file), "--runs-dir", str(tmp_path)
+    )
+    assert (code, len(error.splitlines())) == (2, 1)
+    assert "11 complete trials of a space of 12" in error
+    assert not file.exists()
+
+
+def test_a_table_that_cannot_be_written_is_one_line(command: Command, table: Table, tmp_path: Path) -> None:
+    recorded(table, tmp_path, trials=12)
+    file = tmp_path / "nowhere" / "table.parquet"
+    code, _, error = command(
+        "study.simulate", "--record", "s", "--table", str(file), "--runs-dir", str(tmp_path)
+    )
+    assert (code, len(error.splitlines())) == (2, 1)
+    assert "cannot write" in error
+
+
+BAD = {
+    "--table nowhere.parquet": "no table of learning curves",
+    "--table OTHER": "no table of learning curves",
+    "--table FILE --workers 0": "--workers",
+    "--table FILE --workers 1,x": "--workers",
+    "--table FILE --trials 0": "above 0",
+    "--table FILE --seeds 0": "above 0",
+    "--table FILE --sampler tpa": "tpe",
+    "--table FILE --scheduler asha": "pareto_asha",
+    "--table FILE --record nothing": "no study 'nothing'",
+    "": "--table",
+}
+
+
+@pytest.mark.parametrize("words", BAD)
+def test_bad_input_is_one_line(words: str, command: Command, table: Table, tmp_path: Path) -> None:
+    table.write(tmp_path / "table.parquet")
+    (tmp_path / "other").write_text("no table")
+    files = {"FILE": "table.parquet", "OTHER": "other"}
+    typed = [str(tmp_path / files[word]) if word in files else word for word in words.split()]
+    code, out, error = command("study.simulate", *typed, "--runs-dir", str(tmp_path))
+    assert (code, out, len(error.splitlines())) == (2, "", 1)
+    assert BAD[words] in error
