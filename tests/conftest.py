@@ -1,5 +1,6 @@
 """What all tests share: commands as they are typed; properties tried on the same examples, however busy the machine."""
 
+import os
 import runpy
 import sys
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import settings
 
+os.environ.setdefault("RAY_worker_niceness", "0")  # at Ray's 15 they starve beside anything else, and tests have limits
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")
 
