@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 from hypothesis import settings
 
-os.environ.setdefault("RAY_worker_niceness", "0")  # at Ray's 15 they starve beside anything else, and tests have limits
+# At Ray's niceness of 15 workers starve beside anything else, and tests have limits of time.
+os.environ.setdefault("RAY_worker_niceness", "0")
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")
 
