@@ -32,7 +32,6 @@ from trainables.process import prepare_process
 from trainables.training import Run
 
 BATCH = 128
-PIXELS = 28 * 28
 FORWARD = 2 * 11_992_448 * BATCH  # floating-point operations of one forward pass
 USEFUL = 7 * FORWARD  # two forwards, one input gradient, two full backwards
 
@@ -51,7 +50,7 @@ def main() -> None:
     X, y = torch.rand(BATCH, 1, 28, 28), torch.randint(10, (BATCH,))
     rows: dict[str, Callable[[], object]] = {
         "gemm": gemm(),
-        "plain": plain(X, y),
+        "plain": plain(PaperCNN(1, 28, 10), X, y),
         "reference": reference(PaperCNN(1, 28, 10), X, y),
         "reference+brevitas": reference(brevitas_cnn(), X, y),
         "ours float32": ours(X, y, precision="float32"),
@@ -59,29 +58,44 @@ def main() -> None:
         "ours lambda2": ours(X, y, lambda2=1e-4),
         "ours float32 lambda2": ours(X, y, precision="float32", lambda2=1e-4),
     }
-    for step in rows.values():
-        step(), step()
-    seconds = {name: [] for name in rows}
-    for _ in range(arguments.rounds):
-        for name, step in rows.items():
-            began = time.perf_counter()
-            step()
-            seconds[name].append(time.perf_counter() - began)
-
-    def ratio(a: str, b: str, factor: float = 1.0) -> float:
-        return factor * statistics.median(x / z for x, z in zip(seconds[a], seconds[b], strict=True))
-
-    figures = {f"{name}_ms": 1000 * statistics.median(values) for name, values in seconds.items()} | {
-        "speedup_over_reference_brevitas": ratio("reference+brevitas", "ours"),
-        "speedup_over_reference_float": ratio("reference", "ours"),
-        "useful_flops_over_gemm_peak": ratio("gemm", "ours", USEFUL / GEMM),
-        "lambda2_over_off": ratio("ours lambda2", "ours"),
-        "lambda2_over_off_float32": ratio("ours float32 lambda2", "ours float32"),
+    timed = Timed(rows, arguments.rounds)
+    figures = timed.medians() | {
+        "speedup_over_reference_brevitas": timed.ratio("reference+brevitas", "ours"),
+        "speedup_over_reference_float": timed.ratio("reference", "ours"),
+        "useful_flops_over_gemm_peak": USEFUL / GEMM * timed.ratio("gemm", "ours"),
+        "lambda2_over_off": timed.ratio("ours lambda2", "ours"),
+        "lambda2_over_off_float32": timed.ratio("ours float32 lambda2", "ours float32"),
     }
+    tell(figures, arguments.json)
+
+
+class Timed:
+    """The seconds of every row, stepped in turn after two steps to warm up."""
+
+    def __init__(self, rows: dict[str, Callable[[], object]], rounds: int) -> None:
+        for step in rows.values():
+            step(), step()
+        self.seconds: dict[str, list[float]] = {name: [] for name in rows}
+        for _ in range(rounds):
+            for name, step in rows.items():
+                began = time.perf_counter()
+                step()
+                self.seconds[name].append(time.perf_counter() - began)
+
+    def medians(self) -> dict[str, float]:
+        return {f"{name}_ms": 1000 * statistics.median(values) for name, values in self.seconds.items()}
+
+    def ratio(self, a: str, b: str) -> float:
+        """The median over the rounds of a's time over b's."""
+        return statistics.median(x / z for x, z in zip(self.seconds[a], self.seconds[b], strict=True))
+
+
+def tell(figures: dict[str, float], path: Path | None) -> None:
+    """Print figures by name, and write them to a file if one is named."""
     for name, value in figures.items():
-        print(f"{name:34} {value:8.2f}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
+        print(f"{name:42} {value:10.2f}")
+    if path:
+        path.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 GEMM = 2 * 1024**3 * 4
@@ -93,9 +107,8 @@ def gemm() -> Callable[[], object]:
     return lambda: [a @ b for _ in range(4)]
 
 
-def plain(X: Tensor, y: Tensor) -> Callable[[], object]:
+def plain(model: nn.Module, X: Tensor, y: Tensor) -> Callable[[], object]:
     """Cross-entropy and Adam, float32."""
-    model = PaperCNN(1, 28, 10)
     optimizer = torch.optim.Adam(model.parameters())
 
     def step() -> None:
@@ -113,8 +126,9 @@ def reference(model: nn.Module, X: Tensor, y: Tensor) -> Callable[[], object]:
 
     def step() -> None:
         maps = saliency.attribute(X.clone().requires_grad_(), target=y, abs=True)
-        order = maps.flatten(1).sort(1).indices[:, : PIXELS // 2]
-        masked = X.flatten(1).clone().scatter_(1, order, torch.rand(BATCH, PIXELS // 2)).view_as(X)
+        half = X[0, 0].numel() // 2
+        order = maps.amax(1, keepdim=True).flatten(2).sort(2).indices[..., :half].expand(-1, X.shape[1], -1)
+        masked = X.flatten(2).clone().scatter_(2, order, torch.rand(order.shape)).view_as(X)
         optimizer.zero_grad()
         o, o_masked = model(X), model(masked)
         kl = F.kl_div(o_masked.log_softmax(1), o.softmax(1), reduction="batchmean")
@@ -147,7 +161,7 @@ def brevitas_cnn() -> nn.Module:
 
 def ours(X: Tensor, y: Tensor, **settings: object) -> Callable[[], object]:
     """One step of this project at 4 bits, lambda1 = 1, half of the pixels masked."""
-    run = Run(Config.parse({"bits": 4, "lambda1": 1.0, "mask_ratio": 0.5, "batch_size": BATCH, **settings}))
+    run = Run(Config.parse({"bits": 4, "lambda1": 1.0, "mask_ratio": 0.5, "batch_size": len(X), **settings}))
     run.model.train()
     fill = run.scale.fill("uniform", torch.Generator().manual_seed(0))
     return lambda: run.step(X, y, fill, 1)

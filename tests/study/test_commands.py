@@ -7,6 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+import torchvision
 
 import results
 from results.record import RECORD_FILE, REQUEST_FILE
@@ -16,6 +18,7 @@ from study.record import Record
 from study.request import Request
 from study.spec import Spec, plan
 from tests.conftest import Command
+from tests.make_kvasir import make
 
 RequestOf = Callable[..., Request]
 
@@ -211,3 +214,22 @@ def test_a_password_is_never_in_the_request(tmp_path: Path) -> None:
         == "postgresql+psycopg2://me@db/studies"
     )
     assert "secret" not in (tmp_path / "study.toml").read_text().replace(spec.command, "")
+
+
+def test_pretrained_weights_are_looked_at_before_a_study_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / "kvasir", 4, ((180, 144),))
+    spec = Spec(
+        space="resnet18_stage_bits", dataset="kvasir", data_dir="kvasir", model="resnet18", runs_dir=str(tmp_path),
+        fixed={"pretrained": "weights.pth", "batch_size": 8},
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"weights\.pth cannot be read"):
+        plan(spec)
+    torch.save(torchvision.models.mobilenet_v3_small(weights=None).state_dict(), "weights.pth")
+    with pytest.raises(ValueError, match=r"does not fit the model: conv1\.weight is missing"):
+        plan(spec)
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), "weights.pth")
+    assert plan(spec).fixed["pretrained"] == str(tmp_path / "weights.pth")  # wherever a worker's folder is

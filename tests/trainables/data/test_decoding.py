@@ -71,8 +71,9 @@ def test_a_png_named_jpg(tmp_path):
     assert np.allclose(halves(decode(path, 16)), [RED, BLUE])
 
 
-def test_sixteen_bits_keep_the_high_byte(tmp_path):
-    path = tmp_path / "image.png"
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits_keep_the_high_byte(tmp_path, suffix):
+    path = tmp_path / f"image.{suffix}"
     Image.fromarray(np.full((10, 10), 0x80FF, np.uint16)).save(path)
     assert (decode(path, 8) == 0x80).all()
 

@@ -210,6 +210,17 @@ def test_folders_that_are_no_class_folders(tmp_path, kvasir):
     )
 
 
+def test_classes_and_files_may_have_spaces_and_any_letters(tmp_path):
+    names = ("Polyp, adenomatös", "normal z-line ✓", "潰瘍 (colitis)")
+    for label, name in enumerate(names):
+        for number in range(5):
+            noise(tmp_path / "my pictures ä" / name / "deeper in" / f"{number} ü😀.png", 10 * label + number)
+    data = fresh("folder", tmp_path / "my pictures ä")
+    assert data.class_names == names
+    assert set(data.train.labels.tolist()) == {0, 1, 2}
+    assert data.left_out == ()
+
+
 def test_small_and_twin_classes(tmp_path):
     folder = two_classes(tmp_path / "set", each=3)
     assert len(fresh("folder", folder).train.labels) == 4
