@@ -78,7 +78,9 @@ class View:
 def figures(progress: Progress) -> dict[str, str]:
     """Return what a line or a table about a study says, by caption.
 
-    >>> figures(Progress({}, trials=3))["trials"]
+    >>> from results import Objective
+    >>> targets = {"accuracy": Objective(direction="max", ideal=1.0, reference=0.1)}
+    >>> figures(Progress(targets, trials=3))["trials"]
     '0/3'
     """
     states = {state: count for state, count in progress.states.items() if count}

@@ -112,17 +112,19 @@ def test_grad_cam_without_a_wide_convolution_is_refused(model):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(("name", "channels"), [("paper_cnn", 1), ("resnet18", 3)])
-def test_quantised_models_are_explained_and_training_draws_the_same_numbers_after(name, channels, method):
+@pytest.mark.parametrize(("name", "channels", "side"), [("paper_cnn", 1, 28), ("resnet18", 3, 64)])
+def test_quantised_models_are_explained_and_training_draws_the_same_numbers_after(
+    name, channels, side, method
+):
     torch.manual_seed(0)
-    model = build(name, channels=channels, size=28, classes=10)
+    model = build(name, channels=channels, size=side, classes=10)
     quantise(model, w_bits={"conv1": 4}, a_bits={"conv2": 2, "fc": 2}, weights="lsq", alpha=3.0, norms={})
-    X = images(2, channels, side=28)
+    X = images(2, channels, side=side)
     calibrate(model.eval(), X)
     state = torch.get_rng_state()
     maps = saliency_maps(model, X, torch.tensor([3, 9]), method=method)
     assert torch.equal(state, torch.get_rng_state())
-    assert maps.shape == (2, 28, 28)
+    assert maps.shape == (2, side, side)
     assert maps.min() >= 0
     assert (maps.flatten(1).std(1) > 0).all()
     assert not maps.requires_grad
