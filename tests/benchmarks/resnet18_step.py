@@ -1,6 +1,6 @@
 """Cost of one training step on resnet18 at 64x64 and 128x128, one thread: ours beside the reference style.
 
-    python -m tests.benchmarks.resnet18_step [--json FILE] [--rounds 9] [--batch 32] [--sides 64,128]
+    python -m tests.benchmarks.resnet18_step [--json FILE] [--rounds 9] [--batch 64] [--sides 64,128]
 
 Rows, turns and ratios are those of `train_step`; Brevitas quantises the same layers to 4 bits.
 """
@@ -30,7 +30,7 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, help="write medians and ratios here")
     parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=64)
     parser.add_argument("--sides", default="64,128", help="of the images, in pixels (default: %(default)s)")
     arguments = parser.parse_args()
     prepare_process()
