@@ -67,7 +67,7 @@ class Progress:
     @property
     def hypervolume(self) -> float:
         """Of the front between the ideal (1 in all objectives) and the reference (0), in [0, 1]."""
-        return volume(1 - self._front)
+        return volume(1 - self._front) if len(self._front) else 0.0
 
     @property
     def seconds(self) -> float:
