@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from trainables.folding import fold
+from trainables.folding import Fold, fold
 from trainables.models import quantisable
 
 SHRINKAGES = torch.linspace(
@@ -218,12 +218,13 @@ def quantise(
             layer.input_quantiser = Pact(bits, alpha=alpha)
             layer.register_forward_pre_hook(_quantise_input)
         if (bits := w_bits.get(name, 32)) < 32:
-            if name in norms:
-                fold(model, name, norms[name])
             w = layer.weight
             assert isinstance(w, Tensor)
             quantiser = LSQ(bits, w.shape[0], w.dim()) if weights == "lsq" else Affine(bits)
-            parametrize.register_parametrization(layer, "weight", quantiser)
+            if name in norms:
+                fold(model, name, norms[name], quantiser)
+            else:
+                parametrize.register_parametrization(layer, "weight", quantiser)
 
 
 def _quantise_input(layer: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor]:
@@ -270,8 +271,5 @@ def calibrate(model: nn.Module, images: Tensor, *, start: str = "init", percenti
 def weight_quantiser(layer: nn.Module) -> tuple[LSQ | Affine, Tensor]:
     """The quantiser of a quantised layer's weight, and the float weight that it quantises."""
     chain: Any = layer.parametrizations["weight"]  # type: ignore[index]
-    *folds, quantiser = chain
-    w = chain.original
-    for scale in folds:
-        w = scale(w)
-    return quantiser, w
+    first = chain[0]
+    return (chain[1], first(chain.original)) if isinstance(first, Fold) else (first, chain.original)

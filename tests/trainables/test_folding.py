@@ -33,7 +33,7 @@ def plain() -> nn.Module:
 def test_without_rounding_it_is_the_ordinary_norm(plain: nn.Module) -> None:
     """Values, gradients and running statistics; over two steps, a second pass without statistics, and inference."""
     folded = copy.deepcopy(plain)
-    fold(folded, "0", "1")
+    fold(folded, "0", "1", nn.Identity())
     models = (plain, folded)
     assert folded.state_dict().keys() - plain.state_dict().keys() == {"0.parametrizations.weight.original"}
     for _ in range(2):
@@ -60,12 +60,12 @@ def test_without_rounding_it_is_the_ordinary_norm(plain: nn.Module) -> None:
 def test_the_weight_is_that_of_equations_4_and_5(plain: nn.Module) -> None:
     norm, W = plain[1], plain[0].weight.detach()
     folded = copy.deepcopy(plain)
-    fold(folded, "0", "1")
+    fold(folded, "0", "1", nn.Identity())
     sigma_b = torch.rand(5) + 0.5  # whatever the batch has: it cancels
     sigma = (norm.running_var + norm.eps).sqrt()
     c = sigma_b / sigma
     corrected = (c * norm.weight / sigma_b).view(-1, 1, 1, 1) * W
-    torch.testing.assert_close(folded[0].weight, corrected)
+    torch.testing.assert_close(folded.eval()[0].weight, corrected)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "efficientnet_b0"])
@@ -97,7 +97,7 @@ def test_a_quantised_resnet_trains_comes_back_and_is_packed_at_its_size(
 
 def test_folds_are_found_where_they_are_asked_for() -> None:
     model = build("resnet18", channels=3, size=64, classes=4)
-    fold(model, "layer1.0.conv1", "layer1.0.bn1")
+    fold(model, "layer1.0.conv1", "layer1.0.bn1", nn.Identity())
     assert isinstance(model.layer1[0].bn1, FoldedNorm)
     assert isinstance(model.layer1[0].conv1.parametrizations.weight[0], Fold)
     assert sum(isinstance(module, FoldedNorm) for module in model.modules()) == 1
