@@ -205,13 +205,13 @@ def test_names_count_up(request_of: RequestOf, tmp_path: Path) -> None:
 
 
 def test_a_password_is_never_in_the_request(tmp_path: Path) -> None:
-    url = "postgresql+psycopg2://me:secret@db/studies"
+    url = "postgresql+psycopg://me:secret@db/studies"
     spec = Spec(space="mixed_bits", storage=url, runs_dir=str(tmp_path), command=f"launch --storage {url}")
     request = plan(spec)
     request.write(tmp_path)
     assert (
         tomllib.loads((tmp_path / "study.toml").read_text())["request"]["storage"]
-        == "postgresql+psycopg2://me@db/studies"
+        == "postgresql+psycopg://me@db/studies"
     )
     assert "secret" not in (tmp_path / "study.toml").read_text().replace(spec.command, "")
 
