@@ -8,7 +8,7 @@ import pytest
 SCRIPT = """
 import resource, torch
 from trainables.process import prepare_process
-{prepare}
+prepare_process()
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(20):
@@ -22,13 +22,10 @@ print(faults(), torch.get_num_threads())
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc's allocator")
 def test_memory_that_was_freed_is_used_again():
-    def run(prepare: str) -> list[int]:
-        done = subprocess.run(
-            [sys.executable, "-c", SCRIPT.format(prepare=prepare)],
-            capture_output=True, text=True, check=True, timeout=120,
-        )  # fmt: skip
-        return [int(word) for word in done.stdout.split()]
-
-    (faults, threads), (unprepared, _) = run("prepare_process()"), run("")
+    """Without `prepare_process` it is 300,000 faults, or none if by luck something lies above the freed memory."""
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT], capture_output=True, text=True, check=True, timeout=120
+    )
+    faults, threads = (int(word) for word in done.stdout.split())
     assert threads == 1
-    assert faults < unprepared / 10
+    assert faults < 1000
