@@ -15,6 +15,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 from torch.nn.utils import parametrize
 
 from trainables.folding import Fold, fold
@@ -179,7 +180,7 @@ class LSQ(nn.Module):
         """Quantise w of shape (out, ...) to integers."""
         step = self.log_step.exp()
         zero = -self.lowest - self.offset
-        return Codes(codes=self._levels(w / step) + zero, step=step, zero=zero)
+        return Codes(codes=self._levels(w * (1 / step)) + zero, step=step, zero=zero)
 
     def forward(self, w: Tensor) -> Tensor:
         """Quantise w of shape (out, ...)."""
@@ -188,12 +189,57 @@ class LSQ(nn.Module):
         ) ** -0.5  # LSQ section 2.2: balances the steps' gradient and the weights'
         constant = self.log_step.detach()
         step = (constant + (self.log_step - constant) * damp).exp()
-        inside = F.hardtanh(w / step, self.lowest + self.offset, self.highest + self.offset)
-        return (self._levels(inside.detach()) + (inside - inside.detach())) * step
+        q: Tensor = _Level.apply(_scaled(w, 1 / step), self.lowest, self.highest, self.offset)
+        return _scaled(q, step)
 
     def _levels(self, v: Tensor) -> Tensor:
         """The level next to each value, both in steps."""
-        return (v - self.offset).clamp_(self.lowest, self.highest).round_().add_(self.offset)
+        return _level(v, self.lowest, self.highest, self.offset)
+
+
+def _level(v: Tensor, lowest: int, highest: int, offset: float) -> Tensor:
+    return (v - offset).clamp_(lowest, highest).round_().add_(offset)
+
+
+class _Level(torch.autograd.Function):
+    """The level next to each value; straight-through inside the range, 0 outside."""
+
+    @staticmethod
+    def forward(ctx: Any, v: Tensor, lowest: int, highest: int, offset: float) -> Tensor:
+        ctx.save_for_backward(v)
+        ctx.bounds = (lowest + offset, highest + offset)
+        return _level(v, lowest, highest, offset)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        return torch.ops.aten.hardtanh_backward(grad, *ctx.saved_tensors, *ctx.bounds), None, None, None
+
+
+class _Scaled(torch.autograd.Function):
+    """w times a factor for each output channel, whose gradient takes no temporary of w's size."""
+
+    @staticmethod
+    def forward(ctx: Any, w: Tensor, factor: Tensor) -> Tensor:
+        ctx.save_for_backward(w, factor)
+        return w * factor
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
+        w, factor = ctx.saved_tensors
+        products = torch.bmm(_rows(grad)[:, None], _rows(w)[:, :, None])
+        return grad * factor, products.view_as(factor)
+
+
+def _scaled(w: Tensor, factor: Tensor) -> Tensor:
+    scaled: Tensor = _Scaled.apply(w, factor)
+    return scaled
+
+
+def _rows(w: Tensor) -> Tensor:
+    """(out, the rest), a view also in channels-last memory."""
+    return (w.permute(0, 2, 3, 1) if w.dim() == 4 else w).flatten(1)
 
 
 WEIGHT_QUANTISERS = ("lsq", "affine")

@@ -5,7 +5,7 @@ L = CE(o, y) + lambda1 KL(softmax(o) || softmax(o~)) + lambda2 mean_i sum |S_i| 
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.autograd import grad
 
 from trainables.config import Config
-from trainables.double_backward import FastDoubleBackward
+from trainables.convolution import FastConvolutions
 
 TEMPERATURE = 0.05  # of the sigmoid that stands in for the indicator |S| > epsilon in the backward pass
 
@@ -61,11 +61,12 @@ def losses(
     zero = X.new_zeros(())
     norm = sum((a.abs() if config.alpha_norm == "l1" else a.square() for a in alphas), start=zero)
     if config.lambda1 == 0 and config.lambda2 == 0:
-        ce = cross_entropy(network(X).float(), y, weights)
+        with FastConvolutions(twice=False):
+            ce = cross_entropy(network(X).float(), y, weights)
         return Losses(cross_entropy=ce, kl=zero, saliency=zero, alpha=norm, mask_fraction=zero)
 
     X.requires_grad_()
-    with FastDoubleBackward() if config.lambda2 > 0 else nullcontext():
+    with FastConvolutions(twice=config.lambda2 > 0):
         o = network(X).float()
     S = saliency(o, X, y, scalar=config.saliency, differentiable=config.lambda2 > 0)
     kl = fraction = zero
@@ -73,7 +74,7 @@ def losses(
         kept = keep(S.detach(), config, epsilon)
         X_masked = torch.lerp(fill(X), X.detach(), kept)
         reference = o.detach() if config.stop_gradient else o
-        with statistics_frozen(network):
+        with statistics_frozen(network), FastConvolutions(twice=False):
             kl = kl_divergence(reference, network(X_masked).float())
         fraction = 1 - kept.detach().mean()
     return Losses(

@@ -1,6 +1,8 @@
 """The objective against a slow transcription of the algorithms, closed forms, and PyTorch's own double backward."""
 
 import math
+from contextlib import nullcontext
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from trainables import Config, double_backward, sgt
+from trainables import Config, convolution, sgt
 from trainables.models import PaperCNN
 from trainables.quantise import calibrate, clipping_levels, quantise
 from trainables.sgt import (
@@ -188,7 +190,7 @@ def test_fast_double_backward_is_pytorchs(bits: int, monkeypatch: pytest.MonkeyP
     model, (X, y) = network(bits), batch()
     ours = gradients(model, X, y, config)
     assert any(a.abs().max() > 0 for a in ours)
-    monkeypatch.setattr(sgt, "FastDoubleBackward", torch.enable_grad)  # a context that changes nothing
+    monkeypatch.setattr(sgt, "FastConvolutions", lambda twice: nullcontext())
     for a, b in zip(ours, gradients(model, X, y, config), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-6)
 
@@ -209,10 +211,40 @@ def test_double_backward_of_a_convolution(stride: int, padding: int, dilation: i
         (second,) = torch.autograd.grad((first * v).sum(), w)
         return first, second
 
-    with double_backward.FastDoubleBackward():
+    with convolution.FastConvolutions(twice=True):
         ours = twice()
     for a, b in zip(ours, twice(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("twice", [False, True])
+@pytest.mark.parametrize(("side", "stride", "kernel"), [(2, 1, (3, 3)), (7, 2, (3, 3)), (5, (2, 1), (3, 5))])
+def test_convolution_of_many_weights_on_a_small_map(
+    side: int, stride: Any, kernel: tuple[int, int], twice: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Values, gradients and second gradients are PyTorch's, in float64 and in both memory formats."""
+    size, inputs = (-(-convolution.MANY_WEIGHTS // (256 * kernel[0] * kernel[1])), 256)
+    taken: list[tuple[int, ...]] = []
+    own = convolution._as_matrix_product
+    monkeypatch.setattr(
+        convolution, "_as_matrix_product", lambda *args: taken.append(args[0].shape) or own(*args)
+    )
+    torch.manual_seed(0)
+    layer = nn.Conv2d(inputs, size, kernel, stride, (1, kernel[1] // 2)).double()
+    for memory in (torch.contiguous_format, torch.channels_last):
+        layer.to(memory_format=memory)
+        X = torch.randn(3, inputs, side, side).double().to(memory_format=memory).requires_grad_()
+
+        def all_of_it(X: Tensor = X) -> list[Tensor]:
+            out = layer(X)
+            (first,) = torch.autograd.grad(out.square().sum(), X, create_graph=True)
+            return [out, first, *torch.autograd.grad(first.square().sum() + out.sum(), [X, *layer.parameters()])]
+
+        with convolution.FastConvolutions(twice=twice):
+            ours = all_of_it()
+        assert taken.pop() == X.shape
+        for a, b in zip(ours, all_of_it(), strict=True):
+            torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
 
 
 def test_lambda2_gradient_is_that_of_finite_differences() -> None:
@@ -223,7 +255,7 @@ def test_lambda2_gradient_is_that_of_finite_differences() -> None:
 
     def penalty() -> Tensor:
         x = X.clone().requires_grad_()
-        with double_backward.FastDoubleBackward():
+        with convolution.FastConvolutions(twice=True):
             o = model(x)
         return saliency(o, x, y, scalar="loss", differentiable=True).abs().sum()
 
