@@ -17,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 
 Pair = tuple[int, int]
 MANY_WEIGHTS, SMALL_MAP = 2**20, 16
-"""At least so many weights and at most so many output pixels: measured on AMX, see tests/benchmarks/resnet18_step.py."""
+"""At least so many weights and at most so many output pixels, as measured on a processor with AMX."""
 
 
 class FastConvolutions(TorchFunctionMode):
