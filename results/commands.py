@@ -38,8 +38,12 @@ def locate(name: str, runs_dir: str) -> Path:
     for path in (Path(runs_dir, name), Path(name)):
         if (path / record.REQUEST_FILE).is_file():
             return path
-    known = [file.parent.name for file in Path(runs_dir).glob(f"*/{record.REQUEST_FILE}")]
-    hint = f"did you mean {nearest(name, known)!r}?" if known else "--runs-dir says where to look."
+    known = [file.parent.name for file in Path(runs_dir).glob(f"[!.]*/{record.REQUEST_FILE}")]
+    hint = (
+        f"did you mean {nearest(name, known)!r}?"
+        if known
+        else "start one with python -m study.launch, or say with --runs-dir where to look"
+    )
     raise ValueError(f"no study {name!r} under {runs_dir}; {hint}")
 
 

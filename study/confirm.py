@@ -12,7 +12,7 @@ from typing import Any
 
 import results
 import trainables
-from results.commands import Parser, show
+from results.commands import Parser, locate, show
 from results.record import CONFIRMATIONS, TEST_LOOKS, TRIALS_DIR, Confirmation
 from results.wording import tell
 from search_spaces.commands import exit_code
@@ -52,7 +52,7 @@ def _main(argv: Sequence[str] | None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.seeds < 1:
         raise ValueError(f"--seeds is {arguments.seeds}; it must be above 0")
-    directory = directories.find(arguments.name, arguments.runs_dir).resolve()
+    directory = locate(arguments.name, arguments.runs_dir).resolve()
     chosen = _chosen(results.load(directory), arguments.trials, arguments.top)
     confirm(directory, chosen, arguments.seeds, refit=arguments.refit, address=arguments.address)
     _show(results.load(directory))

@@ -1,4 +1,4 @@
-"""The directory of a study, `runs/<name>/`: finding it, naming it, making it in one step."""
+"""The directory of a study, `runs/<name>/`: naming it, making it in one step."""
 
 import re
 import shutil
@@ -11,17 +11,6 @@ from study import storage
 from study.request import Request
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-
-
-def find(name: str, runs_dir: str) -> Path:
-    """Return the directory of the study called `name` under `runs_dir`, or at the path `name`; ValueError if none."""
-    for directory in (Path(runs_dir) / name, Path(name)):
-        if (directory / REQUEST_FILE).is_file():
-            return directory
-    studies = ", ".join(names(runs_dir)) or "there are none"
-    raise ValueError(
-        f"no study {name!r} under {runs_dir} (studies: {studies}); start one with python -m study.launch"
-    )
 
 
 def record_url(request: Request, directory: Path) -> str:

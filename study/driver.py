@@ -159,6 +159,10 @@ def _float_model(held: _Held, train: Train, interrupt: Interrupt, view: View) ->
         return {}
     directory = held.directory / INIT_DIR
     config = trainables.float_config(held.request.config({}))
+    if not (
+        directory / CHECKPOINT
+    ).exists():  # its curve may be there still: whoever deletes models keeps figures
+        shutil.rmtree(directory, ignore_errors=True)
     view.say(f"training the float model that all trials start from: {config.epochs} epochs")
     job = Job(
         number=-1, flat=config.flat(), directory=directory, study=held.directory, token=held.lease.token

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from results.commands import Parser
+from results.commands import Parser, locate
 from search_spaces.commands import exit_code
-from study import directory as directories
 from study.driver import resume
 
 
@@ -23,7 +22,7 @@ def _main(argv: Sequence[str] | None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.trials is not None and arguments.trials < 1:
         raise ValueError(f"--trials is {arguments.trials}; it must be above 0")
-    directory = directories.find(arguments.name, arguments.runs_dir)
+    directory = locate(arguments.name, arguments.runs_dir)
     return resume(directory, arguments.trials, arguments.address).code
 
 

@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table as Printed
+import pandas as pd
 
-from results.commands import Parser
+from results.commands import Parser, locate, show
 from search_spaces.commands import exit_code
-from study import directory as directories
 from study.replay import Engine, Replay, replay
 from study.spec import SAMPLERS, SCHEDULERS, Spec, check_choice
 from study.table import Table, table_of
@@ -53,7 +51,7 @@ def _main(argv: Sequence[str] | None) -> int:
     check_choice("sampler", arguments.sampler, SAMPLERS)
     check_choice("scheduler", arguments.scheduler, SCHEDULERS)
     if arguments.record:
-        table_of(directories.find(arguments.record, arguments.runs_dir)).write(arguments.table)
+        table_of(locate(arguments.record, arguments.runs_dir)).write(arguments.table)
     table = Table.read(arguments.table)
     workers = _counts(arguments.workers)
     trials = arguments.trials if arguments.trials is not None else len(table.points)
@@ -65,7 +63,7 @@ def _main(argv: Sequence[str] | None) -> int:
     runs = {
         count: [replay(table, Engine(table, request), count) for request in requests] for count in workers
     }
-    _show(runs)
+    _print(runs)
     return 0
 
 
@@ -79,28 +77,20 @@ def _counts(text: str) -> list[int]:
     return counts
 
 
-def _show(runs: dict[int, list[Replay]]) -> None:
-    printed = Printed()
+def _print(runs: dict[int, list[Replay]]) -> None:
     share = f"{SHARE:.0%} of the hypervolume"
-    for heading in (
-        "workers",
-        f"hours to {share}",
-        f"epochs to {share}",
-        "hours to the end",
-        "epochs",
-        "hypervolume",
-    ):
-        printed.add_column(heading, justify="right")
-    for count, replays in runs.items():
-        figures = (
-            np.median([r.seconds_to(SHARE) for r in replays]) / 3600,
-            np.median([r.epochs_to(SHARE) for r in replays]),
-            np.median([r.seconds[-1] for r in replays]) / 3600,
-            np.median([r.epochs[-1] for r in replays]),
-            np.median([r.hypervolume[-1] for r in replays]),
-        )
-        printed.add_row(str(count), *(f"{figure:.3g}" for figure in figures))
-    Console().print(printed)
+    rows = [
+        {
+            "workers": count,
+            f"hours to {share}": np.median([r.seconds_to(SHARE) for r in replays]) / 3600,
+            f"epochs to {share}": np.median([r.epochs_to(SHARE) for r in replays]),
+            "hours to the end": np.median([r.seconds[-1] for r in replays]) / 3600,
+            "epochs": np.median([r.epochs[-1] for r in replays]),
+            "hypervolume": np.median([r.hypervolume[-1] for r in replays]),
+        }
+        for count, replays in runs.items()
+    ]
+    show(pd.DataFrame(rows))
 
 
 if __name__ == "__main__":

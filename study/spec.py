@@ -13,6 +13,7 @@ from typing import Any
 
 import search_spaces
 import trainables
+from results.commands import locate
 from search_spaces import Choice, Domain, Space, unknown
 from search_spaces.bits import is_width
 from search_spaces.errors import located
@@ -30,8 +31,11 @@ _FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, "epochs", "se
     "init": "--init float"
 }
 _FILES = ("data_dir", "pretrained")
-_ALIKE = {name: f"--set {name}=..." for name in ("attribution", "image_size", "crop_border", "on_bad_image")}
-"""What trials are measured by: those of one study must have it in common, or their metrics could not be compared."""
+_ALIKE = {
+    name: f"--set {name}=..."
+    for name in ("attribution", "image_size", "crop_border", "on_bad_image", "pretrained")
+}
+"""What trials are measured by or begin from: those of a study must have it in common to be comparable."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +91,7 @@ def plan(spec: Spec) -> Request:
     _check_reachable(space, fixed, constraints)
     queue = [] if space.points or spec.sampler == "grid" else points.corners(space, config.flat())
     if spec.warm_start:
-        queue += points.front_of(directory.find(spec.warm_start, spec.runs_dir), space)
+        queue += points.front_of(locate(spec.warm_start, spec.runs_dir), space)
     trials = spec.trials or min(TRIALS, space.size() or TRIALS)
     return Request(
         name=directory.free_name(spec.name, space.name, spec.runs_dir),

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from json import JSONDecodeError
 from pathlib import Path
 
-from results.commands import Parser
+from results.commands import Parser, locate
 from results.record import REFUSED, RESULT
 from search_spaces.commands import exit_code, tell
 from search_spaces.errors import located
@@ -33,7 +33,7 @@ def _main(argv: Sequence[str] | None) -> int:
     code = 0
     for name in names:
         try:
-            print(_status(directories.find(name, arguments.runs_dir)))
+            print(_status(locate(name, arguments.runs_dir)))
         except ValueError as error:
             tell(str(error))
             code = 2

@@ -1,5 +1,6 @@
 """Studies on a real Ray with training that takes no time: how trials end, and what is found afterwards."""
 
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,8 +9,9 @@ import pytest
 
 import results
 import study
-from study.driver import RETRIES
+from study.driver import INIT_DIR, RETRIES
 from tests.study import toys
+from trainables.checkpoint import CHECKPOINT
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 
@@ -63,6 +65,20 @@ def test_a_warm_start_tries_the_earlier_front(twins: list[Path]) -> None:
     inside = front[front["params.bits.conv1"] != 32]  # the float corner is no point of the space
     assert len(inside)
     assert [point["mask_ratio"] for point in queue[3:]] == inside["params.mask_ratio"].tolist()
+
+
+def test_the_float_model_is_trained_once_unless_it_is_gone(spec_of: SpecOf) -> None:
+    directory = study.run(spec_of(trials=2, init="float"), train=toys.saving).directory
+    model, log = directory / INIT_DIR / CHECKPOINT, directory / INIT_DIR / "log.txt"
+    for number in range(2):
+        flat = tomllib.loads((directory / f"trials/{number}/config.toml").read_text())
+        assert flat["init"] == str(model)
+    written = log.stat().st_mtime_ns
+    assert study.resume(directory, trials=3, train=toys.saving).code == 0
+    assert (log.stat().st_mtime_ns, log.read_text().count("from epoch 1")) == (written, 1)
+    model.unlink()
+    assert study.resume(directory, trials=4, train=toys.saving).code == 0
+    assert model.exists()
 
 
 def test_no_room_for_the_directory_is_bad_input(spec_of: SpecOf, small_disk: Path) -> None:

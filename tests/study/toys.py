@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from study.worker import Epoch, train
-from trainables.checkpoint import RESUME
+from trainables.checkpoint import CHECKPOINT, RESUME
 
 DIED = "died"
 """A file in the directory of a trial whose worker died."""
@@ -61,6 +61,13 @@ def toy(flat: Mapping[str, Any], directory: Path, pause: float = 0.0) -> Iterato
     for number in range(done + 1, flat["epochs"] + 1):
         time.sleep(pause)
         yield ToyEpoch(number, pause, metrics_of(flat, number))
+
+
+def saving(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:
+    """Train nothing and leave a model."""
+    for epoch in toy(flat, directory):
+        (directory / CHECKPOINT).touch()
+        yield epoch
 
 
 def slow_toy(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:

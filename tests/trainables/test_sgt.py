@@ -238,7 +238,11 @@ def test_convolution_of_many_weights_on_a_small_map(
         def all_of_it(X: Tensor = X) -> list[Tensor]:
             out = layer(X)
             (first,) = torch.autograd.grad(out.square().sum(), X, create_graph=True)
-            return [out, first, *torch.autograd.grad(first.square().sum() + out.sum(), [X, *layer.parameters()])]
+            return [
+                out,
+                first,
+                *torch.autograd.grad(first.square().sum() + out.sum(), [X, *layer.parameters()]),
+            ]
 
         with convolution.FastConvolutions(twice=twice):
             ours = all_of_it()
