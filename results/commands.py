@@ -3,6 +3,7 @@
 import argparse
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,10 @@ def locate(name: str, runs_dir: str) -> Path:
     for path in (Path(runs_dir, name), Path(name)):
         if (path / record.REQUEST_FILE).is_file():
             return path
+    if Path(name).name != name:
+        raise ValueError(
+            f"no study at {name}: it has no {record.REQUEST_FILE}; give a study's name or directory"
+        )
     known = [file.parent.name for file in Path(runs_dir).glob(f"[!.]*/{record.REQUEST_FILE}")]
     hint = (
         f"did you mean {nearest(name, known)!r}?"
@@ -60,6 +65,14 @@ def directions(text: str) -> dict[str, str]:
     if twice := [name for name in names if names.count(name) > 1]:
         raise argparse.ArgumentTypeError(f"the objective {twice[0]} is given twice; name it once")
     return {name: way for name, _, way in pairs}
+
+
+def bounds(option: str, given: Sequence[tuple[str, float]]) -> dict[str, float]:
+    """Return bounds by metric; ValueError for two of one metric."""
+    names = [name for name, _ in given]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{option} {twice[0]} is given twice; give each bound once")
+    return dict(given)
 
 
 def bound(text: str) -> tuple[str, float]:

@@ -80,7 +80,7 @@ def names(studies: Sequence[Study]) -> list[str]:
 def _points(studies: Sequence[Study]) -> list[NDArray[np.float64]]:
     """Return the front of each study as normalised costs, (f, m)."""
     if len(studies) < 2:
-        raise ValueError("a comparison takes at least two studies.")
+        raise ValueError("a comparison takes at least two studies; name another, or give --paper.")
     if len({study.path.resolve() for study in studies}) < len(studies):
         raise ValueError("a comparison takes different studies.")
     first = studies[0]

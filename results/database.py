@@ -26,6 +26,8 @@ class Rows:
 
     attributes: dict[str, Any]
     """User attributes of the study."""
+    directions: list[str]
+    """``"max"`` or ``"min"`` of each objective; none while a launch is making the study."""
     states: dict[int, str]
     """number -> Optuna's name of its state."""
     params: dict[tuple[str, str], dict[int, float]]
@@ -54,6 +56,12 @@ def rows(file: Path, name: str) -> Rows:
             params[parameter, distribution][number] = value
         return Rows(
             attributes={key: json.loads(value) for key, value in attributes},
+            directions=[
+                {"MAXIMIZE": "max", "MINIMIZE": "min"}[direction]
+                for (direction,) in query(
+                    "SELECT direction FROM study_directions WHERE study_id = ? ORDER BY objective", study
+                )
+            ],
             states=dict(query("SELECT number, state FROM trials WHERE study_id = ? ORDER BY number", study)),
             params=params,
             results={

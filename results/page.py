@@ -6,6 +6,7 @@ exporting are in the JavaScript. All text is escaped by the template, all data t
 
 import json
 import math
+import shlex
 from importlib.resources import files
 from typing import Any
 
@@ -48,6 +49,7 @@ def page(study: Study) -> str:
     environment.undefined = jinja2.StrictUndefined
     return environment.from_string(source.joinpath("page.html").read_text("utf-8")).render(
         study=study,
+        place=shlex.quote(str(study.path)),
         sentence=wording.in_a_sentence(study),
         cards=[_card(study, tests, name, row) for name, row in recommended.items()],
         sections=sections,

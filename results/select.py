@@ -33,7 +33,10 @@ def main(argv: list[str] | None = None) -> int:
 def _select(arguments: argparse.Namespace) -> None:
     study = load(commands.locate(arguments.name, arguments.runs_dir))
     row = choosing.select(
-        study, at_most=dict(arguments.max), at_least=dict(arguments.min), prefer=arguments.prefer
+        study,
+        at_most=commands.bounds("--max", arguments.max),
+        at_least=commands.bounds("--min", arguments.min),
+        prefer=arguments.prefer,
     )
     print(f"trial {row['number']} of {study.name}")
     for column in (name for name in row.index if name.startswith("metrics.")):

@@ -75,6 +75,10 @@ def load(path: str | os.PathLike[str]) -> Study:
     request = _request(path / record.REQUEST_FILE)
     objectives = {name: Objective(**pair) for name, pair in request["objectives"].items()}
     rows = database.rows(path / record.RECORD_FILE, request["name"])
+    if rows.directions and rows.directions != [objective.direction for objective in objectives.values()]:
+        raise ValueError(
+            f"{path / record.REQUEST_FILE} has other objectives than {record.RECORD_FILE}; copy the study again."
+        )
     params, distributions = _params(rows)
     return Study(
         name=request["name"],

@@ -3,6 +3,7 @@
 import argparse
 import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import NoReturn
 
 
@@ -27,6 +28,17 @@ def exit_code(action: Callable[[], int | None]) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def needs(module: str) -> None:
+    """Raise ModuleNotFoundError that names the remedy, or end a `python -m` in one line, if `module` is missing."""
+    if find_spec(module):
+        return
+    message = f"this needs {module}; install it with pip install 'sgt-pact-study[study]'"
+    if sys.argv[0] == "-m":  # Python imports the packages above the module that it is to run
+        tell(message)
+        raise SystemExit(2)
+    raise ModuleNotFoundError(message)
 
 
 def tell(message: str) -> None:

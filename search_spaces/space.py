@@ -150,7 +150,7 @@ class Space:
         assert not self.bits, "resolve(layers) comes first"
         for name, domain in self.parameters.items():
             if domain.finite() is None:
-                raise ValueError(f"{self.name}: a grid needs finitely many values; make {name} a choice")
+                raise ValueError(f"a grid needs finitely many values; make {name} a choice")
         return iter(map(dict, self.points)) if self.points else self._combinations(list(self.parameters))
 
     def _combinations(self, names: Sequence[str], values: Point | None = None) -> Iterator[Point]:

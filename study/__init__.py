@@ -6,6 +6,9 @@ study.run(study.Spec(space="mixed_bits", trials=12))      # what python -m study
 import os
 import sys
 
+from search_spaces.commands import needs
+
+needs("ray")
 if "ray" not in sys.modules:  # Ray reads it once, when it is imported
     os.environ.setdefault("RAY_AUTH_MODE", "token")
 

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import ray
-from ray.exceptions import AuthenticationError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,10 +43,14 @@ def connected(address: str, workers: int) -> Iterator[Cluster]:
     )
     try:
         context = ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
-    except (ConnectionError, AuthenticationError, TimeoutError) as error:
+    except Exception as error:  # Ray has no class for a node that does not start in time
+        why = str(error).partition("\n")[0]
         raise ValueError(
-            f"cannot join the Ray at {address}: {str(error).splitlines()[0]}; start it with RAY_AUTH_MODE=token "
-            "ray start --head, and give this machine its ~/.ray/auth_token"
+            f"cannot join the Ray at {address}: {why}; start it with RAY_AUTH_MODE=token ray start --head, and give "
+            "this machine its ~/.ray/auth_token"
+            if address
+            else f"Ray did not start on this machine: {why}; if it is busy, try again with "
+            "RAY_raylet_start_wait_time_s=120 in the environment"
         ) from None
     try:
         yield _describe(context.dashboard_url)

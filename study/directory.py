@@ -1,6 +1,7 @@
 """The directory of a study, `runs/<name>/`: naming it, making it in one step."""
 
 import re
+import shlex
 import shutil
 import tempfile
 from itertools import count
@@ -52,8 +53,9 @@ def exists(name: str, runs_dir: str) -> str:
 
 def resume_command(directory: Path) -> str:
     """Return the command that continues the study in `directory`."""
-    runs_dir = "" if directory.parent == Path("runs") else f" --runs-dir {directory.parent}"
-    return f"python -m study.resume {directory.name}{runs_dir}"
+    usual = directory.parent.absolute() == Path("runs").absolute()
+    where = [] if usual else ["--runs-dir", str(directory.parent)]
+    return shlex.join(["python", "-m", "study.resume", directory.name, *where])
 
 
 def create(request: Request, runs_dir: str) -> Path:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from optuna.trial import TrialState
 from ray import tune
 from ray.tune.execution import tune_controller
 
@@ -86,10 +87,16 @@ def resume(directory: Path, trials: int | None = None, address: str = "", train:
         if trials is not None:
             request = replace(request, trials=trials)
             directories.rewrite(request, directory)
+        held = _Held(request=request, directory=directory, record=record, lease=lease)
+        known = record.trials(request.epochs)
+        if len(known) >= request.trials and TrialState.RUNNING not in {trial.state for trial in known}:
+            _write_results(held)
+            with View(request, directory) as view:
+                view.say(f"study {request.name} is complete with {len(known)} trials; --trials N runs more")
+                view.end("", None)
+            return Outcome(directory=directory, reason="", code=0)
         with connected(address, request.workers) as cluster:
-            return _drive(
-                _Held(request=request, directory=directory, record=record, lease=lease), cluster, train
-            )
+            return _drive(held, cluster, train)
 
 
 def _drive(held: _Held, cluster: Cluster, train: Train) -> Outcome:

@@ -9,7 +9,8 @@ from search_spaces.commands import exit_code
 from study.cli import command, duration, setting
 from study.driver import run
 from study.estimate import describe
-from study.spec import INITS, SAMPLERS, SCHEDULERS, TRIALS, Spec, plan
+from study.request import INITS, SAMPLERS, SCHEDULERS
+from study.spec import TRIALS, Spec, plan
 
 
 def main(argv: Sequence[str] | None = None) -> int:

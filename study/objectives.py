@@ -36,6 +36,8 @@ def parse(text: str, classes: int, float_costs: Mapping[str, float]) -> dict[str
     objectives: dict[str, Objective] = {}
     for part in text.split(","):
         name, _, direction = part.strip().partition(":")
+        if not name:
+            raise ValueError(f"an objective has no name; write them as {DEFAULT}")
         if name not in known:
             raise unknown("objective", name, known)
         if name in objectives:

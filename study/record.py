@@ -32,6 +32,8 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 FAULTS = (StorageInternalError, SQLAlchemyError, OSError)
 """What a method raises when the database cannot be written or read: full disk, lock, lost connection."""
 
+WAYS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
+
 
 class Record:
     """The open record of one study: `number` counts its trials from 0."""
@@ -51,15 +53,18 @@ class Record:
         rdb = storage.connect(url)
         try:
             if new or name not in optuna.get_all_study_names(rdb):
-                ways = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
-                rdb.create_new_study([ways[objective.direction] for objective in objectives.values()], name)
-            return cls(rdb, name, list(objectives))
+                rdb.create_new_study([WAYS[objective.direction] for objective in objectives.values()], name)
+            opened = cls(rdb, name, list(objectives))
         except DuplicatedStudyError:
             storage.close(rdb)
             raise ValueError(f"the database has a study {name} already; choose another --name") from None
         except FAULTS as error:
             storage.close(rdb)
             raise ValueError(why(error)) from None
+        if opened.study.directions != [WAYS[objective.direction] for objective in objectives.values()]:
+            storage.close(rdb)
+            raise ValueError("study.toml has other objectives than the record; restore it from a copy")
+        return opened
 
     def trials(self, epochs: int) -> list[FrozenTrial]:
         """Read all trials, in order, after ending those whose end was cut short; `epochs` as in `state_of`."""

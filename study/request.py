@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_type_hints
 
 import tomli_w
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -13,9 +13,13 @@ import search_spaces
 from results import Objective
 from results.record import FORMAT, REQUEST_FILE
 from search_spaces import Choice, Domain, Float, Int, Space
+from search_spaces.errors import check_known, located
 from study import objectives as rules
 from trainables import Config
 
+SAMPLERS = ("sms_ego", "tpe", "nsga2", "nsga3", "gp", "random", "grid")
+SCHEDULERS = ("pareto_asha", "fifo")
+INITS = ("float",)
 BASIC = ("dataset", "data_dir", "model", "preset")
 """The settings of a run that have a flag of their own and a place in [request]."""
 
@@ -111,6 +115,7 @@ class Request:
                 "go on with the version that made the study"
             )
         request, space = document["request"], dict(document["space"])
+        _check(request)
         return cls(
             **{name: document[name] for name in (*_TOP, "queue", "constraints", "data", "versions")},
             **{name: request[name] for name in _REQUEST},
@@ -143,6 +148,19 @@ _REQUEST = (
     *("trials", "epochs", "time_budget_s", "workers", "gpus_per_trial", "sampler", "scheduler"),
     *("reduction_factor", "init", "seed", "storage"),
 )
+
+
+def _check(request: Mapping[str, Any]) -> None:
+    """Raise ValueError for values that `plan` would not have written: a file that was edited by hand."""
+    kinds = get_type_hints(Request)
+    for name in _REQUEST:
+        value, kind = request[name], kinds[name]
+        if isinstance(value, bool) or not isinstance(value, int | float if kind is float else kind):
+            raise ValueError(f"{REQUEST_FILE}: {name} is {value!r}, which is no {kind.__name__}")
+    with located(REQUEST_FILE):
+        check_known("sampler", [request["sampler"]], SAMPLERS)
+        check_known("scheduler", [request["scheduler"]], SCHEDULERS)
+        check_known("init", filter(None, [request["init"]]), INITS)
 
 
 def _distribution(domain: Domain, queued: Sequence[Any]) -> BaseDistribution:

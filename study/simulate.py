@@ -12,8 +12,10 @@ import pandas as pd
 
 from results.commands import Parser, locate, show
 from search_spaces.commands import exit_code
+from search_spaces.errors import check_known
 from study.replay import Engine, Replay, replay
-from study.spec import SAMPLERS, SCHEDULERS, Spec, check_choice
+from study.request import SAMPLERS, SCHEDULERS
+from study.spec import Spec
 from study.table import Table, table_of
 
 SHARE = 0.95
@@ -48,16 +50,16 @@ def _main(argv: Sequence[str] | None) -> int:
         help="replays of each, their medians shown (default: %(default)s)",
     )
     arguments = parser.parse_args(argv)
-    check_choice("sampler", arguments.sampler, SAMPLERS)
-    check_choice("scheduler", arguments.scheduler, SCHEDULERS)
+    check_known("sampler", [arguments.sampler], SAMPLERS)
+    check_known("scheduler", [arguments.scheduler], SCHEDULERS)
+    workers = _counts(arguments.workers)
+    for name, value in (("--trials", arguments.trials), ("--seeds", arguments.seeds)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} is {value}; it must be above 0")
     if arguments.record:
         table_of(locate(arguments.record, arguments.runs_dir)).write(arguments.table)
     table = Table.read(arguments.table)
-    workers = _counts(arguments.workers)
-    trials = arguments.trials if arguments.trials is not None else len(table.points)
-    for name, value in (("--trials", trials), ("--seeds", arguments.seeds)):
-        if value < 1:
-            raise ValueError(f"{name} is {value}; it must be above 0")
+    trials = arguments.trials or len(table.points)
     given = {"sampler": arguments.sampler, "scheduler": arguments.scheduler, "trials": trials}
     requests = [table.launched(**given, seed=seed) for seed in range(arguments.seeds)]
     runs = {

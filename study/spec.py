@@ -14,16 +14,13 @@ from typing import Any
 import search_spaces
 import trainables
 from results.commands import locate
-from search_spaces import Choice, Domain, Space, unknown
+from search_spaces import Choice, Domain, Space
 from search_spaces.bits import is_width
-from search_spaces.errors import located
+from search_spaces.errors import check_known, located
 from study import directory, objectives, points, storage
-from study.request import BASIC, Request
+from study.request import BASIC, INITS, SAMPLERS, SCHEDULERS, Request
 from trainables import Config
 
-SAMPLERS = ("sms_ego", "tpe", "nsga2", "nsga3", "gp", "random", "grid")
-SCHEDULERS = ("pareto_asha", "fifo")
-INITS = ("float",)
 TRIALS = 12
 """The default of --trials."""
 _OURS = ("rungs", "refit")
@@ -133,17 +130,10 @@ def rungs(epochs: int, reduction_factor: int) -> tuple[int, ...]:
     return tuple(sorted(levels))
 
 
-def check_choice(name: str, value: str, known: Sequence[str]) -> None:
-    """Raise ValueError, with the nearest of those that are known, for another `value`."""
-    if value not in known:
-        raise unknown(name, value, known)
-
-
 def _check_values(spec: Spec) -> None:
-    check_choice("sampler", spec.sampler, SAMPLERS)
-    check_choice("scheduler", spec.scheduler, SCHEDULERS)
-    if spec.init:
-        check_choice("init", spec.init, INITS)
+    check_known("sampler", [spec.sampler], SAMPLERS)
+    check_known("scheduler", [spec.scheduler], SCHEDULERS)
+    check_known("init", filter(None, [spec.init]), INITS)
     for name in ("trials", "epochs", "workers", "time_budget_s", "max_bops", "max_size"):
         value = getattr(spec, name)
         if value is not None and not value > 0:
@@ -164,10 +154,20 @@ def _check_values(spec: Spec) -> None:
     for name in spec.fixed:
         if name in _FLAGS:
             raise ValueError(f"{name} has a flag of its own, {_FLAGS[name]}; use that instead of --set")
-    for name in (*spec.fixed, *search_spaces.load(spec.space).names()):
+    _check_names(search_spaces.load(spec.space), spec.fixed)
+    storage.check(spec.storage)
+
+
+def _check_names(space: Space, given: Mapping[str, Any]) -> None:
+    """Raise ValueError for a name that is not for the space or for --set to decide."""
+    for name in (*given, *space.names()):
         if name in _OURS:
             raise ValueError(f"{name} is for the study itself to set; leave it out")
-    storage.check(spec.storage)
+    varied = {*space.parameters, *(space.points[0] if space.points else ())}
+    alike = {name: flag for name, flag in (_FLAGS | _ALIKE).items() if name in varied}
+    alike |= {name: flag for name, flag in _FLAGS.items() if name in space.fixed}
+    for name, flag in sorted(alike.items()):
+        raise ValueError(f"space {space.name}: {name} is the same for all trials; give it with {flag}")
 
 
 def _base(spec: Spec) -> tuple[Config, dict[str, Any]]:
@@ -184,13 +184,11 @@ def _base(spec: Spec) -> tuple[Config, dict[str, Any]]:
 def _space(spec: Spec, fixed: Mapping[str, Any], config: Config) -> Space:
     """Return the space resolved for the model, each of its values accepted by the configuration."""
     space = search_spaces.load(spec.space)
-    for name in sorted(space.parameters.keys() & (_FLAGS | _ALIKE).keys()):
-        raise ValueError(
-            f"space {space.name}: {name} is the same for all trials; give it with {(_FLAGS | _ALIKE)[name]}"
-        )
-    space = space.fix(spec.fixed).resolve(trainables.layers(config)).settle(config.flat())
     with located(f"space {space.name}"):
+        space = space.fix(spec.fixed).resolve(trainables.layers(config)).settle(config.flat())
         for name, domain in space.parameters.items():
+            with located(f"parameter {name}"):
+                check_known("setting", (domain.when or {}).keys() - space.parameters.keys(), Config.names())
             for value in _extremes(domain):
                 Config.parse({**fixed, name: value})
         for point in space.points:

@@ -37,8 +37,8 @@ class Table:
         size = self.request.space.size()
         if len(self.points) != size:
             raise ValueError(
-                f"{len(self.points)} complete trials of a space of {size or 'infinitely many'} configurations are no "
-                "table; record one with --sampler grid --scheduler fifo and enough --trials"
+                f"{len(self.points)} complete trials inside a space of {size or 'infinitely many'} configurations "
+                "are no table; record one with --sampler grid --scheduler fifo and enough --trials"
             )
 
     @classmethod
@@ -47,6 +47,8 @@ class Table:
         try:
             file = pq.read_table(path)
             about = json.loads(file.schema.metadata[ABOUT])
+        except FileNotFoundError:
+            raise ValueError(f"{path} is not there; make it with --record NAME") from None
         except (OSError, pa.ArrowException, KeyError, TypeError) as error:
             raise ValueError(
                 f"{path} is no table of learning curves ({error}); make one with --record NAME"

@@ -4,6 +4,10 @@ for epoch in trainables.train(trainables.Config.parse({"bits": 4})):
     print(epoch.number, epoch.metrics["accuracy"])
 """
 
+from search_spaces.commands import needs
+
+needs("torch")
+
 from trainables.assessment import test_metrics
 from trainables.config import Config, float_config, layers, presets
 from trainables.errors import NonFiniteError

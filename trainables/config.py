@@ -236,6 +236,8 @@ def _convert(name: str, value: Any) -> Any:
         raise unknown("setting", name, [*Config.names(), "bits.<layer>", "w_bits.<layer>", "a_bits.<layer>"])
     kind: Any = by_name[name].type
     try:
+        if isinstance(value, bool) and kind is not bool:
+            raise TypeError
         if kind is bool:
             return {"true": True, "false": False}[str(value).lower()]
         if kind is int:

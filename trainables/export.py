@@ -22,8 +22,10 @@ def run(arguments: argparse.Namespace) -> dict[str, float]:
     """Pack the model, and read the file back to see that it holds the same weights."""
     model, config, metrics = load_checkpoint(arguments.checkpoint)
     signature = read(arguments.checkpoint)[1]["signature"]
-    arguments.out.mkdir(parents=True, exist_ok=True)
     path = arguments.out / packed.FILE
+    if path.exists():
+        raise ValueError(f"{path} exists already; choose another --out")
+    arguments.out.mkdir(parents=True, exist_ok=True)
     body = packed.write(path, model, config, signature)
     assert body == metrics["size_bytes"], "the packed file is as large as the cost says"
     for name, tensor in packed.read(path).tensors.items():

@@ -90,7 +90,11 @@ def test_compare_studies_and_the_papers(run, runs):
     ("arguments", "message"),
     [
         (("front", "smaple"), "did you mean 'sample'?"),
-        (("front", "../x"), "no study '../x'"),
+        (("front", "../x"), "no study at ../x: it has no study.toml"),
+        (
+            ("select", "sample", "--min", "accuracy=0.1", "--min", "accuracy=0.2"),
+            "--min accuracy is given twice",
+        ),
         (("front", "sample", "--objectives", "acuracy:max"), "the nearest is 'accuracy'"),
         (("front", "sample", "--objectives", "accuracy"), "needs ':max' or ':min' after it"),
         (("front", "sample", "--objectives", "accuracy:up"), "needs ':max' or ':min' after it"),

@@ -1,6 +1,7 @@
 """What a user types wrongly: one line that names the remedy, exit code 2, nothing written. No Ray gets to start."""
 
 import os
+import shlex
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,9 +17,12 @@ from study import directory as directories
 from study import storage
 from study.record import Record
 from study.request import Request
+from study.searcher import Searcher
 from study.spec import Spec, plan
+from study.worker import Report
 from tests.conftest import Command
 from tests.make_kvasir import make
+from tests.study.toys import metrics_of
 
 RequestOf = Callable[..., Request]
 
@@ -48,6 +52,8 @@ BAD = {
     "--space mixed_bits --seed -1": "--seed",
     "--space mixed_bits --set refit=true": "refit",
     "--space mixed_bits --set lambda1=[1]": "lambda1",
+    "--space mixed_bits --set lambda1=true": "lambda1 is True; it takes float values",
+    "--space mixed_bits --objectives ,": "an objective has no name",
     "--space mixed_bits --set batch_size=100000": "5000 training images",
     "--space mixed_bits --model resnet18": "colour",
     "--space mixed_bits --time-budget soon": "30m",
@@ -94,6 +100,8 @@ def test_bad_input_is_one_line_and_nothing_is_written(words: str, command: Comma
 
 
 SPACES = {
+    "lambda1 = { type = 'float', low = 0.1, high = 1.0, when = { maks = ['ratio'] } }": "the nearest is 'mask'",
+    "pretrained = { type = 'choice', values = ['a.pth', 'b.pth'] }": "--set pretrained=",
     "attribution = { type = 'choice', values = ['gradient', 'grad_cam'] }": "--set attribution=",
     "seed = { type = 'int', low = 0, high = 3 }": "--seed",
     "lambda_1 = { type = 'float', low = 0.1, high = 1.0 }": "lambda1",
@@ -116,6 +124,65 @@ def test_a_bad_space_file_is_named(line: str, command: Command, tmp_path: Path) 
     assert SPACES[line] in error
     assert len(error.strip().splitlines()) == 1
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("name", ["dataset", "model", "preset", "data_dir", "epochs", "seed", "init"])
+def test_a_space_leaves_alone_what_has_a_flag(name: str, command: Command, tmp_path: Path) -> None:
+    space = tmp_path / "mine.toml"
+    space.write_text(
+        f"[parameters]\neta = {{ type = 'choice', values = [0.0, 1e-4] }}\n[fixed]\n{name} = 1\n"
+    )
+    code, _, error = command("study.launch", "--space", str(space), "--runs-dir", str(tmp_path / "runs"))
+    assert (code, len(error.strip().splitlines())) == (2, 1)
+    assert f"space mine: {name} is the same for all trials; give it with --{name.replace('_', '-')}" in error
+
+
+@pytest.mark.parametrize(
+    ("was", "is_now", "says"),
+    [
+        ('sampler = "sms_ego"', 'sampler = "sms_eg"', "the nearest is 'sms_ego'"),
+        ('scheduler = "', 'scheduler = "a', "unknown scheduler"),
+        ("trials = ", "trials = 1.", "which is no int"),
+        ("seed = ", "seed = true #", "seed is True, which is no int"),
+        ('init = ""', 'init = "flaot"', "'float'"),
+        ("[objectives.flops]", "[elsewhere.flops]", "other objectives than"),
+    ],
+)
+def test_an_edited_request_is_one_line(
+    command: Command, request_of: RequestOf, tmp_path: Path, was: str, is_now: str, says: str
+) -> None:
+    request = request_of(name="s", trials=1)
+    directory = directories.create(request, str(tmp_path))
+    with Record.open(storage.url_in(directory), "s", request.objectives, new=True):
+        pass
+    file = directory / "study.toml"
+    text = file.read_text()
+    assert was in text
+    file.write_text(text.replace(was, is_now, 1))
+    for module in ("study.status", "study.resume", "results.report"):
+        if module == "results.report" and "objectives" not in says:
+            continue  # the analysis reads none of these
+        code, _, error = command(module, "s", "--runs-dir", str(tmp_path))
+        assert (code, len(error.strip().splitlines())) == (2, 1), error
+        assert says in error
+
+
+def test_a_complete_study_says_how_to_extend_it(
+    command: Command, request_of: RequestOf, tmp_path: Path
+) -> None:
+    """Without Ray, and its report is written anew."""
+    runs = tmp_path / "my runs"
+    request = request_of(name="s", trials=1)
+    directory = directories.create(request, str(runs))
+    with Record.open(storage.url_in(directory), "s", request.objectives, new=True) as record:
+        searcher = Searcher(request, record, directory, token="", extra={})
+        metrics = metrics_of(searcher.suggest("a")["job"].flat, 9)  # type: ignore[index]
+        searcher.on_trial_complete("a", {"report": Report(epoch=9, seconds=1.0, metrics=metrics, last=True)})
+    code, out, _ = command("study.resume", "s", "--runs-dir", str(runs))
+    assert code == 0
+    assert "study s is complete with 1 trials; --trials N runs more" in out
+    assert (directory / "report.html").exists()
+    assert shlex.split(directories.resume_command(directory))[3:] == ["s", "--runs-dir", str(runs)]
 
 
 @pytest.mark.parametrize("module", ["study.resume", "study.status"])

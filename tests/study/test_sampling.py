@@ -7,9 +7,8 @@ import pytest
 
 import search_spaces
 from search_spaces import Space
-from study.request import Request
+from study.request import SAMPLERS, Request
 from study.sampling import Proposals, make_sampler
-from study.spec import SAMPLERS
 
 FINITE = search_spaces.parse(
     {

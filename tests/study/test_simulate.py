@@ -49,7 +49,7 @@ def test_a_study_with_gaps_is_no_table(command: Command, table: Table, tmp_path:
         "study.simulate", "--record", "s", "--table", str(file), "--runs-dir", str(tmp_path)
     )
     assert (code, len(error.splitlines())) == (2, 1)
-    assert "11 complete trials of a space of 12" in error
+    assert "11 complete trials inside a space of 12" in error
     assert not file.exists()
 
 
@@ -64,7 +64,7 @@ def test_a_table_that_cannot_be_written_is_one_line(command: Command, table: Tab
 
 
 BAD = {
-    "--table nowhere.parquet": "no table of learning curves",
+    "--table nowhere.parquet": "is not there; make it with --record",
     "--table OTHER": "no table of learning curves",
     "--table FILE --workers 0": "--workers",
     "--table FILE --workers 1,x": "--workers",

@@ -41,6 +41,8 @@ def test_an_exported_model_is_the_model(
     assert path == str(tmp_path / "out" / "model.packed")
     size = Path(path).stat().st_size
     assert size == metrics["size_bytes"] + metrics["header_bytes"]
+    assert main([str(tmp_path / "checkpoint.safetensors"), "--out", str(tmp_path / "out")]) == 2
+    assert "exists already; choose another --out" in capsys.readouterr().err
 
 
 def test_a_file_cut_short_is_refused(settings: dict[str, object], tmp_path: Path) -> None:
