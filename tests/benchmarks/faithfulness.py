@@ -148,9 +148,17 @@ def answers(arguments: argparse.Namespace) -> None:
     trials["sgt"] = np.where(trials["lambda1"] > 0, "SGT", "none")
     for study, some in trials.groupby("study"):
         print(f"\n{study}: {len(some)} trials, {some['mean'].min():.3f} to {some['mean'].max():.3f}")
+        _table(some)
         _stability(scores[some.index, 0])
         _precision(some)
         _settings(some)
+
+
+def _table(some: pd.DataFrame) -> None:
+    """Every trial of a small study: what its accuracy and its class lose under removal, and its score by fill."""
+    if len(some) <= 20:
+        names = ["bits", "accuracy", "accuracy_drop", "kept_morf", "kept_random", "kept_lerf", *FILLS]
+        print(some.set_index("number")[names].round(3).to_string())
 
 
 def _stability(scores: np.ndarray) -> None:
