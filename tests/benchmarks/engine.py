@@ -4,7 +4,8 @@
 
 overhead_s: seconds from the end of one trial to the end of the next, training that takes no time on 2 slots, every
 trial in a database on disk. ask_tell_56_ms: proposing and recording a configuration of 56 bit-widths and its end, in
-SQLite. ask_tell_3000_ms: the same at 3,000 recorded trials of 25 parameters. Medians.
+SQLite. ask_tell_3000_ms: the same at 3,000 recorded trials of 25 parameters. ask_tell_resnet18_first_ms and _last_ms: a
+study of 30 trials over every layer of resnet18, its first ten and its last ten. Medians.
 """
 
 import argparse
@@ -28,6 +29,7 @@ from optuna.trial import TrialState
 from ray import tune
 from ray.tune.search.optuna import OptunaSearch
 
+import search_spaces
 import study
 from results import Objective
 from results.record import RESULT
@@ -39,6 +41,7 @@ from study.sampling import Proposals, make_sampler
 from study.searcher import _new_result
 from study.spec import Spec
 from tests.study import toys
+from trainables.models import layer_names
 
 OBJECTIVES = {name: Objective(direction="max", ideal=1.0, reference=0.0) for name in ("a", "b", "c")}
 WIDTHS = (2, 3, 4, 6, 8)
@@ -76,9 +79,13 @@ def asks_and_tells(folder: Path, asks: int) -> dict[str, float]:
     )
     rng = np.random.default_rng(0)
     earlier = [random_point(mixed, rng) for _ in range(3000)]
+    every_layer = search_spaces.load("kvasir_mixed_bits").resolve(layer_names("resnet18"))
+    resnet18 = ours(folder / "r.db", every_layer, 30, [])
     return {
-        "ask_tell_56_ms": ours(folder / "a.db", wide, asks, []),
-        "ask_tell_3000_ms": ours(folder / "b.db", mixed, asks, earlier),
+        "ask_tell_56_ms": statistics.median(ours(folder / "a.db", wide, asks, [])),
+        "ask_tell_3000_ms": statistics.median(ours(folder / "b.db", mixed, asks, earlier)),
+        "ask_tell_resnet18_first_ms": statistics.median(resnet18[:10]),
+        "ask_tell_resnet18_last_ms": statistics.median(resnet18[-10:]),
         "optuna_rdb_ask_tell_56_ms": optunas(wide, asks, [], TPESampler(seed=0), f"sqlite:///{folder}/c.db"),
         "optuna_tpe_ask_tell_3000_ms": optunas(mixed, min(asks, 8), earlier, TPESampler(seed=0), None),
         "optuna_tpe_multivariate_ask_tell_3000_ms": optunas(
@@ -87,8 +94,8 @@ def asks_and_tells(folder: Path, asks: int) -> dict[str, float]:
     }
 
 
-def ours(file: Path, space: Space, asks: int, earlier: list[dict[str, Any]]) -> float:
-    """Time our default sampler and record; the earlier trials are in both."""
+def ours(file: Path, space: Space, asks: int, earlier: list[dict[str, Any]]) -> list[float]:
+    """Time each of our default sampler and record; the earlier trials are in both."""
     proposals = Proposals(space, make_sampler(Spec.sampler, space, len(OBJECTIVES), 0, EPOCHS))
     distributions = {name: distribution_of(domain) for name, domain in space.parameters.items()}
     with Record.open(f"sqlite:///{file}", "s", OBJECTIVES, new=True) as record:
@@ -103,7 +110,7 @@ def ours(file: Path, space: Space, asks: int, earlier: list[dict[str, Any]]) -> 
             number = record.add(point, distributions, _new_result(0))
             finish(proposals, record, number, point)
             times.append(1e3 * (time.perf_counter() - began))
-    return statistics.median(times)
+    return times
 
 
 def finish(proposals: Proposals, record: Record, number: int | None, point: dict[str, Any]) -> None:
