@@ -16,6 +16,7 @@ from typing import Any
 import moocore
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from results.fronts import volume
 from search_spaces import Space
@@ -40,6 +41,8 @@ BELIEVED = 64
 """Running trials that are believed to end as predicted."""
 STEP = 0.15
 """The standard deviation of a small change, of a range of 1."""
+BLAS = ThreadpoolController()
+"""Of small matrices: a second thread would only wait for a core that trains."""
 REFIT = 1.2
 """By what factor the measurements grow before length scale and noise are chosen anew."""
 
@@ -96,7 +99,9 @@ class SmsEgo:
     def propose(self) -> Iterator[dict[str, Any]]:
         """Yield configurations, the most promising first, and then random ones for ever."""
         if len(self._recent) >= START:
-            yield from self._ranked()
+            with BLAS.limit(limits=1):
+                ranked = self._ranked()
+            yield from ranked
         while True:
             yield self._complete({}, change=lambda name: True)
 
