@@ -1,7 +1,7 @@
-"""What a trial's predictions rest on: images and their saliency maps as one picture, and what is known of them.
+"""What predictions rest on: images, the saliency maps of a trial or of the float model, and what is known of them.
 
-Drawn from ``trials/<number>/saliency.npz``, which a complete trial leaves behind, and ``faithfulness.json`` beside it,
-which ``python -m trainables.faithfulness --out`` writes.
+Drawn from ``trials/<number>/saliency.npz``, which a complete trial leaves behind, from ``init/saliency.npz``, and from
+``faithfulness.json`` beside them, which ``python -m trainables.faithfulness --out`` writes.
 """
 
 import base64
@@ -27,22 +27,26 @@ MOST_PIXELS = 112
 
 @dataclass(frozen=True, kw_only=True)
 class Strip:
-    """The saliency of one trial as one picture: images above, maps below."""
+    """The saliency of one model, its maps one below the other as one picture."""
 
-    number: int
+    number: int | None
+    """Of the trial; None for the float model that all trials of the study start from."""
     uri: str
-    """The picture as a data URI."""
+    """The maps, as a data URI."""
+    images: str
+    """The images that they explain, likewise; the same for every trial on a data set."""
     captions: list[tuple[str, str, bool]]
-    """Of each column: the label, the prediction, and whether they agree."""
+    """Of each image: the label, the prediction, and whether they agree."""
     removal: pd.DataFrame
     """What happens as pixels are removed: order (morf, lerf, random), fraction, kept, accuracy; may be empty."""
     examination: dict[str, float]
     """Robustness, agreement and sanity of the maps; empty for a trial that was not examined."""
 
 
-def strip(study: Study, number: int) -> Strip | None:
-    """Return the strip of trial ``number``, None if its saliency was not copied or is damaged."""
-    file = study.path / record.TRIALS_DIR / str(number) / "saliency.npz"
+def strip(study: Study, number: int | None) -> Strip | None:
+    """Return the strip of trial ``number``, or of the float model; None if it was not copied or is damaged."""
+    folder = record.INIT_DIR if number is None else f"{record.TRIALS_DIR}/{number}"
+    file = study.path / folder / "saliency.npz"
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             images, maps = arrays["images"][:MOST_IMAGES], arrays["maps"][:MOST_IMAGES].astype(np.float32)
@@ -52,10 +56,10 @@ def strip(study: Study, number: int) -> Strip | None:
             removal = pd.DataFrame({name.removeprefix("curve_"): arrays[name] for name in columns})
     except (OSError, KeyError, ValueError, zipfile.BadZipFile):
         return None
-    rows = np.concatenate([_row(_colour(images)), _row(_heat(maps))])
     return Strip(
         number=number,
-        uri=_uri(rows, len(images)),
+        uri=_uri(_heat(maps)),
+        images=_uri(_colour(images)),
         captions=[(names[y], names[p], bool(y == p)) for y, p in zip(labels, predictions, strict=True)],
         removal=removal,
         examination=_examination(file.with_name("faithfulness.json")),
@@ -72,11 +76,6 @@ def _examination(file: Path) -> dict[str, float]:
     }
 
 
-def _row(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Set tiles (n, H, W, 3) side by side, with a grey line after each and below."""
-    return np.hstack(list(np.pad(tiles, ((0, 0), (0, 1), (0, 1), (0, 0)), constant_values=128)))
-
-
 def _colour(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return images (n, H, W) or (n, H, W, 3) as (n, H, W, 3)."""
     return images if images.ndim == 4 else np.repeat(images[..., None], 3, axis=-1)
@@ -90,14 +89,13 @@ def _heat(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.stack([np.interp(scaled, steps, channel) for channel in palette.T], axis=-1).astype(np.uint8)
 
 
-def _uri(pixels: NDArray[np.uint8], columns: int) -> str:
-    """Encode a picture losslessly while its tiles are small, as WebP once they are photographs."""
-    picture = Image.fromarray(pixels)
-    side = picture.width // columns
+def _uri(tiles: NDArray[np.uint8]) -> str:
+    """Encode tiles (n, H, W, 3), one below the other: losslessly while they are small, photographs as WebP."""
+    picture = Image.fromarray(np.concatenate(list(tiles)))
     kind = "png"
-    if side > MOST_PIXELS:
-        scale = MOST_PIXELS / side
-        picture = picture.resize((MOST_PIXELS * columns, round(picture.height * scale)))
+    if picture.width > MOST_PIXELS:
+        scale = MOST_PIXELS / picture.width
+        picture = picture.resize((MOST_PIXELS, round(tiles.shape[1] * scale) * len(tiles)))
         kind = "webp"
     buffer = io.BytesIO()
     picture.save(buffer, kind)

@@ -15,7 +15,7 @@ import pandas as pd
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from results import choosing, confirmation, confusions, drawing, gallery, wording
+from results import choosing, confirmation, confusions, drawing, gallery, record, wording
 from results.panels import Panel, panels
 from results.studies import Study
 
@@ -42,6 +42,7 @@ def page(study: Study) -> str:
     chosen = [int(row["number"]) for row in recommended.values()]
     drawn = drawing.drawn(study, always=[*chosen, *study.confirmations["trial"]])
     strips = _strips(study, drawn, chosen)
+    columns = [_column(study, strip) for strip in _float_strip(strips, study) + strips]
     sections = panels(study, drawn, strips)
     tests = confirmation.confirmed(study)
     source = files("results")
@@ -54,6 +55,7 @@ def page(study: Study) -> str:
         cards=[_card(study, tests, name, row) for name, row in recommended.items()],
         sections=sections,
         strips=strips,
+        columns=columns,
         confused=_confused(study, chosen),
         looks=len(study.test_looks),
         confirmed=_confirmed(study, tests),
@@ -97,6 +99,37 @@ def _strips(study: Study, drawn: pd.DataFrame, chosen: list[int]) -> list[galler
     front = drawn.loc[drawn["role"] == "front", "number"]
     found = (gallery.strip(study, number) for number in dict.fromkeys([*chosen, *front]))
     return [strip for strip, _ in zip((one for one in found if one), range(MOST_STRIPS), strict=False)]
+
+
+def _float_strip(strips: list[gallery.Strip], study: Study) -> list[gallery.Strip]:
+    """Return the strip of the float model, if the study has one and its trials show the same images."""
+    found = gallery.strip(study, None)
+    return [found] if found and strips and found.images == strips[0].images else []
+
+
+def _column(study: Study, strip: gallery.Strip) -> dict[str, Any]:
+    """Return a strip with what stands above it: whose it is, how accurate and how wide."""
+    if strip.number is None:
+        curve = pd.read_csv(study.path / record.INIT_DIR / "curve.csv")
+        return {"strip": strip, "accuracy": curve["accuracy"].iloc[-1], "widths": []}
+    row = study.trials[study.trials["number"] == strip.number].iloc[0]
+    widths = choosing.widths(study, row).values()
+    kinds = {kind: [w[kind] for w in widths if kind in w] for kind in ("weights", "activations")}
+    told = [
+        f"{name} {_brief(kinds[kind])}"
+        for kind, name in (("weights", "weights"), ("activations", "inputs"))
+        if kinds[kind]
+    ]
+    return {"strip": strip, "accuracy": row.get("metrics.accuracy", math.nan), "widths": told}
+
+
+def _brief(bits: list[int]) -> str:
+    """Say the widths of all layers in a few characters.
+
+    >>> _brief([4, 4, 32]), _brief([2, 8] * 10)
+    ('4 4 32', '2 to 8')
+    """
+    return " ".join(map(str, bits)) if len(bits) <= 6 else f"{min(bits)} to {max(bits)}"
 
 
 def _confused(study: Study, chosen: list[int]) -> list[dict[str, Any]]:

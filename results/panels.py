@@ -112,7 +112,7 @@ def _curves(study: Study, drawn: pd.DataFrame) -> Titled:
     some = evenly(drawn, MOST_CURVES)
     points = curves(study, some["number"].tolist())
     roles = some.set_index("number")["role"]
-    for name in study.objectives:
+    for name in dict.fromkeys([*study.objectives, "kl"]):
         column = f"metrics.{name}"
         if name not in choosing.COSTS and column in points and points[column].notna().any():
             yield name, figures.curves(points, roles, name)

@@ -13,6 +13,7 @@ FORMAT = 1
 REQUEST_FILE = "study.toml"
 RECORD_FILE = "study.db"
 TRIALS_DIR = "trials"
+INIT_DIR = "init"
 TRIALS_FILE = "trials.parquet"
 FRONT_FILE = "front.csv"
 REPORT_FILE = "report.html"

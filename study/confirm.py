@@ -13,13 +13,12 @@ from typing import Any
 import results
 import trainables
 from results.commands import Parser, locate, show
-from results.record import CONFIRMATIONS, TEST_LOOKS, TRIALS_DIR, Confirmation
+from results.record import CONFIRMATIONS, INIT_DIR, TEST_LOOKS, TRIALS_DIR, Confirmation
 from results.wording import tell
 from search_spaces.commands import exit_code
 from study import directory as directories
 from study.batch import run_all
 from study.cluster import connected
-from study.driver import INIT_DIR
 from study.lease import Lease
 from study.record import Record
 from study.request import Request

@@ -15,7 +15,7 @@ from ray.tune.execution import tune_controller
 
 import results
 import trainables
-from results.record import RECORD_FILE
+from results.record import INIT_DIR, RECORD_FILE
 from study import directory as directories
 from study import storage
 from study.actors import ActorManager
@@ -35,8 +35,6 @@ from trainables.checkpoint import CHECKPOINT
 
 RETRIES = 2
 """How often a trial whose worker died is taken up again from its checkpoint."""
-INIT_DIR = "init"
-"""Where the float model of `--init float` is."""
 
 
 @dataclass(frozen=True, kw_only=True)

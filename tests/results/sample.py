@@ -200,12 +200,12 @@ def set_journal(path: Path, mode: str) -> None:
 
 
 def write_saliency(path: Path, number: int, images: int = 8, seed: int = 0) -> None:
-    """Write ``trials/<number>/saliency.npz``: blobs, with maps that peak on them."""
-    rng = np.random.default_rng(seed + number)
+    """Write ``trials/<number>/saliency.npz``: blobs, the same for every trial, with maps that peak on them."""
+    shared, rng = np.random.default_rng(seed), np.random.default_rng(seed + number)
     y, x = np.mgrid[:28, :28]
-    centres = rng.uniform(8, 20, (images, 2, 1, 1))
+    centres = shared.uniform(8, 20, (images, 2, 1, 1))
     blobs = np.exp(-((y - centres[:, 0]) ** 2 + (x - centres[:, 1]) ** 2) / 30)
-    labels = rng.integers(0, 10, images)
+    labels = shared.integers(0, 10, images)
     folder = path / record.TRIALS_DIR / str(number)
     folder.mkdir(parents=True, exist_ok=True)
     fraction = np.arange(10) / 10

@@ -15,7 +15,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
 import results
-from results import drawing, fronts, gallery, record
+from results import choosing, drawing, fronts, gallery, record
 from results.page import page
 from tests.results import sample
 
@@ -153,7 +153,7 @@ def test_names_with_html_are_text(tmp_path):
     assert EVIL not in html
     assert "<script>window" not in html
     assert elements(html).count["script"] == 3
-    assert elements(html).count["img"] == 1  # the saliency strip
+    assert elements(html).count["img"] == 2  # the images and the maps
     assert data_of(html)["name"] == EVIL
 
 
@@ -270,7 +270,8 @@ def test_a_gallery_of_colour_photographs_is_small(study_path, tmp_path):
         class_names=np.array(["a", "b"]),
     )
     strip = gallery.strip(results.load(copy), 50)
-    assert len(strip.uri) < 200_000
+    assert len(strip.uri) < 100_000
+    assert len(strip.images) < 100_000
     assert strip.captions == [("a", "b", False)] * gallery.MOST_IMAGES
 
 
@@ -298,6 +299,24 @@ def test_removal_curves_and_examined_maps_are_shown(study_path, tmp_path):
     )
     (copy / "trials" / str(number) / "faithfulness.json").write_text('{"faithfulness": ')
     assert gallery.strip(study, number).examination == {}
+
+
+def test_the_float_model_stands_beside_the_trials_that_start_from_it(study_path, tmp_path):
+    copy = shutil.copytree(study_path, tmp_path / "copy")
+    study = results.load(copy)
+    first = int(results.front(study.trials, study.directions)["number"].iloc[0])
+    assert "float model" not in page(study)
+    before = elements(page(study)).count["img"]
+    shutil.copytree(copy / "trials" / str(first), copy / "init")
+    (copy / "init" / "curve.csv").write_text("epoch,accuracy\n1,0.5\n2,0.9376\n")
+    html = page(study)
+    assert '<div class="head">float model<br>93.76 %</div>' in html
+    assert elements(html).count["img"] == before + 1
+    widths = choosing.widths(study, study.trials.loc[first]).values()
+    assert f"<br>weights {' '.join(str(w['weights']) for w in widths)}<br>inputs " in html
+    sample.write_saliency(copy, 99, images=3)  # of other images
+    shutil.copy(copy / "trials" / "99" / "saliency.npz", copy / "init")
+    assert "float model" not in page(study)
 
 
 def test_damaged_saliency_is_left_out(study, study_path, tmp_path):

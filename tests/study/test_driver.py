@@ -9,7 +9,8 @@ import pytest
 
 import results
 import study
-from study.driver import INIT_DIR, RETRIES
+from results.record import INIT_DIR
+from study.driver import RETRIES
 from tests.study import toys
 from trainables.checkpoint import CHECKPOINT
 
