@@ -164,9 +164,8 @@ def _float_model(held: _Held, train: Train, interrupt: Interrupt, view: View) ->
         return {}
     directory = held.directory / INIT_DIR
     config = trainables.float_config(held.request.config({}))
-    if not (
-        directory / CHECKPOINT
-    ).exists():  # its curve may be there still: whoever deletes models keeps figures
+    model = directory / CHECKPOINT
+    if not model.exists():  # its curve may be there still: whoever deletes models keeps figures
         shutil.rmtree(directory, ignore_errors=True)
     view.say(f"training the float model that all trials start from: {config.epochs} epochs")
     job = Job(
@@ -175,7 +174,7 @@ def _float_model(held: _Held, train: Train, interrupt: Interrupt, view: View) ->
     (report,) = run_all([job], train, held.request.gpus_per_trial, interrupt.stop_all)
     if report.error:
         raise ValueError(f"the float model failed: {report.error}")
-    return {"init": str(directory / CHECKPOINT)}
+    return {"init": str(model)}
 
 
 def _write_results(held: _Held) -> None:

@@ -152,6 +152,18 @@ def test_integers_give_exactly_the_quantised_weight(bits: int, kind: str) -> Non
     assert ((q.codes - q.zero) * q.step).equal(quantiser(w))
 
 
+def test_lsq_learns_in_float32_under_autocast() -> None:
+    torch.manual_seed(0)
+    w, grads = torch.randn(4, 3, 5, 5), []
+    for enabled in (False, True):
+        quantiser = LSQ(3, 4, 4)
+        quantiser.fit(w)
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            (quantiser(w) * torch.linspace(-1, 1, w.numel()).view_as(w)).sum().backward()
+        grads.append(quantiser.log_step.grad)
+    assert torch.equal(*grads)
+
+
 def test_fitted_lsq_step_is_the_best_of_a_fine_search() -> None:
     w = torch.randn(1, 400, generator=torch.Generator().manual_seed(2))
     quantiser = LSQ(2, 1, 2)
