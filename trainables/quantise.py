@@ -228,9 +228,7 @@ class _Scaled(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor]:
         w, factor = ctx.saved_tensors
-        with torch.autocast(
-            w.device.type, enabled=False
-        ):  # which a backward within it would round to bfloat16
+        with torch.autocast(w.device.type, enabled=False):  # else a backward within one rounds to bfloat16
             products = torch.bmm(_rows(grad)[:, None], _rows(w)[:, :, None])
         return grad * factor, products.view_as(factor)
 
