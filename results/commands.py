@@ -30,6 +30,11 @@ class Parser(commands.Parser):
         )
 
 
+def names(runs_dir: str) -> list[str]:
+    """Return the names of the studies under ``runs_dir``, sorted."""
+    return sorted(path.parent.name for path in Path(runs_dir).glob(f"[!.]*/{record.REQUEST_FILE}"))
+
+
 def locate(name: str, runs_dir: str) -> Path:
     """Return the directory of the study ``name``: a name under ``runs_dir``, or a path.
 
@@ -43,7 +48,7 @@ def locate(name: str, runs_dir: str) -> Path:
         raise ValueError(
             f"no study at {name}: it has no {record.REQUEST_FILE}; give a study's name or directory"
         )
-    known = [file.parent.name for file in Path(runs_dir).glob(f"[!.]*/{record.REQUEST_FILE}")]
+    known = names(runs_dir)
     hint = (
         f"did you mean {nearest(name, known)!r}?"
         if known

@@ -27,11 +27,6 @@ def record_url(request: Request, directory: Path) -> str:
     return storage.url_in(directory)
 
 
-def names(runs_dir: str) -> list[str]:
-    """Return the names of the studies under `runs_dir`, sorted."""
-    return sorted(path.parent.name for path in Path(runs_dir).glob(f"[!.]*/{REQUEST_FILE}"))
-
-
 def free_name(name: str, space: str, runs_dir: str) -> str:
     """Return `name` if it is a good one and free, or for "" the space's name and the next free number."""
     if not name:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from json import JSONDecodeError
 from pathlib import Path
 
-from results.commands import Parser, locate
+from results.commands import Parser, locate, names
 from results.record import REFUSED, RESULT
 from search_spaces.commands import exit_code, tell
 from search_spaces.errors import located
@@ -25,13 +25,13 @@ def _main(argv: Sequence[str] | None) -> int:
     parser = Parser("study.status", __doc__)
     parser.add_argument("name", nargs="?", metavar="NAME", help="of a study, or its path (default: all)")
     arguments = parser.parse_args(argv)
-    names = [arguments.name] if arguments.name else directories.names(arguments.runs_dir)
-    if not names:
+    chosen = [arguments.name] if arguments.name else names(arguments.runs_dir)
+    if not chosen:
         print(
             f"no studies under {arguments.runs_dir}; start one with python -m study.launch --space mixed_bits"
         )
     code = 0
-    for name in names:
+    for name in chosen:
         try:
             print(_status(locate(name, arguments.runs_dir)))
         except ValueError as error:
