@@ -32,7 +32,7 @@ class Strip:
     number: int | None
     """Of the trial; None for the float model that all trials of the study start from."""
     uri: str
-    """The maps, as a data URI."""
+    """The maps, as a data URI; those of colour images laid over them."""
     images: str
     """The images that they explain, likewise; the same for every trial on a data set."""
     captions: list[tuple[str, str, bool]]
@@ -58,7 +58,7 @@ def strip(study: Study, number: int | None) -> Strip | None:
         return None
     return Strip(
         number=number,
-        uri=_uri(_heat(maps)),
+        uri=_uri(_overlay(images, maps) if images.ndim == 4 else _heat(maps)),
         images=_uri(_colour(images)),
         captions=[(names[y], names[p], bool(y == p)) for y, p in zip(labels, predictions, strict=True)],
         removal=removal,
@@ -83,10 +83,22 @@ def _colour(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def _heat(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return maps (n, H, W), each scaled to its own maximum, in the colours of Inferno, (n, H, W, 3)."""
-    scaled = maps / np.maximum(maps.max(axis=(1, 2), keepdims=True), 1e-12)
     palette = np.array([hex_to_rgb(colour) for colour in sequential.Inferno])
     steps = np.linspace(0, 1, len(palette))
-    return np.stack([np.interp(scaled, steps, channel) for channel in palette.T], axis=-1).astype(np.uint8)
+    return np.stack([np.interp(_scaled(maps), steps, channel) for channel in palette.T], axis=-1).astype(
+        np.uint8
+    )
+
+
+def _overlay(images: NDArray[np.uint8], maps: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Return the maps over their images (n, H, W, 3) in grey: where nothing counts, the image alone is seen."""
+    grey = images.mean(axis=-1, keepdims=True)
+    cover = np.sqrt(_scaled(maps))[..., None]
+    return (grey * (1 - cover) + _heat(maps) * cover).astype(np.uint8)
+
+
+def _scaled(maps: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(maps / np.maximum(maps.max(axis=(1, 2), keepdims=True), 1e-12))
 
 
 def _uri(tiles: NDArray[np.uint8]) -> str:

@@ -46,6 +46,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--dataset", help="such as fashion_mnist_small, the default")
     add("--data-dir", metavar="DIR", help="where the files of the data set are")
     add("--model", help="such as paper_cnn, the default")
+    add(
+        "--weights", metavar="NAME|FILE", help="of a model of torchvision: its name for them, or a state dict"
+    )
     add("--preset", help="a recipe of training settings")
     add(
         "--trials",

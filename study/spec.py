@@ -25,13 +25,10 @@ TRIALS = 12
 """The default of --trials."""
 _OURS = ("rungs", "refit")
 _FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, "epochs", "seed")} | {
-    "init": "--init float"
+    "init": "--init float",
+    "pretrained": "--weights",
 }
-_FILES = ("data_dir", "pretrained")
-_ALIKE = {
-    name: f"--set {name}=..."
-    for name in ("attribution", "image_size", "crop_border", "on_bad_image", "pretrained")
-}
+_ALIKE = {name: f"--set {name}=..." for name in ("attribution", "image_size", "crop_border", "on_bad_image")}
 """What trials are measured by or begin from: those of a study must have it in common to be comparable."""
 
 
@@ -47,6 +44,8 @@ class Spec:
     model: str = ""
     preset: str = ""
     """"" leaves these four to the defaults of a training run."""
+    weights: str = ""
+    """What a model of torchvision starts from: its name for them, or a file; "" draws them."""
     trials: int | None = None
     """How many configurations; None: `TRIALS`, or all of a finite space that has fewer."""
     epochs: int | None = None
@@ -174,10 +173,15 @@ def _base(spec: Spec) -> tuple[Config, dict[str, Any]]:
     """Return the configuration that trials share, and its settings that are not defaults."""
     fixed: dict[str, Any] = {name: getattr(spec, name) for name in BASIC if getattr(spec, name)}
     fixed |= search_spaces.load(spec.space).fixed | dict(spec.fixed) | {"seed": spec.seed}
-    fixed |= {name: str(Path(fixed[name]).resolve()) for name in _FILES if fixed.get(name)}
+    if spec.data_dir:
+        fixed["data_dir"] = str(Path(spec.data_dir).resolve())
+    if spec.weights:
+        fixed["pretrained"] = spec.weights
     if spec.epochs:
         fixed["epochs"] = spec.epochs
     config = Config.parse(fixed)
+    if spec.weights:
+        fixed["pretrained"] = trainables.locate_pretrained(config)
     return config, {"dataset": config.dataset, "model": config.model, **fixed}
 
 

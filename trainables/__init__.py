@@ -13,7 +13,7 @@ from trainables.config import Config, float_config, layers, presets
 from trainables.errors import NonFiniteError
 from trainables.examination import examine
 from trainables.inputs import Facts, dataset_facts
-from trainables.network import check_pretrained
+from trainables.network import check_pretrained, locate_pretrained
 from trainables.process import prepare_process
 from trainables.training import Epoch, train
 from trainables.training import run_costs as costs
@@ -29,6 +29,7 @@ __all__ = [
     "examine",
     "float_config",
     "layers",
+    "locate_pretrained",
     "prepare_process",
     "presets",
     "test_metrics",

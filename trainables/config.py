@@ -62,8 +62,8 @@ class Config:
     refit: bool = False
     """Whether the validation images are trained on too: for a confirmation, whose measure is the test split."""
     pretrained: str = ""
-    """A .pth or .safetensors file of torchvision's own weights for its model; `init`, whose float model starts from it,
-    goes before."""
+    """Weights for a model of torchvision, by its name for them or from a .pth or .safetensors file; `init`, whose float
+    model starts from them, goes before."""
     init: str = ""
     """A float checkpoint to start from; "" starts from random weights."""
 

@@ -1,13 +1,32 @@
 """BatchNorm folded into the quantised convolution before it (seed B eq. 4-5, after Krishnamoorthi 2018).
 
-An integer engine multiplies with gamma W / sigma, so that is what must be quantised, with the running sigma: a batch's
-own sigma_B would move the levels at every step. Training normalises by the batch all the same: there the quantised
-weight is divided by gamma / sigma again and the ordinary BatchNorm follows, which multiplies by gamma / sigma_B. Both
-together are the correction c = sigma_B / sigma of eq. 4.
+An integer engine multiplies with gamma W / sigma, so that is what must lie on the levels, with the running sigma: a
+batch's own sigma_B would move them at every step. Each channel has a step of its own, so scaling a channel scales its
+step and leaves the codes: quantising gamma W / sigma is quantising W. Training therefore quantises W and normalises by
+the batch, which is eq. 4 with its correction c = sigma_B / sigma; inference has gamma / sigma in the step.
 """
+
+from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codes:
+    """A quantised weight in integers."""
+
+    codes: Tensor
+    """In [0, 2^k - 1], of w's shape."""
+    step: Tensor
+    """(out, 1, ...)"""
+    zero: Tensor | float
+    """A number for each channel, (out, 1, ...), or one that the quantiser implies."""
+
+    def weight(self) -> Tensor:
+        """Return w_q = (codes - zero) * step."""
+        return (self.codes - self.zero) * self.step
 
 
 class FoldedNorm(nn.BatchNorm2d):
@@ -30,24 +49,30 @@ class FoldedNorm(nn.BatchNorm2d):
         return super().forward(x) if self.training else x + self.shift.view(1, -1, 1, 1)
 
 
-class Fold(nn.Module):
-    """W -> gamma W / sigma, the parametrisation of a weight (out, in, h, w) before it is quantised."""
+class Folded(nn.Module):
+    """The parametrisation of a weight that a `FoldedNorm` is folded into: its quantiser, in inference with the scale."""
 
-    def __init__(self, norm: FoldedNorm) -> None:
+    def __init__(self, quantiser: Any, norm: FoldedNorm) -> None:
         super().__init__()
+        self.quantiser = quantiser
         self.norm = (norm,)  # in a tuple, or its parameters would be this module's too
 
+    @property
+    def bits(self) -> int:
+        """The width of the codes."""
+        return int(self.quantiser.bits)
+
+    def encode(self, w: Tensor) -> Codes:
+        """Quantise w of shape (out, in, h, w) to the integers of inference; a negative gamma makes negative steps."""
+        found: Codes = self.quantiser.encode(w)
+        return replace(found, step=found.step * self.norm[0].scale.view(-1, 1, 1, 1))
+
     def forward(self, w: Tensor) -> Tensor:
-        """Scale the weight."""
-        return w * self.norm[0].scale.view(-1, 1, 1, 1)
-
-
-class Unfold(Fold):
-    """In training the way back, after the weight was quantised."""
-
-    def forward(self, w: Tensor) -> Tensor:
-        """Take back the scale, or leave the weight as inference has it."""
-        return w / self.norm[0].scale.view(-1, 1, 1, 1) if self.training else w
+        """Quantise w as training or inference has it, whichever the norm is in."""
+        if not self.norm[0].training:
+            return self.encode(w).weight()
+        quantised: Tensor = self.quantiser(w)
+        return quantised
 
 
 def fold(model: nn.Module, convolution: str, norm: str, quantiser: nn.Module) -> None:
@@ -62,5 +87,5 @@ def fold(model: nn.Module, convolution: str, norm: str, quantiser: nn.Module) ->
     parent, _, last = norm.rpartition(".")
     setattr(model.get_submodule(parent), last, folded.train(old.training))
     layer = model.get_submodule(convolution)
-    for part in (Fold(folded), quantiser, Unfold(folded)):
-        parametrize.register_parametrization(layer, "weight", part)
+    assert layer.bias is None, "a bias before a norm does nothing, and would have to be scaled"
+    parametrize.register_parametrization(layer, "weight", Folded(quantiser, folded))

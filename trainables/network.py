@@ -11,7 +11,7 @@ from trainables.config import Config
 from trainables.data import Data
 from trainables.inputs import data_of, signature
 from trainables.models import build, norms
-from trainables.pretrained import load_pretrained
+from trainables.pretrained import load_pretrained, published
 from trainables.quantise import quantise
 
 
@@ -30,8 +30,14 @@ def float_model(config: Config, data: Data) -> nn.Module:
     channels, size, classes = signature(data)
     model = build(config.model, channels=channels, size=size, classes=classes)
     if config.pretrained and not config.init:
-        load_pretrained(model, Path(config.pretrained))
+        load_pretrained(model, config.model, config.pretrained)
     return model
+
+
+def locate_pretrained(config: Config) -> str:
+    """Return the configuration's pretrained weights so that workers find them from any folder, files by whole path."""
+    named = config.pretrained in published(config.model)
+    return config.pretrained if named else str(Path(config.pretrained).resolve())
 
 
 def check_pretrained(config: Config) -> None:

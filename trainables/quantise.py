@@ -8,8 +8,8 @@ w_bits and a_bits are widths in {2, 3, 4, 6, 8, 32}; 32 means untouched. The inp
 8-bit image itself and has no quantiser.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.utils import parametrize
 
-from trainables.folding import Fold, fold
+from trainables.folding import Codes, Folded, fold
 from trainables.models import quantisable
 
 SHRINKAGES = torch.linspace(
@@ -98,18 +98,6 @@ class Pact(nn.Module):
         return quantised
 
 
-@dataclass(frozen=True, kw_only=True)
-class Codes:
-    """A quantised weight in integers: w_q = (codes - zero) * step."""
-
-    codes: Tensor
-    """In [0, 2^k - 1], of w's shape."""
-    step: Tensor
-    """(out, 1, ...)"""
-    zero: Tensor | float
-    """A number for each channel, (out, 1, ...), or one that the quantiser implies."""
-
-
 class Affine(nn.Module):
     """Uniform affine fake quantisation, per output channel, range of the weights (seed B eq. 1-3).
 
@@ -135,8 +123,7 @@ class Affine(nn.Module):
 
     def forward(self, w: Tensor) -> Tensor:
         """Quantise w of shape (out, ...)."""
-        q = self.encode(w)
-        return (q.codes - q.zero) * q.step + (w - w.detach())  # exactly the quantised value
+        return self.encode(w).weight() + (w - w.detach())  # exactly the quantised value
 
 
 class LSQ(nn.Module):
@@ -258,7 +245,7 @@ def quantise(
     """Put quantisers into the model, in place; layers without a width, or with 32, stay as they are.
 
     `weights` is the weight quantiser, `lsq` or `affine`; `alpha` > 0 every clipping level's start; `norms` names the
-    BatchNorm behind a convolution, which is folded into its weight before that is quantised.
+    BatchNorm behind a convolution, which is folded into its weight.
     """
     for name, layer in quantisable(model).items():
         if (bits := a_bits.get(name, 32)) < 32:
@@ -295,13 +282,15 @@ def calibrate(model: nn.Module, images: Tensor, *, start: str = "init", percenti
     """Fit the LSQ steps to the weights, and each Pact to what it sees of `images` (n, C, H, W).
 
     `start` and `percentile` as `Pact.fit` has them. Layers are set in the order in which they run, each behind
-    quantised ones.
+    quantised ones. A BatchNorm that saw no image yet takes the statistics of these: else an untrained network would be
+    fitted to activations that it has only before its first step.
     """
     for module in model.modules():
         if parametrize.is_parametrized(module, "weight"):
             quantiser, original = weight_quantiser(module)
-            if isinstance(quantiser, LSQ):
-                quantiser.fit(original)
+            inner = quantiser.quantiser if isinstance(quantiser, Folded) else quantiser
+            if isinstance(inner, LSQ):
+                inner.fit(original)
 
     def look(pact: nn.Module, args: tuple[Tensor, ...]) -> None:
         assert isinstance(pact, Pact)
@@ -309,14 +298,28 @@ def calibrate(model: nn.Module, images: Tensor, *, start: str = "init", percenti
 
     hooks = [m.register_forward_pre_hook(look) for m in model.modules() if isinstance(m, Pact)]
     was_training = model.training
-    model.eval()(images)
+    with _first_statistics(model.eval()):
+        model(images)
     model.train(was_training)
     for hook in hooks:
         hook.remove()
 
 
-def weight_quantiser(layer: nn.Module) -> tuple[LSQ | Affine, Tensor]:
+@contextmanager
+def _first_statistics(model: nn.Module) -> Iterator[None]:
+    """Normalise by the batch, and keep its statistics, where a BatchNorm has none yet."""
+    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
+    fresh = [(norm, norm.momentum) for norm in norms if not norm.running_mean.any()]  # type: ignore[union-attr]
+    for norm, _ in fresh:
+        norm.train().momentum = 1.0
+    try:
+        yield
+    finally:
+        for norm, momentum in fresh:
+            norm.momentum = momentum
+
+
+def weight_quantiser(layer: nn.Module) -> tuple[LSQ | Affine | Folded, Tensor]:
     """The quantiser of a quantised layer's weight, and the float weight that it quantises."""
     chain: Any = layer.parametrizations["weight"]  # type: ignore[index]
-    first = chain[0]
-    return (chain[1], first(chain.original)) if isinstance(first, Fold) else (first, chain.original)
+    return chain[0], chain.original

@@ -74,13 +74,20 @@ def test_from_launch_to_confirmation(pictures: Path, tmp_path: Path) -> None:
     assert 0 <= confirmed <= 1
 
 
-@pytest.mark.slow
-def test_a_small_network_learns_the_textures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    make(tmp_path / "small", 40, ((180, 144), (240, 192)))
+@pytest.fixture(scope="module")
+def small_pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("small")
+    make(folder, 40, ((180, 144), (240, 192)))
+    return folder
+
+
+@pytest.mark.parametrize(("bits", "least"), [(2, 0.6), (8, 0.9)])
+def test_the_small_network_learns_the_textures_from_scratch(
+    small_pictures: Path, bits: int, least: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     *_, last = train(Config.parse(
-        {"dataset": "kvasir", "data_dir": str(tmp_path / "small"), "image_size": 48, "crop_border": True,
-         "batch_size": 16, "epochs": 5, "bits": 8, "lambda1": 0.1, "lr": 1e-3}
+        {"dataset": "kvasir", "data_dir": str(small_pictures), "model": "small_cnn", "image_size": 48,
+         "crop_border": True, "batch_size": 16, "epochs": 5, "bits": bits}
     ))  # fmt: skip
-    assert last.metrics["accuracy"] > 3 / 8  # chance is 1/8; one image of the 32 is 0.03
-    assert last.metrics["auroc"] > 0.85
+    assert last.metrics["accuracy"] > least  # chance is 1/8; one image of the 32 is 0.03

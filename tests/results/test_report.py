@@ -1,5 +1,7 @@
 """The three files that a study's report is, from studies good and bad."""
 
+import base64
+import io
 import json
 import os
 import re
@@ -13,6 +15,7 @@ import pandas as pd
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
+from PIL import Image
 
 import results
 from results import choosing, drawing, fronts, gallery, record
@@ -273,6 +276,32 @@ def test_a_gallery_of_colour_photographs_is_small(study_path, tmp_path):
     assert len(strip.uri) < 100_000
     assert len(strip.images) < 100_000
     assert strip.captions == [("a", "b", False)] * gallery.MOST_IMAGES
+
+
+def test_maps_lie_over_colour_images_and_beside_grey_ones(study_path, tmp_path):
+    copy = shutil.copytree(study_path, tmp_path / "copy")
+    folder = copy / "trials" / "50"
+    folder.mkdir(parents=True, exist_ok=True)
+    maps = np.zeros((1, 8, 8), np.float16)
+    maps[0, 2, 3] = 1.0
+    images = np.full((1, 8, 8, 3), (30, 60, 90), np.uint8)
+
+    def pixels(pictures):
+        np.savez(
+            folder / "saliency.npz",
+            images=pictures,
+            labels=np.zeros(1, int),
+            predictions=np.zeros(1, int),
+            maps=maps,
+            class_names=np.array(["a"]),
+        )
+        uri = gallery.strip(results.load(copy), 50).uri
+        return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))))
+
+    over, beside = pixels(images), pixels(images[..., 0])
+    assert over[2, 3].tolist() == beside[2, 3].tolist()  # what counts most hides the image
+    assert over[0, 0].tolist() == [60, 60, 60]  # what counts for nothing leaves it, in grey
+    assert beside[0, 0].max() < 10
 
 
 def test_removal_curves_and_examined_maps_are_shown(study_path, tmp_path):

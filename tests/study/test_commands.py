@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
@@ -70,7 +71,8 @@ BAD = {
     "--space mixed_bits --storage postgresql+pgsql://me@db/studies": "leave the driver out",
     "--space mixed_bits --set lambda1": "key=value",
     "--space mixed_bits --set lamda1=1": "lambda1",
-    "--space mixed_bits --set pretrained=/nowhere.pth": "pretrained is for torchvision's models",
+    "--space mixed_bits --weights /nowhere.pth": "pretrained is for torchvision's models",
+    "--space mixed_bits --model resnet18 --set pretrained=/nowhere.pth": "--weights",
     "--space mixed_bits --set epochs=3": "--epochs",
     "--space mixed_bits --set init=/nowhere": "--init float",
     "--space mixed_bits --set bits.conv9=4": "conv1",
@@ -101,7 +103,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(words: str, command: Comma
 
 SPACES = {
     "lambda1 = { type = 'float', low = 0.1, high = 1.0, when = { maks = ['ratio'] } }": "the nearest is 'mask'",
-    "pretrained = { type = 'choice', values = ['a.pth', 'b.pth'] }": "--set pretrained=",
+    "pretrained = { type = 'choice', values = ['a.pth', 'b.pth'] }": "--weights",
     "attribution = { type = 'choice', values = ['gradient', 'grad_cam'] }": "--set attribution=",
     "seed = { type = 'int', low = 0, high = 3 }": "--seed",
     "lambda_1 = { type = 'float', low = 0.1, high = 1.0 }": "lambda1",
@@ -291,7 +293,7 @@ def test_pretrained_weights_are_looked_at_before_a_study_is(
     make(tmp_path / "kvasir", 4, ((180, 144),))
     spec = Spec(
         space="resnet18_stage_bits", dataset="kvasir", data_dir="kvasir", model="resnet18", runs_dir=str(tmp_path),
-        fixed={"pretrained": "weights.pth", "batch_size": 8},
+        weights="weights.pth", fixed={"batch_size": 8},
     )  # fmt: skip
     with pytest.raises(ValueError, match=r"weights\.pth cannot be read"):
         plan(spec)
@@ -300,3 +302,8 @@ def test_pretrained_weights_are_looked_at_before_a_study_is(
         plan(spec)
     torch.save(torchvision.models.resnet18(weights=None).state_dict(), "weights.pth")
     assert plan(spec).fixed["pretrained"] == str(tmp_path / "weights.pth")  # wherever a worker's folder is
+    hub = tmp_path / "hub" / "checkpoints"  # where PyTorch keeps what it has fetched
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    hub.mkdir(parents=True)
+    shutil.copy("weights.pth", hub / "resnet18-f37072fd.pth")
+    assert plan(replace(spec, weights="IMAGENET1K_V1")).fixed["pretrained"] == "IMAGENET1K_V1"

@@ -49,6 +49,17 @@ def test_the_rule_gives_the_papers_printed_flops_from_its_constants(column: str)
     assert costs(printed, w_bits, {}, weights="lsq")["flops"] == TABLE_II_PRINTED[column]
 
 
+def test_macs_of_the_small_cnn_by_hand() -> None:
+    small = inventory("small_cnn", 3, 64, 8)
+    assert [layer.macs for layer in small.layers] == [
+        64 * 64 * 16 * 3 * 9,
+        32 * 32 * 32 * 16 * 9,
+        16 * 16 * 64 * 32 * 9,
+        8 * 8 * 128 * 64 * 9,
+        128 * 8,
+    ]
+
+
 def test_bops_and_bytes_by_hand() -> None:
     cost = costs(PAPER_CNN, {"conv1": 2, "conv2": 3, "fc1": 4}, {"conv2": 2, "fc1": 6}, weights="affine")
     assert cost["bops"] == 194_688 * 2 * 8 + 10_616_832 * 3 * 2 + 1_179_648 * 4 * 6 + 1_280 * 32 * 32

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from trainables import Config
 from trainables.assessment import validation_metrics
-from trainables.folding import Fold, FoldedNorm, fold
+from trainables.folding import Codes, Folded, FoldedNorm, fold
 from trainables.models import build, norms
+from trainables.quantise import LSQ, Affine, calibrate, quantise, weight_quantiser
 from trainables.training import train
 
 SHAPE = (6, 3, 8, 8)
@@ -30,10 +31,20 @@ def plain() -> nn.Module:
     return model
 
 
+class Exact(nn.Module):
+    """A quantiser that rounds nothing."""
+
+    def encode(self, w: Tensor) -> Codes:
+        return Codes(codes=w, step=torch.ones(len(w), 1, 1, 1), zero=0.0)
+
+    def forward(self, w: Tensor) -> Tensor:
+        return w
+
+
 def test_without_rounding_it_is_the_ordinary_norm(plain: nn.Module) -> None:
     """Values, gradients and running statistics; over two steps, a second pass without statistics, and inference."""
     folded = copy.deepcopy(plain)
-    fold(folded, "0", "1", nn.Identity())
+    fold(folded, "0", "1", Exact())
     models = (plain, folded)
     assert folded.state_dict().keys() - plain.state_dict().keys() == {"0.parametrizations.weight.original"}
     for _ in range(2):
@@ -60,12 +71,63 @@ def test_without_rounding_it_is_the_ordinary_norm(plain: nn.Module) -> None:
 def test_the_weight_is_that_of_equations_4_and_5(plain: nn.Module) -> None:
     norm, W = plain[1], plain[0].weight.detach()
     folded = copy.deepcopy(plain)
-    fold(folded, "0", "1", nn.Identity())
+    fold(folded, "0", "1", Exact())
     sigma_b = torch.rand(5) + 0.5  # whatever the batch has: it cancels
     sigma = (norm.running_var + norm.eps).sqrt()
     c = sigma_b / sigma
     corrected = (c * norm.weight / sigma_b).view(-1, 1, 1, 1) * W
     torch.testing.assert_close(folded.eval()[0].weight, corrected)
+
+
+@pytest.mark.parametrize("kind", ["lsq", "affine"])
+@pytest.mark.parametrize("bits", [2, 4, 8])
+def test_folding_the_quantised_weight_is_quantising_the_folded(
+    plain: nn.Module, bits: int, kind: str
+) -> None:
+    with torch.no_grad():
+        plain[1].weight.abs_()
+    scale = (plain[1].weight / (plain[1].running_var + plain[1].eps).sqrt()).detach().view(-1, 1, 1, 1)
+    W = plain[0].weight.detach() * scale
+    literal = LSQ(bits, 5, 4) if kind == "lsq" else Affine(bits)
+    if isinstance(literal, LSQ):
+        literal.fit(W)
+    quantise(plain, w_bits={"0": bits}, a_bits={}, weights=kind, alpha=1.0, norms={"0": "1"})
+    calibrate(plain, torch.randn(SHAPE))
+    ours = plain.eval()[0].weight.detach()
+    torch.testing.assert_close(ours, literal(W).detach())
+    quantiser, original = weight_quantiser(plain[0])
+    assert quantiser.encode(original).weight().equal(ours)
+    with torch.no_grad():
+        plain[1].weight.neg_()
+    assert plain[0].weight.equal(-ours)
+
+
+@pytest.mark.parametrize("start", ["init", "percentile", "mse"])
+def test_eight_bits_are_nearly_float_before_and_after_the_statistics_moved(start: str) -> None:
+    """An untrained network's norms have seen nothing: neither its steps nor its clipping levels may hang on that."""
+    torch.manual_seed(0)
+    convolutions = [nn.Conv2d(3, 8, 3, bias=False), nn.Conv2d(8, 4, 3, bias=False)]
+    floats = nn.Sequential(convolutions[0], nn.BatchNorm2d(8), nn.ReLU(), convolutions[1], nn.BatchNorm2d(4))
+    eight = copy.deepcopy(floats)
+    folds = {"0": "1", "3": "4"}
+    quantise(eight, w_bits=dict.fromkeys(folds, 8), a_bits={"3": 8}, weights="lsq", alpha=6.0, norms=folds)
+    X = torch.randn(16, 3, 12, 12) * 0.1
+    for model in (floats, eight):
+        calibrate(model, X, start=start)
+    for _ in range(30):
+        torch.testing.assert_close(eight.train()(X), floats.train()(X), atol=0.1, rtol=0)
+    torch.testing.assert_close(eight.eval()(X), floats.eval()(X), atol=0.1, rtol=0)
+
+
+def test_only_norms_that_saw_nothing_take_statistics_from_calibration(plain: nn.Module) -> None:
+    before = plain[1].running_mean.clone()
+    calibrate(plain, torch.randn(SHAPE))
+    assert plain[1].running_mean.equal(before)
+    plain[1].reset_running_stats()
+    X = torch.randn(SHAPE) + 1
+    calibrate(plain, X)
+    torch.testing.assert_close(plain[1].running_mean, plain[0](X).mean((0, 2, 3)))
+    assert plain[1].momentum == 0.1
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "efficientnet_b0"])
@@ -97,7 +159,7 @@ def test_a_quantised_resnet_trains_comes_back_and_is_packed_at_its_size(
 
 def test_folds_are_found_where_they_are_asked_for() -> None:
     model = build("resnet18", channels=3, size=64, classes=4)
-    fold(model, "layer1.0.conv1", "layer1.0.bn1", nn.Identity())
+    fold(model, "layer1.0.conv1", "layer1.0.bn1", Exact())
     assert isinstance(model.layer1[0].bn1, FoldedNorm)
-    assert isinstance(model.layer1[0].conv1.parametrizations.weight[0], Fold)
+    assert isinstance(model.layer1[0].conv1.parametrizations.weight[0], Folded)
     assert sum(isinstance(module, FoldedNorm) for module in model.modules()) == 1

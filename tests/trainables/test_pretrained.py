@@ -12,7 +12,7 @@ from trainables import Config, check_pretrained, checkpoint, float_config
 from trainables.inputs import signature
 from trainables.models import TORCHVISION, build
 from trainables.network import load_checkpoint
-from trainables.pretrained import load_pretrained
+from trainables.pretrained import load_pretrained, published
 from trainables.randomisation import redraw
 from trainables.training import Run
 
@@ -43,7 +43,7 @@ def test_all_but_another_classifier_is_taken(name: str, suffix: str, tmp_path: P
         (torch.save if suffix == ".pth" else safetensors.torch.save_file)(theirs, path)
         model = build(name, channels=3, size=64, classes=5)
         drawn = {key: tensor.clone() for key, tensor in model.state_dict().items()}
-        load_pretrained(model, path)
+        load_pretrained(model, name, str(path))
         *_, weight, bias = drawn  # of the classifier
         for key, tensor in model.state_dict().items():
             own = classes == 1000 and key in (weight, bias)
@@ -53,7 +53,9 @@ def test_all_but_another_classifier_is_taken(name: str, suffix: str, tmp_path: P
 def test_files_without_counted_batches_are_taken(state: State, tmp_path: Path) -> None:
     old = {key: tensor for key, tensor in state.items() if not key.endswith("num_batches_tracked")}
     torch.save(old, tmp_path / "old.pth")
-    load_pretrained(build("resnet18", channels=3, size=64, classes=1000), tmp_path / "old.pth")
+    load_pretrained(
+        build("resnet18", channels=3, size=64, classes=1000), "resnet18", str(tmp_path / "old.pth")
+    )
 
 
 def lacking(state: State) -> object:
@@ -101,10 +103,47 @@ def test_files_that_are_none(name: str, tmp_path: Path) -> None:
     refused(tmp_path, "cannot be read")
 
 
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """PyTorch's own cache, empty, on a machine that reaches nobody."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    for name in ("https_proxy", "HTTPS_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    folder = tmp_path / "hub" / "checkpoints"
+    folder.mkdir(parents=True)
+    return folder
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_torchvisions_own_weights_come_by_name(name: str, hub: Path) -> None:
+    theirs = getattr(torchvision.models, name)(weights=None).state_dict()
+    weights = torchvision.models.get_model_weights(name).DEFAULT
+    torch.save(theirs, hub / Path(weights.url).name)
+    for given in published(name):
+        model = build(name, channels=3, size=64, classes=5)
+        load_pretrained(model, name, given)
+        assert next(iter(model.state_dict().values())).equal(next(iter(theirs.values())))
+
+
+def test_weights_that_cannot_be_had_are_one_line(hub: Path) -> None:
+    model = build("resnet18", channels=3, size=64, classes=5)
+    with pytest.raises(
+        ValueError, match=r"IMAGENET1K_V1 of resnet18 cannot be had \(.*refused.*give that file$"
+    ):
+        load_pretrained(model, "resnet18", "IMAGENET1K_V1")
+    (hub / "resnet18-f37072fd.pth").write_bytes(b"cut short")
+    with pytest.raises(ValueError, match=r"cannot be had"):
+        load_pretrained(model, "resnet18", "IMAGENET1K_V1")
+    with pytest.raises(ValueError, match=r"IMAGENET1K_V9 cannot be read .* or torchvision's IMAGENET1K_V1$"):
+        load_pretrained(model, "resnet18", "IMAGENET1K_V9")
+
+
 def refused(path: Path, says: str) -> None:
     model = build("resnet18", channels=3, size=64, classes=5)
     with pytest.raises(ValueError, match=r".") as error:
-        load_pretrained(model, path)
+        load_pretrained(model, "resnet18", str(path))
     assert says in str(error.value)
     assert str(path) in str(error.value)
     assert "\n" not in str(error.value)

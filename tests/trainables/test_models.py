@@ -1,0 +1,41 @@
+"""The models: what they take, down to the smallest images, and what they refuse."""
+
+import pytest
+import torch
+from torch import nn
+
+from trainables.models import MODELS, SMALLEST, TORCHVISION, build, norms
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_smallest_images_are_classified_and_smaller_ones_refused(name: str) -> None:
+    least = SMALLEST[name]
+    model = build(name, channels=3, size=least, classes=5).train()
+    assert model(torch.rand(2, 3, least, least)).shape == (2, 5)
+    with pytest.raises(
+        ValueError, match=rf"{name} takes images of {least} pixels or more .* image_size={least}$"
+    ):
+        build(name, channels=3, size=least - 1, classes=5)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_grey_images_are_for_the_small_ones(name: str) -> None:
+    if name not in TORCHVISION:
+        assert build(name, channels=1, size=28, classes=10)(torch.rand(2, 1, 28, 28)).shape == (2, 10)
+        return
+    with pytest.raises(
+        ValueError, match=r"in colour and these have 1 channel; choose small_cnn or paper_cnn"
+    ):
+        build(name, channels=1, size=64, classes=10)
+
+
+def test_the_small_cnn_is_as_small_as_it_says() -> None:
+    model = build("small_cnn", channels=3, size=64, classes=8)
+    assert sum(p.numel() for p in model.parameters()) == 98_712
+    assert norms("small_cnn") == {f"conv{i}": f"bn{i}" for i in range(1, 5)}
+    maps: list[int] = []
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(lambda _, args, out: maps.append(args[0].shape[-1]))
+    model(torch.rand(1, 3, SMALLEST["small_cnn"], SMALLEST["small_cnn"]))
+    assert maps == [16, 8, 4, 2]
