@@ -50,7 +50,7 @@ class FoldedNorm(nn.BatchNorm2d):
 
 
 class Folded(nn.Module):
-    """The parametrisation of a weight that a `FoldedNorm` is folded into: its quantiser, in inference with the scale."""
+    """The parametrisation of a weight with a `FoldedNorm` behind it: its quantiser, in inference with the scale."""
 
     def __init__(self, quantiser: Any, norm: FoldedNorm) -> None:
         super().__init__()
