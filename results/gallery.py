@@ -91,10 +91,9 @@ def _heat(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
 
 
 def _overlay(images: NDArray[np.uint8], maps: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Return the maps over their images (n, H, W, 3) in grey: where nothing counts, the image alone is seen."""
-    grey = images.mean(axis=-1, keepdims=True)
-    cover = np.sqrt(_scaled(maps))[..., None]
-    return (grey * (1 - cover) + _heat(maps) * cover).astype(np.uint8)
+    """Return the maps as light on their images (n, H, W, 3), which are grey and dim: what counts more is brighter."""
+    dim = images.mean(axis=-1, keepdims=True) / 2
+    return (255 - (255 - dim) * (255 - _heat(maps)) / 255).astype(np.uint8)
 
 
 def _scaled(maps: NDArray[np.float32]) -> NDArray[np.float32]:

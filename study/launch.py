@@ -47,7 +47,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--data-dir", metavar="DIR", help="where the files of the data set are")
     add("--model", help="such as paper_cnn, the default")
     add(
-        "--weights", metavar="NAME|FILE", help="of a model of torchvision: its name for them, or a state dict"
+        "--weights",
+        metavar="NAME|FILE",
+        help="pretrained ones: torchvision's name (IMAGENET1K_V1) or a state dict",
     )
     add("--preset", help="a recipe of training settings")
     add(

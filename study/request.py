@@ -53,7 +53,7 @@ class Request:
     scheduler: str
     reduction_factor: int
     init: str
-    """"float": every trial starts from the study's own float model; "": from random weights."""
+    """"float": every trial starts from the study's own float model; "": from random or pretrained weights."""
     seed: int
     storage: str
     """URL of the record, without its password; "": `study.db` in the directory of the study."""

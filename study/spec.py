@@ -29,7 +29,7 @@ _FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, "epochs", "se
     "pretrained": "--weights",
 }
 _ALIKE = {name: f"--set {name}=..." for name in ("attribution", "image_size", "crop_border", "on_bad_image")}
-"""What trials are measured by or begin from: those of a study must have it in common to be comparable."""
+"""What trials are measured by: those of a study must have it in common to be comparable."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ class Spec:
     preset: str = ""
     """"" leaves these four to the defaults of a training run."""
     weights: str = ""
-    """What a model of torchvision starts from: its name for them, or a file; "" draws them."""
+    """Pretrained ones of a model of torchvision, by its name for them or from a file; "" draws them."""
     trials: int | None = None
     """How many configurations; None: `TRIALS`, or all of a finite space that has fewer."""
     epochs: int | None = None

@@ -44,24 +44,15 @@ class Table:
     @classmethod
     def read(cls, path: Path) -> "Table":
         """Read a file that `write` wrote; ValueError for any other."""
+        if not path.is_file():
+            raise ValueError(f"there is no file {path}; make it with --record NAME")
         try:
-            file = pq.read_table(path)
-            about = json.loads(file.schema.metadata[ABOUT])
-        except FileNotFoundError:
-            raise ValueError(f"{path} is not there; make it with --record NAME") from None
-        except (OSError, pa.ArrowException, KeyError, TypeError) as error:
+            request, points, curves = _parsed(pq.read_table(path))
+        except (OSError, pa.ArrowException, LookupError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(
                 f"{path} is no table of learning curves ({error}); make one with --record NAME"
             ) from None
-        request = Request.from_document(about["request"])
-        curves: list[list[Report]] = [[] for _ in about["points"]]
-        for row in file.to_pylist():
-            trial, epoch, seconds = (row.pop(name) for name in ("trial", "epoch", "seconds"))
-            metrics = {name: value for name, value in row.items() if value is not None}
-            curves[trial].append(
-                Report(epoch=epoch, seconds=seconds, metrics=metrics, last=epoch == request.epochs)
-            )
-        return cls(request, about["points"], curves)
+        return cls(request, points, curves)
 
     def write(self, path: Path) -> None:
         """Write one row an epoch: trial, epoch, seconds, metrics. ValueError if `path` cannot be written."""
@@ -70,6 +61,8 @@ class Table:
             for i, curve in enumerate(self.curves)
             for report in curve
         ]
+        if path.exists():
+            raise ValueError(f"{path} exists already; choose another --table")
         about = {"request": self.request.document(), "points": self.points}
         names = dict.fromkeys(name for row in rows for name in row)
         table = pa.table({name: [row.get(name) for row in rows] for name in names})
@@ -99,6 +92,19 @@ class Table:
         """The objectives after the last epoch, (n, m), all to be maximised; rows of `points`."""
         targets = self.request.objectives
         return np.array([objectives.gains(targets, curve[-1].metrics) for curve in self.curves])
+
+
+def _parsed(file: pa.Table) -> tuple[Request, list[dict[str, Any]], list[list[Report]]]:
+    about = json.loads(file.schema.metadata[ABOUT])
+    request = Request.from_document(about["request"])
+    curves: list[list[Report]] = [[] for _ in about["points"]]
+    for row in file.to_pylist():
+        trial, epoch, seconds = (row.pop(name) for name in ("trial", "epoch", "seconds"))
+        metrics = {name: value for name, value in row.items() if value is not None}
+        curves[trial].append(
+            Report(epoch=epoch, seconds=seconds, metrics=metrics, last=epoch == request.epochs)
+        )
+    return request, about["points"], curves
 
 
 def table_of(directory: Path) -> Table:

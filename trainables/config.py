@@ -149,7 +149,8 @@ class Config:
         )
         if self.pretrained and self.model not in TORCHVISION:
             raise ValueError(
-                f"pretrained is for torchvision's models ({', '.join(TORCHVISION)}), not {self.model}; leave it out"
+                f"pretrained weights are for torchvision's models ({', '.join(TORCHVISION)}), not {self.model}; "
+                "leave them out"
             )
         for kind, widths in (("w_bits", self.w_bits), ("a_bits", self.a_bits)):
             for layer, bits in widths.items():

@@ -78,7 +78,7 @@ class Folded(nn.Module):
 def fold(model: nn.Module, convolution: str, norm: str, quantiser: nn.Module) -> None:
     """Fold the BatchNorm named `norm` into the convolution before it, and quantise its weight, in place.
 
-    The names of the model's parameters and buffers stay.
+    The norm keeps the names of its parameters and buffers.
     """
     old = model.get_submodule(norm)
     assert isinstance(old, nn.BatchNorm2d)

@@ -56,7 +56,7 @@ def load_float(model: nn.Module, path: Path) -> None:
             continue
         if place not in own or own[place].shape != tensor.shape:
             raise ValueError(
-                f"{path} does not fit this model ({name}); train one of the same model and data set"
+                f"{path} does not fit this model ({name}); give a float one (bits=32) of the same model and data set"
             )
         own[place].copy_(tensor)
 
@@ -72,7 +72,10 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Config, dict[str, Any]]:
     _quantise(model, config)
     if "epsilon" in tensors:
         model.epsilon = nn.Parameter(tensors["epsilon"])
-    model.load_state_dict(tensors)
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError:
+        raise ValueError(f"{path} is of another version of this program; train it again") from None
     model.to(memory_format=torch.channels_last)  # as it was trained: the same bits come out
     return model.eval(), config, about["metrics"]
 

@@ -8,8 +8,7 @@ w_bits and a_bits are widths in {2, 3, 4, 6, 8, 32}; 32 means untouched. The inp
 8-bit image itself and has no quantiser.
 """
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.utils import parametrize
 
+from trainables.batchnorm import gathering, norms_of
 from trainables.folding import Codes, Folded, fold
 from trainables.models import quantisable
 
@@ -298,25 +298,12 @@ def calibrate(model: nn.Module, images: Tensor, *, start: str = "init", percenti
 
     hooks = [m.register_forward_pre_hook(look) for m in model.modules() if isinstance(m, Pact)]
     was_training = model.training
-    with _first_statistics(model.eval()):
+    fresh = [norm for norm in norms_of(model.eval()) if not norm.running_mean.any()]  # type: ignore[union-attr]
+    with gathering(fresh):
         model(images)
     model.train(was_training)
     for hook in hooks:
         hook.remove()
-
-
-@contextmanager
-def _first_statistics(model: nn.Module) -> Iterator[None]:
-    """Normalise by the batch, and keep its statistics, where a BatchNorm has none yet."""
-    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d)]
-    fresh = [(norm, norm.momentum) for norm in norms if not norm.running_mean.any()]  # type: ignore[union-attr]
-    for norm, _ in fresh:
-        norm.train().momentum = 1.0
-    try:
-        yield
-    finally:
-        for norm, momentum in fresh:
-            norm.momentum = momentum
 
 
 def weight_quantiser(layer: nn.Module) -> tuple[LSQ | Affine | Folded, Tensor]:

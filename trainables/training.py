@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import pandas as pd
@@ -18,6 +19,7 @@ from torch import Tensor
 from torch.nn.utils import parametrize
 
 from trainables import attribution, checkpoint, gallery
+from trainables.batchnorm import IMAGES, norms_of, settle
 from trainables.config import Config
 from trainables.cost import costs, inventory
 from trainables.data import augmentation, batches
@@ -112,7 +114,16 @@ class Run:
             if config.augment:
                 images = move(images, generator)
             total += self.step(self.scale(images), y.to(self.device), fill, number)
+        self.settle(generator)
         return {"train_loss": total / self.steps}
+
+    def settle(self, generator: torch.Generator) -> None:
+        """Measure with the statistics of the network as it is now."""
+        if norms_of(self.model):
+            size = self.config.batch_size
+            drawn = batches(self.data.train, size, generator, drop_last=True)
+            with parametrize.cached():
+                settle(self.model, (self.scale(b.images) for b in islice(drawn, -(-IMAGES // size))))
 
     def step(self, X: Tensor, y: Tensor, fill: Callable[[Tensor], Tensor], number: int) -> float:
         """One update of theta, alpha and epsilon (A2 lines 3-10); returns L."""

@@ -3,13 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from study import storage
 from study.lease import LOCK_FILE
 from study.record import Record
 from study.searcher import Searcher
-from study.table import Table
+from study.table import ABOUT, Table
 from study.worker import reports
 from tests.conftest import Command
 from tests.study.test_replay import table as table
@@ -64,8 +66,11 @@ def test_a_table_that_cannot_be_written_is_one_line(command: Command, table: Tab
 
 
 BAD = {
-    "--table nowhere.parquet": "is not there; make it with --record",
+    "--table nowhere.parquet": "there is no file nowhere.parquet; make it with --record",
     "--table OTHER": "no table of learning curves",
+    "--table LIST": "no table of learning curves",
+    "--table EMPTY": "no table of learning curves",
+    "--table FILE --record s": "exists already; choose another --table",
     "--table FILE --workers 0": "--workers",
     "--table FILE --workers 1,x": "--workers",
     "--table FILE --trials 0": "above 0",
@@ -81,7 +86,11 @@ BAD = {
 def test_bad_input_is_one_line(words: str, command: Command, table: Table, tmp_path: Path) -> None:
     table.write(tmp_path / "table.parquet")
     (tmp_path / "other").write_text("no table")
-    files = {"FILE": "table.parquet", "OTHER": "other"}
+    for name, about in (("list", "[1]"), ("empty", "{}")):
+        pq.write_table(pa.table({"trial": [0]}).replace_schema_metadata({ABOUT: about}), tmp_path / name)
+    if "--record s" in words:
+        recorded(table, tmp_path, trials=12)
+    files = {"FILE": "table.parquet", "OTHER": "other", "LIST": "list", "EMPTY": "empty"}
     typed = [str(tmp_path / files[word]) if word in files else word for word in words.split()]
     code, out, error = command("study.simulate", *typed, "--runs-dir", str(tmp_path))
     assert (code, out, len(error.splitlines())) == (2, "", 1)

@@ -70,7 +70,7 @@ def test_typed_text_becomes_values() -> None:
         ({"lambda1": float("nan")}, "0 or above"),
         ({"mask_ratio": 1.0}, "between 0 and 1"),
         ({"mask": "ration"}, "ratio"),
-        ({"pretrained": "w.pth"}, "pretrained is for torchvision's models (resnet18"),
+        ({"pretrained": "w.pth"}, "pretrained weights are for torchvision's models (resnet18"),
         ({"balance": "sampler"}, "none"),
     ],
 )

@@ -12,6 +12,7 @@ from torch.nn.utils import parametrize
 
 from trainables import Config
 from trainables.assessment import validation_metrics
+from trainables.batchnorm import settle
 from trainables.folding import Codes, Folded, FoldedNorm, fold
 from trainables.models import build, norms
 from trainables.quantise import LSQ, Affine, calibrate, quantise, weight_quantiser
@@ -128,6 +129,17 @@ def test_only_norms_that_saw_nothing_take_statistics_from_calibration(plain: nn.
     calibrate(plain, X)
     torch.testing.assert_close(plain[1].running_mean, plain[0](X).mean((0, 2, 3)))
     assert plain[1].momentum == 0.1
+
+
+def test_settled_statistics_are_those_of_the_network_as_it_is(plain: nn.Module) -> None:
+    X = torch.randn(24, 3, 8, 8) * 3 + 1
+    settle(plain, X.split(8))
+    out = plain[0](X)
+    torch.testing.assert_close(plain[1].running_mean, out.mean((0, 2, 3)))
+    means = torch.stack([part.var((0, 2, 3)) for part in out.split(8)]).mean(0)
+    torch.testing.assert_close(plain[1].running_var, means)
+    assert plain[1].momentum == 0.1
+    assert not plain[1].training
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "efficientnet_b0"])

@@ -83,7 +83,11 @@ BAD = {
     lambda state: {f"module.{key}": tensor for key, tensor in state.items()}: "conv1.weight is missing",
     lambda state: {"state_dict": state}: "save model.state_dict() alone",
     lambda state: [1, 2]: "save model.state_dict() alone",
-    lambda state: Path("code"): "cannot be read",  # a pickled object: it may not run
+    lambda state: Path("code"): "save model.state_dict() alone",  # a pickled object: it may not run
+    lambda state: state | {"bn1.bias": torch.tensor(1.0)}: "bn1.bias is of shape () and should be (64,)",
+    lambda state: state | {"bn1.bias": torch.zeros(64, dtype=torch.int8)}: "bn1.bias is of type torch.int8",
+    lambda state: state | {"bn1.bias": torch.zeros(64).to_sparse()}: "bn1.bias is no plain tensor",
+    lambda state: state | {"bn1.bias": torch.zeros(64, device="meta")}: "bn1.bias is no plain tensor",
 }
 
 
@@ -96,10 +100,10 @@ def test_what_does_not_fit_is_named_in_one_line(change, state: State, tmp_path: 
 @pytest.mark.parametrize("name", ["bad.pth", "bad.safetensors"])
 def test_files_that_are_none(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
-    refused(path, "cannot be read")
-    for content in (b"", b"lambda1 = 1.0\n", bytes(range(256)) * 9):
+    refused(path, "cannot be read (No such file or directory")
+    for content in (b"", b".", b"hello world\n", b"lambda1 = 1.0\n", bytes(range(256)) * 9):
         path.write_bytes(content)
-        refused(path, "cannot be read")
+        refused(path, "is no state dict")
     refused(tmp_path, "cannot be read")
 
 
@@ -133,8 +137,9 @@ def test_weights_that_cannot_be_had_are_one_line(hub: Path) -> None:
         ValueError, match=r"IMAGENET1K_V1 of resnet18 cannot be had \(.*refused.*give that file$"
     ):
         load_pretrained(model, "resnet18", "IMAGENET1K_V1")
+    assert not list(hub.iterdir())
     (hub / "resnet18-f37072fd.pth").write_bytes(b"cut short")
-    with pytest.raises(ValueError, match=r"cannot be had"):
+    with pytest.raises(ValueError, match=r"hub/checkpoints/resnet18-f37072fd\.pth is no state dict"):
         load_pretrained(model, "resnet18", "IMAGENET1K_V1")
     with pytest.raises(ValueError, match=r"IMAGENET1K_V9 cannot be read .* or torchvision's IMAGENET1K_V1$"):
         load_pretrained(model, "resnet18", "IMAGENET1K_V9")
