@@ -59,9 +59,9 @@ def table(request_of: Callable[..., Request]) -> Table:
 def test_a_table_reads_back_as_it_was(
     request_of: Callable[..., Request], table: Table, tmp_path: Path
 ) -> None:
-    for written in (table, table_over(CONDITIONAL, request_of())):
-        written.write(tmp_path / "table.parquet")
-        again = Table.read(tmp_path / "table.parquet")
+    for name, written in {"plain": table, "conditional": table_over(CONDITIONAL, request_of())}.items():
+        written.write(tmp_path / name)
+        again = Table.read(tmp_path / name)
         assert (again.request, again.points, again.curves) == (
             (written.request, written.points, written.curves)
         )
