@@ -1,5 +1,6 @@
 """Pretrained weights: torchvision's own state dicts go in whole, anything else is one clear line."""
 
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(urllib.request, "_opener", None)  # made by an earlier test, for another proxy
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     return folder
