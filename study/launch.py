@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--weights",
         metavar="NAME|FILE",
-        help="pretrained ones: torchvision's name (IMAGENET1K_V1) or a state dict",
+        help="pretrained weights: torchvision's name (IMAGENET1K_V1) or a state dict",
     )
     add("--preset", help="a recipe of training settings")
     add(
