@@ -32,7 +32,7 @@ class Strip:
     number: int | None
     """Of the trial; None for the float model that all trials of the study start from."""
     uri: str
-    """The maps, as a data URI; those of colour images laid over them."""
+    """The maps, as a data URI; those of colour images with the image beneath."""
     images: str
     """The images that they explain, likewise; the same for every trial on a data set."""
     captions: list[tuple[str, str, bool]]
