@@ -132,6 +132,6 @@ def _saliency(strips: Sequence[Strip]) -> Titled:
 
 
 def _workers(study: Study, drawn: pd.DataFrame) -> Titled:
-    spans = study.spans[study.spans["number"].isin(drawn["number"]) & (study.spans["worker"] != "")]
-    if len(spans):
-        yield "Workers", figures.workers(spans, drawn.set_index("number")["role"])
+    spells = study.spells[study.spells["number"].isin(drawn["number"])]
+    if len(spells):
+        yield "Workers", figures.workers(spells, drawn.set_index("number")["role"])

@@ -18,8 +18,14 @@ TRIALS_FILE = "trials.parquet"
 FRONT_FILE = "front.csv"
 REPORT_FILE = "report.html"
 
-STATES = {"COMPLETE": "complete", "PRUNED": "stopped", "FAIL": "failed", "RUNNING": "running"}
-"""Optuna's state names and ours. ``WAITING`` is never used."""
+STATES = {
+    "COMPLETE": "complete",
+    "PRUNED": "stopped",
+    "FAIL": "failed",
+    "RUNNING": "running",
+    "WAITING": "running",
+}
+"""Optuna's state names and ours. ``WAITING`` is a trial that pauses at a rung: it has not ended, and may go on."""
 
 RESULT = "result"
 """User attribute of a trial: its :class:`Result`, rewritten at each rung and at the end."""
@@ -42,6 +48,14 @@ class Rung(TypedDict):
     metrics: dict[str, float]
 
 
+class Spell(TypedDict):
+    """A time that a trial ran without a pause: from its start to its last report, ISO-8601 UTC."""
+
+    worker: str
+    began: str
+    ended: str | None
+
+
 class Result(TypedDict):
     """What is known of a trial; ``metrics`` are the last rung's, times are ISO-8601 UTC."""
 
@@ -51,7 +65,7 @@ class Result(TypedDict):
     metrics: dict[str, float]
     rungs: list[Rung]
     error: str | None
-    worker: str
+    spells: list[Spell]
     started: str
     finished: str | None
 

@@ -49,7 +49,9 @@ class Study:
     trials: pd.DataFrame
     """By number: number, state, feasible, params.*, metrics.*, epochs, seed, duration_s, error."""
     spans: pd.DataFrame
-    """Who trained it when, one row a trial: number, worker, started, finished (UTC; NaT while running)."""
+    """From its start to its end, one row a trial: number, started, finished (UTC; NaT while running)."""
+    spells: pd.DataFrame
+    """Who trained it when, one row from each start to a pause or the end: number, worker, began, ended (UTC)."""
     confirmations: pd.DataFrame
     """One row a retraining of ``study.confirm``: trial, seed, refit, time, metrics.* on the test split."""
     test_looks: list[dict[str, Any]]
@@ -87,6 +89,7 @@ def load(path: str | os.PathLike[str]) -> Study:
         objectives=objectives,
         trials=_trials(rows, params, objectives, request.get("constraints", {})),
         spans=_spans(rows),
+        spells=_spells(rows),
         confirmations=_with_metrics(
             ["trial", "seed", "refit", "time"], rows.attributes.get(record.CONFIRMATIONS, [])
         ),
@@ -193,13 +196,26 @@ def _trials(
 
 
 def _spans(rows: database.Rows) -> pd.DataFrame:
-    results = [rows.results.get(number, {}) for number in rows.states]
-    frame = pd.DataFrame(
-        {"number": list(rows.states), "worker": [result.get("worker", "") for result in results]}
-    )
-    for column in ("started", "finished"):
-        times = pd.Series([result.get(column) for result in results], dtype=object)
-        frame[column] = pd.to_datetime(times, utc=True, format="ISO8601").dt.as_unit("us")
+    spans = [{"number": number, **rows.results.get(number, {})} for number in rows.states]
+    return _with_times(pd.DataFrame(spans, columns=["number", "started", "finished"]))
+
+
+def _spells(rows: database.Rows) -> pd.DataFrame:
+    """Return the spells that reported something."""
+    spells = [
+        {"number": number, **spell}
+        for number, result in rows.results.items()
+        for spell in result.get("spells", [])
+        if spell["ended"]
+    ]
+    return _with_times(pd.DataFrame(spells, columns=["number", "worker", "began", "ended"]))
+
+
+def _with_times(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return `frame` with its last two columns as UTC times."""
+    for column in frame.columns[-2:]:
+        times = pd.to_datetime(frame[column].astype(object), utc=True, format="ISO8601")
+        frame[column] = times.dt.as_unit("us")
     return frame
 
 

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import ray
-from optuna.trial import TrialState
 from ray import tune
 from ray.tune.execution import tune_controller
 
@@ -26,7 +25,6 @@ from study.lease import Lease
 from study.monitor import Monitor
 from study.record import FAULTS, Record, why
 from study.request import Request
-from study.scheduler import make_scheduler
 from study.searcher import Searcher
 from study.spec import Spec, plan
 from study.view import View
@@ -87,7 +85,7 @@ def resume(directory: Path, trials: int | None = None, address: str = "", train:
             directories.rewrite(request, directory)
         held = _Held(request=request, directory=directory, record=record, lease=lease)
         known = record.trials(request.epochs)
-        if len(known) >= request.trials and TrialState.RUNNING not in {trial.state for trial in known}:
+        if len(known) >= request.trials and all(trial.state.is_finished() for trial in known):
             _write_results(held)
             with View(request, directory) as view:
                 view.say(f"study {request.name} is complete with {len(known)} trials; --trials N runs more")
@@ -134,7 +132,7 @@ def _tune(
             name=request.name,
             num_samples=-1,
             search_alg=searcher,
-            scheduler=make_scheduler(request, held.record),
+            scheduler=searcher.scheduler,
             max_concurrent_trials=cluster.workers(request.workers, request.gpus_per_trial),
             resources_per_trial={"cpu": 1, "gpu": request.gpus_per_trial},
             reuse_actors=True,

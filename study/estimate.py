@@ -6,6 +6,7 @@ import trainables
 from search_spaces import Domain, Float
 from study.objectives import COSTS
 from study.request import Request
+from study.scheduler import expected_epochs
 
 
 def describe(request: Request) -> str:
@@ -22,25 +23,12 @@ def describe(request: Request) -> str:
     seconds = next(trainables.train(request.config(extremes[0]))).seconds
     workers = request.workers or os.cpu_count() or 1
     trials = min(request.trials, size or request.trials)
-    total = trials * request.epochs * seconds / workers
+    minutes = expected_epochs(request) * seconds / workers / 60
     lines.append(
         f"time: {trials} trials of up to {request.epochs} epochs of {seconds:.1f} s on {workers} workers "
-        f"take at most {total / 60:.0f} min, {expected_share(request) * total / 60:.0f} min if "
-        f"{request.scheduler} stops as many as it should"
+        f"take about {minutes:.0f} min"
     )
     return "\n".join(lines)
-
-
-def expected_share(request: Request) -> float:
-    """Return the share of the epochs of all trials that is trained if each rung lets one in the factor pass.
-
-    1 / `reduction_factor` of those that reach a rung go on; under fifo there is one rung and the share is 1.
-    """
-    share, earlier = 0.0, 0
-    for level, epoch in enumerate(request.rungs):
-        share += (epoch - earlier) / request.reduction_factor**level
-        earlier = epoch
-    return share / request.epochs
 
 
 def _range(domain: Domain) -> str:

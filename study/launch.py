@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help=f"configurations to try (default: {TRIALS}, or a smaller finite space)",
     )
-    add("--epochs", type=int, metavar="N", help="of a trial that is not stopped (default: the preset's)")
+    add("--epochs", type=int, metavar="N", help="of a trial that completes (default: the preset's)")
     add("--time-budget", metavar="30m", help="stop then; a resume goes on")
     add("--workers", type=int, metavar="N", help="trials at a time (default: one a CPU)")
     add("--gpus-per-trial", type=float, metavar="F", help="a share of a GPU, or several")
@@ -71,9 +71,14 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--scheduler",
         metavar="|".join(SCHEDULERS),
-        help=f"who stops trials early (default: {Spec.scheduler})",
+        help=f"who decides which trials go on (default: {Spec.scheduler})",
     )
-    add("--reduction-factor", type=int, metavar="N", help="pareto_asha keeps one in N at each rung")
+    add(
+        "--reduction-factor",
+        type=int,
+        metavar="N",
+        help="of pareto_asha: the best one in N goes on at each rung",
+    )
     add("--warm-start", metavar="NAME", help="try the front of that study first")
     add("--init", metavar="|".join(INITS), help="start every trial from one float model, trained first")
     add("--seed", type=int, metavar="S", help="of the sampler and of every trial (default: 0)")

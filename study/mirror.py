@@ -21,7 +21,7 @@ Key = frozenset[tuple[str, Any]]
 
 
 class Mirror:
-    """A `study.sampling.Sampler`. Optuna's can use the last rung only, and stopped trials only as bad ones."""
+    """A `study.sampling.Sampler`. Optuna's can use the last rung only, and paused trials only as bad ones."""
 
     def __init__(self, space: Space, name: str, objectives: int, seed: int, epochs: int) -> None:
         """`name` is one of --sampler."""
@@ -46,10 +46,11 @@ class Mirror:
             self._study.tell(trial, state=TrialState.FAIL)
 
     def start(self, point: Point) -> None:
-        """Take in that `point` runs, whether it was proposed or not."""
+        """Take in that `point` runs. One that was not proposed just now, or goes on, is another trial of the mirror."""
         key = frozenset(point.items())
-        if self._proposed and self._proposed[0] == key:
-            self._running[key] = self._proposed[1]
+        proposed, self._proposed = self._proposed, None
+        if proposed and proposed[0] == key:
+            self._running[key] = proposed[1]
             return
         domains = self._space.parameters
         self._study.enqueue_trial({name: _internal(domains[name], value) for name, value in point.items()})
@@ -62,7 +63,7 @@ class Mirror:
             self._reached[frozenset(point.items())] = gains.tolist()
 
     def end(self, point: Point) -> None:
-        """Take in that `point` does not run any more: complete if it measured the last rung, else pruned."""
+        """Take in that `point` pauses or has ended: complete if it measured the last rung, else pruned."""
         key = frozenset(point.items())
         values = self._reached.pop(key, None)
         self._study.tell(self._running.pop(key), values, TrialState.COMPLETE if values else TrialState.PRUNED)

@@ -8,43 +8,48 @@ import moocore
 import numpy as np
 from optuna.trial import TrialState
 
-from results import Objective
 from results.fronts import volume
 from results.record import STATES
 from study import objectives
+from study.request import Request
+from study.scheduler import expected_epochs
+
+PAUSED = "paused"
+"""What a trial that waits at a rung is called here; in a table of trials it is one that runs."""
 
 
 class Progress:
     """Counts and front of a study, kept up to date event by event."""
 
-    def __init__(self, targets: Mapping[str, Objective], trials: int) -> None:
-        self.trials = trials
+    def __init__(self, request: Request) -> None:
+        self.trials = request.trials
         """How many the study is to have."""
-        self.states = Counter(dict.fromkeys(STATES.values(), 0))
+        self.states = Counter(dict.fromkeys([*STATES.values(), PAUSED], 0))
         self.refused = {"infeasible": 0, "repeat": 0}
         self.epochs = 0
         """Trained since this object was made."""
         self.best: dict[str, float] = {}
         """The best value of each objective among the complete trials."""
-        self._targets = targets
-        self._front = np.empty((0, len(targets)))
+        self._targets = request.objectives
+        self._front = np.empty((0, len(self._targets)))
         self._began = time.monotonic()
-        self._ended = 0
+        self._left = expected_epochs(request)
 
-    def started(self) -> None:
+    def known(self, state: TrialState, epochs: int, metrics: Mapping[str, float]) -> None:
+        """Count a trial that is in the record already, with the `epochs` that it has trained."""
+        self._left -= epochs
+        self.began()
+        self.changed(TrialState.RUNNING, state, metrics)
+
+    def began(self) -> None:
         """Count a new trial."""
-        self.states["running"] += 1
+        self.states[_name(TrialState.RUNNING)] += 1
 
-    def ended(self, state: TrialState, metrics: Mapping[str, float]) -> None:
-        """Count the end of a trial."""
-        self.states["running"] -= 1
-        self._ended += 1
-        self.learned(state, metrics)
-
-    def learned(self, state: TrialState, metrics: Mapping[str, float]) -> None:
-        """Count a trial that is in the record already."""
-        self.states[STATES[state.name]] += 1
-        if state != TrialState.COMPLETE:
+    def changed(self, before: TrialState, after: TrialState, metrics: Mapping[str, float]) -> None:
+        """Count a trial that pauses, goes on or ends."""
+        self.states[_name(before)] -= 1
+        self.states[_name(after)] += 1
+        if after != TrialState.COMPLETE:
             return
         gains = np.array([objectives.gains(self._targets, metrics)])
         self._front = moocore.filter_dominated(
@@ -55,9 +60,14 @@ class Progress:
             self.best[name] = better(metrics[name], self.best.get(name, metrics[name]))
 
     @property
-    def done(self) -> int:
+    def tried(self) -> int:
+        """Trials that ended or pause."""
+        return self.states.total() - self.states[_name(TrialState.RUNNING)]
+
+    @property
+    def ended(self) -> int:
         """Trials that ended."""
-        return self.states.total() - self.states["running"]
+        return self.tried - self.states[PAUSED]
 
     @property
     def front(self) -> int:
@@ -81,5 +91,9 @@ class Progress:
 
     @property
     def eta(self) -> float | None:
-        """Seconds until the last trial ends, at the pace so far; None before the first ended."""
-        return (self.trials - self.done) * self.seconds / self._ended if self._ended else None
+        """Seconds that the epochs take which are to be expected, at the pace so far; None before the first."""
+        return max(self._left - self.epochs, 0) / self.epochs_a_second if self.epochs else None
+
+
+def _name(state: TrialState) -> str:
+    return PAUSED if state == TrialState.WAITING else STATES[state.name]

@@ -8,7 +8,7 @@ finished by `trials`.
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, cast
 
@@ -71,7 +71,7 @@ class Record:
         trials = self.study.get_trials(deepcopy=False)
         self._ids = [trial._trial_id for trial in trials]
         for trial in trials:
-            if trial.state == TrialState.RUNNING and trial.user_attrs[RESULT]["finished"]:
+            if not trial.state.is_finished() and trial.user_attrs[RESULT]["finished"]:
                 self._end(trial.number, state_of(trial.user_attrs[RESULT], epochs), trial.user_attrs[RESULT])
         return self.study.get_trials(deepcopy=False)
 
@@ -114,6 +114,15 @@ class Record:
         """Keep what a running trial has reported."""
         self.rdb.set_trial_user_attr(self._ids[number], RESULT, result)
 
+    def pause(self, number: int, result: Result) -> None:
+        """Let a trial wait at a rung; one that is cut short before the state is written goes on in a resume."""
+        self.update(number, result)
+        self.rdb.set_trial_state_values(self._ids[number], TrialState.WAITING)
+
+    def go_on(self, number: int) -> None:
+        """Let a paused trial run again."""
+        self.rdb.set_trial_state_values(self._ids[number], TrialState.RUNNING)
+
     def finish(self, number: int, state: TrialState, result: Result) -> None:
         """End a trial. The result is written before the state, so that `trials` can end what was cut short."""
         assert result["finished"]
@@ -149,6 +158,26 @@ class Record:
     def __exit__(self, *_: object) -> None:
         """Close the database; a SQLite file is then whole in itself."""
         storage.close(self.rdb)
+
+
+def new_result(seed: int) -> Result:
+    """Return what is known of a trial that begins now."""
+    return Result(
+        seed=seed,
+        epochs=0,
+        duration_s=0.0,
+        metrics={},
+        rungs=[],
+        error=None,
+        spells=[],
+        started=now(),
+        finished=None,
+    )
+
+
+def now() -> str:
+    """Return the time as a `Result` keeps it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def state_of(result: Result, epochs: int) -> TrialState:

@@ -22,7 +22,6 @@ from ray.tune.schedulers import TrialScheduler
 from results.fronts import volume
 from study.record import Record
 from study.request import Request
-from study.scheduler import make_scheduler
 from study.searcher import Searcher
 from study.table import Table
 from study.worker import Job, Report
@@ -55,8 +54,8 @@ class Replay:
 class Driver(Protocol):
     """What decides in a replayed study: this project's searcher and scheduler, or a peer's."""
 
-    def start(self) -> tuple[Any, int] | None:
-        """Return a new trial and the row of the table that it trains, or None if nothing is left to try."""
+    def start(self) -> tuple[Any, int, int] | None:
+        """Return a trial, its row of the table and the epochs that it has trained; None if there is none for now."""
 
     def report(self, trial: Any, report: Report) -> bool:
         """Take in one epoch of a trial; tell whether it goes on."""
@@ -69,27 +68,26 @@ class Engine:
         """`request` is what `table.launched` returns."""
         unwritten = cast(Record, _Unwritten())
         self._searcher = Searcher(request, unwritten, Path(), token="", extra={})
-        self._scheduler = make_scheduler(request, unwritten)
         self._table = table
         self._jobs: dict[str, Job] = {}
 
-    def start(self) -> tuple[str, int] | None:
+    def start(self) -> tuple[str, int, int] | None:
         """As `Driver`."""
         trial = str(len(self._jobs))
         suggestion = self._searcher.suggest(trial)
-        if isinstance(suggestion, str):
+        if not isinstance(suggestion, dict):
             assert not self._searcher.halted, self._searcher.halted
             return None
-        self._jobs[trial] = suggestion["job"]
-        return trial, self._table.row(suggestion["job"].flat)
+        job = self._jobs[trial] = suggestion["job"]
+        return trial, self._table.row(job.flat), job.recorded
 
     def report(self, trial: str, report: Report) -> bool:
         """As `Driver`."""
-        result = {"report": report}
+        result, scheduler = {"report": report}, self._searcher.scheduler
         stand_in: Any = SimpleNamespace(trial_id=trial, config={"job": self._jobs[trial]})
         if (
             not report.last
-            and self._scheduler.on_trial_result(cast(Any, None), stand_in, result) == TrialScheduler.CONTINUE
+            and scheduler.on_trial_result(cast(Any, None), stand_in, result) == TrialScheduler.CONTINUE
         ):
             self._searcher.on_trial_result(trial, result)
             return True
@@ -116,8 +114,8 @@ def replay(table: Table, driver: Driver, workers: int, enough: float = math.inf)
 
     while True:
         while idle and (started := driver.start()):
-            trial, row = started
-            train(trial, row, iter(table.curves[row]))
+            trial, row, trained = started
+            train(trial, row, iter(table.curves[row][trained:]))
             idle -= 1
         if not events or (trace and trace[-1][2] >= enough):
             trace.append((clock, epochs, trace[-1][2] if trace else 0.0))
@@ -150,6 +148,10 @@ class _Unwritten:
         return next(self._numbers)
 
     def update(self, *_: object) -> None: ...
+
+    def pause(self, *_: object) -> None: ...
+
+    def go_on(self, *_: object) -> None: ...
 
     def finish(self, *_: object) -> None: ...
 

@@ -15,7 +15,7 @@ from results.record import FORMAT, REQUEST_FILE
 from search_spaces import Choice, Domain, Float, Int, Space
 from search_spaces.errors import check_known, located
 from study import objectives as rules
-from trainables import Config
+from trainables import Config, costs
 
 SAMPLERS = ("sms_ego", "tpe", "nsga2", "nsga3", "gp", "random", "grid")
 SCHEDULERS = ("pareto_asha", "fifo")
@@ -68,6 +68,12 @@ class Request:
     def flat(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return that configuration by flat names, defaults included."""
         return self.config(values).flat()
+
+    def violated(self, values: Mapping[str, Any]) -> dict[str, float]:
+        """Return by how much each constraint that these searched `values` break is exceeded, relative to its bound."""
+        if not self.constraints:
+            return {}
+        return rules.violated(self.constraints, costs(self.config(values)))
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return the Optuna distribution of each searched name, as the record keeps it.

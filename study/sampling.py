@@ -29,13 +29,13 @@ class Sampler(Protocol):
         """Yield configurations, the best first, for as long as the one before is refused."""
 
     def start(self, point: Point) -> None:
-        """Take in that `point` runs, whether it was proposed or not."""
+        """Take in that `point` runs, whether it was proposed or not, for the first time or after a pause."""
 
     def measure(self, point: Point, epoch: int, gains: NDArray[np.float64]) -> None:
         """Take in what `point` measured at a rung."""
 
     def end(self, point: Point) -> None:
-        """Take in that `point` does not run any more."""
+        """Take in that `point` pauses or has ended."""
 
 
 class Proposals:
@@ -83,7 +83,7 @@ class Proposals:
         return None
 
     def start(self, point: Point) -> None:
-        """Take in that `point` runs."""
+        """Take in that `point` runs, for the first time or after a pause."""
         self._seen.add(frozenset(point.items()))
         if sampler := self._sampler_of(point):
             sampler.start(point)
@@ -94,7 +94,7 @@ class Proposals:
             sampler.measure(point, epoch, np.array(gains))
 
     def end(self, point: Point) -> None:
-        """Take in that `point` does not run any more."""
+        """Take in that `point` pauses or has ended."""
         if sampler := self._sampler_of(point):
             sampler.end(point)
 

@@ -1,6 +1,5 @@
 """Schedulers: which trials go on at a rung, as Ray Tune's `TrialScheduler`."""
 
-import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,72 +8,126 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from results import Objective
-from results.record import RESULT
 from study import objectives
 from study.ranking import best
-from study.record import Record
 from study.request import Request
 
 FEW = 3
-"""At least so many of a rung go on: of two or three no share tells good from bad, and a short study needs a front."""
+"""At least so many of a rung go on once no more trials begin: a short study needs a front."""
 
 
 class Fifo(FIFOScheduler):
     """Every trial runs to its end."""
 
+    all_began = False
+    """No more trials will begin; the searcher says so."""
+
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Leave it to Tune, which starts pending trials in order; the parent looks through all trials for one."""
+        return None
+
+    def reached(self, number: int, epoch: int, metrics: Mapping[str, float], paused: bool = False) -> None:
+        """Take in what trial `number` measured after `epoch`, and whether it pauses there."""
+
+    def take_up(self) -> int | None:
+        """Return the number of a paused trial that goes on now."""
         return None
 
 
 class ParetoAsha(Fifo):
     """Asynchronous successive halving over several objectives.
 
-    A trial that reports at a rung goes on if it is among the best 1 / `reduction_factor` of all that have reported
-    there, but at least the best `FEW` (Li et al., "A System for Massively Parallel Hyperparameter Tuning", MLSys 2020;
-    the stopping variant). Best is by `ranking.best` over all objectives, the costs known before training among them;
-    an objective that was not measured counts as worst. A rung is decided once: a trial that reports it again goes on.
+    A trial pauses at each rung and goes on as soon as it is among the best 1 / `reduction_factor` of all that have
+    reached it: at once, or when others have come and shown it to be good (Li et al., "A System for Massively Parallel
+    Hyperparameter Tuning", MLSys 2020, Algorithm 2). Of those that may go on, the one at the highest rung does. Best is
+    by `ranking.best` over all objectives, the costs known before training among them; an objective that was not
+    measured counts as worst.
     """
 
-    def __init__(
-        self,
-        targets: Mapping[str, Objective],
-        rungs: Iterable[int],
-        reduction_factor: int,
-        history: Iterable[tuple[int, int, Mapping[str, float]]] = (),
-    ) -> None:
-        """`history`: (trial, epoch, metrics) of what earlier drivers saw at the rungs."""
+    def __init__(self, targets: Mapping[str, Objective], rungs: Iterable[int], reduction_factor: int) -> None:
         super().__init__()
         self._targets = targets
         self._factor = reduction_factor
-        self._rungs: dict[int, dict[int, tuple[float, ...]]] = {epoch: {} for epoch in sorted(rungs)[:-1]}
-        for number, epoch, metrics in history:
-            if epoch in self._rungs:
-                self._rungs[epoch][number] = objectives.gains(targets, metrics)
+        self._rungs = {epoch: _Rung() for epoch in sorted(rungs, reverse=True)[1:]}
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Decide on the `Report` of one epoch."""
+        """Decide on the `Report` of one epoch. To Tune, a trial that pauses has ended: `take_up` starts another."""
         report, number = result["report"], trial.config["job"].number
-        goes_on = report.error is not None or self.goes_on(number, report.epoch, report.metrics)
-        return str(TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP)
+        if report.error is not None or report.epoch not in self._rungs:
+            return str(TrialScheduler.CONTINUE)
+        rung = self._rungs[report.epoch]
+        if number in rung.gains:  # decided before its worker died
+            return str(TrialScheduler.CONTINUE)
+        self.reached(number, report.epoch, report.metrics, paused=True)
+        if self._next() != (rung, number):
+            return str(TrialScheduler.STOP)
+        rung.paused.remove(number)
+        return str(TrialScheduler.CONTINUE)
 
-    def goes_on(self, number: int, epoch: int, metrics: Mapping[str, float]) -> bool:
-        """Take in what trial `number` measured after `epoch`, and tell whether it goes on."""
-        rung = self._rungs.get(epoch)
-        if rung is None or number in rung:
-            return True
-        rung[number] = objectives.gains(self._targets, metrics)
-        k = min(len(rung), max(FEW, math.ceil(len(rung) / self._factor)))
-        return len(rung) - 1 in best(np.array(list(rung.values())), k)
+    def reached(self, number: int, epoch: int, metrics: Mapping[str, float], paused: bool = False) -> None:
+        """As `Fifo`."""
+        if epoch not in self._rungs:
+            return
+        rung = self._rungs[epoch]
+        rung.gains[number] = objectives.gains(self._targets, metrics)
+        if paused:
+            rung.paused.add(number)
+
+    def take_up(self) -> int | None:
+        """As `Fifo`."""
+        found = self._next()
+        if found is None:
+            return None
+        rung, number = found
+        rung.paused.remove(number)
+        return number
+
+    def _next(self) -> tuple["_Rung", int] | None:
+        for rung in self._rungs.values():
+            for number in rung.best(going_on(len(rung.gains), self._factor, self.all_began)):
+                if number in rung.paused:
+                    return rung, number
+        return None
 
 
-def make_scheduler(request: Request, record: Record) -> Fifo:
-    """Return the scheduler that a study asks for, knowing what its record knows."""
+class _Rung:
+    """Who has reached an epoch, with what, and who is paused there."""
+
+    def __init__(self) -> None:
+        self.gains: dict[int, tuple[float, ...]] = {}
+        self.paused: set[int] = set()
+
+    def best(self, count: int) -> list[int]:
+        """Return the numbers of the best `count` trials."""
+        if not count or not self.paused:
+            return []
+        numbers = list(self.gains)
+        return [numbers[i] for i in best(np.array(list(self.gains.values())), count)]
+
+
+def make_scheduler(request: Request) -> Fifo:
+    """Return the scheduler that a study asks for."""
     if request.scheduler == "fifo":
         return Fifo()
-    history = [
-        (trial.number, rung["epoch"], rung["metrics"])
-        for trial in record.trials(request.epochs)
-        for rung in trial.user_attrs[RESULT]["rungs"]
-    ]
-    return ParetoAsha(request.objectives, request.rungs, request.reduction_factor, history)
+    return ParetoAsha(request.objectives, request.rungs, request.reduction_factor)
+
+
+def going_on(reached: int, reduction_factor: int, all_began: bool) -> int:
+    """Return how many of the trials that have reached a rung go on.
+
+    >>> going_on(6, 3, all_began=False), going_on(2, 3, all_began=False), going_on(6, 3, all_began=True)
+    (2, 0, 3)
+    """
+    return max(reached // reduction_factor, min(FEW, reached) if all_began else 0)
+
+
+def expected_epochs(request: Request) -> int:
+    """Return the epochs of all trials if as many go on at each rung as `pareto_asha` wants; under fifo all do."""
+    trials = min(request.trials, request.space.size() or request.trials)
+    if request.scheduler == "fifo":
+        return trials * request.epochs
+    total, earlier = 0, 0
+    for epoch in request.rungs:
+        total += trials * (epoch - earlier)
+        earlier, trials = epoch, going_on(trials, request.reduction_factor, all_began=True)
+    return total

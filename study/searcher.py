@@ -5,25 +5,28 @@ Each event is one method and a bounded number of transactions. A fault of the re
 """
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher as TuneSearcher
 
-import trainables
-from results.record import REFUSED, RESULT, TRIALS_DIR, Result, Rung
+from results.record import REFUSED, RESULT, TRIALS_DIR, Result, Rung, Spell
 from study import objectives
 from study.progress import Progress
-from study.record import FAULTS, Record, state_of, why
+from study.record import FAULTS, Record, new_result, now, state_of, why
 from study.request import Request
 from study.sampling import Proposals, make_sampler
+from study.scheduler import make_scheduler
 from study.worker import Job, Report
 
 
 class Searcher(TuneSearcher):
-    """Proposes the trials that the record still lacks, and tells it truthfully how each one ended."""
+    """Proposes the trials that the record still lacks, and tells it truthfully how each one ended.
+
+    A trial that the scheduler pauses at a rung has ended for Tune, but not for the study: when it goes on, it is a new
+    trial of Tune's that starts from its checkpoint, as after a resume.
+    """
 
     def __init__(
         self,
@@ -36,57 +39,86 @@ class Searcher(TuneSearcher):
         """Take up the study where `record` stands; `token` is the lease's, `extra` goes into every configuration."""
         super().__init__()
         self.halted = ""
-        self.progress = Progress(request.objectives, request.trials)
+        self.progress = Progress(request)
+        self.scheduler = make_scheduler(request)
+        """To be given to Tune beside this."""
         self._request = request
         self._record = record
         self._directory = directory
         self._token = token
         self._extra = extra
-        self._trials: dict[str, tuple[int, dict[str, Any], Result]] = {}
+        self._unfinished: dict[int, tuple[dict[str, Any], Result]] = {}
+        """The searched values and what is known of each trial that has not ended, by number."""
+        self._running: dict[str, int] = {}
+        """Numbers by Tune's names."""
+        self._interrupted: list[int] = []
+        self._paused: list[int] = []
         earlier = record.trials(request.epochs)
         self._asked = len(earlier)
-        running = [trial for trial in earlier if trial.state == TrialState.RUNNING]
-        wanted = max(0, request.trials - len(earlier) + len(running))
-        self._interrupted, surplus = running[:wanted], running[wanted:]
         seed = request.seed + len(earlier)  # a resume must not propose what the launch did
         sampler = make_sampler(request.sampler, request.space, len(request.objectives), seed, request.epochs)
         tried = [trial.params for trial in earlier]
         queue = [point for point in request.queue if point not in tried]
-        self._proposals = Proposals(request.space, sampler, queue, self._violated)
+        self._proposals = Proposals(request.space, sampler, queue, request.violated)
         self._proposals.refused |= record.notes().get(REFUSED, {})
         for trial in earlier:
-            known: Result = trial.user_attrs[RESULT]
-            self.progress.learned(trial.state, known["metrics"])
-            self._proposals.start(trial.params)
-            for rung in known["rungs"]:
-                self._measure(trial.params, rung)
-            if trial.state != TrialState.RUNNING:
-                self._proposals.end(trial.params)
-        for trial in surplus:  # the study is to have fewer trials than it was: these end where they are
-            self._trials[_SURPLUS] = (trial.number, trial.params, trial.user_attrs[RESULT])
-            self._end(_SURPLUS, error=None)
+            self._learn(trial)
+        wanted = max(0, request.trials - len(earlier) + len(self._unfinished))
+        for number in [*self._interrupted, *self._paused][wanted:]:  # the study is to have fewer than it was
+            self._stop(number)
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str:  # type: ignore[override]  # or FINISHED
-        """Return the job of the next trial: first those that were interrupted, then new ones."""
+    def _learn(self, trial: FrozenTrial) -> None:
+        """Take in a trial of an earlier driver."""
+        known: Result = trial.user_attrs[RESULT]
+        known.setdefault("spells", [])  # the first studies did not keep them
+        paused = trial.state == TrialState.WAITING
+        self.progress.known(trial.state, known["epochs"], known["metrics"])
+        self._proposals.start(trial.params)
+        for rung in known["rungs"]:
+            self._measure(trial.params, rung)
+            waits = paused and rung["epoch"] == known["epochs"]
+            self.scheduler.reached(trial.number, rung["epoch"], rung["metrics"], waits)
+        if trial.state != TrialState.RUNNING:
+            self._proposals.end(trial.params)
+        if not trial.state.is_finished():
+            self._unfinished[trial.number] = (trial.params, known)
+            (self._paused if paused else self._interrupted).append(trial.number)
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED, or None: later
+        """Return the job of the next trial: those that were interrupted, then paused ones that go on, then new ones."""
         try:
-            if self._interrupted and not self.halted:
-                return self._continue(trial_id, self._interrupted.pop(0))
-            if self._asked < self._request.trials and not self.halted:
-                return self._start(trial_id)
+            if not self.halted:
+                return self._next(trial_id)
         except (ValueError, *FAULTS) as error:
             self.halted = why(error)
+        return str(self.FINISHED)
+
+    def _next(self, trial_id: str) -> dict[str, Any] | str | None:
+        if self._interrupted:
+            return self._job(trial_id, self._interrupted.pop(0))
+        if (number := self.scheduler.take_up()) is not None:
+            return self._go_on(trial_id, number)
+        if not self.scheduler.all_began:
+            if self._asked < self._request.trials and (point := self._proposal()):
+                return self._start(trial_id, point)
+            self.scheduler.all_began = True
+            return self._next(trial_id)
+        if self._running:
+            return None
+        while self._paused:
+            self._stop(self._paused[0])
         return str(self.FINISHED)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Keep the report of a trial that goes on."""
         if self._take(trial_id, result["report"]):
-            number, _, known = self._trials[trial_id]
-            self._write(lambda: self._record.update(number, known))
+            number = self._running[trial_id]
+            self._write(lambda: self._record.update(number, self._unfinished[number][1]))
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Keep the report of a trial that ended: its last, or the one at which the scheduler stopped it."""
+        """Keep the report of a trial that ended: its last, or the one at which the scheduler paused it."""
         if error or result is None:
             return  # `lost` follows, and knows why
         report: Report = result["report"]
@@ -94,7 +126,10 @@ class Searcher(TuneSearcher):
             self.halted = self.halted or f"the disk is full ({report.error})"
             return
         self._take(trial_id, report)
-        self._end(trial_id, report.error)
+        if report.last or report.error is not None:
+            self._end(trial_id, report.error)
+        else:
+            self._pause(trial_id)
 
     def lost(self, trial_id: str, reason: str) -> None:
         """Give up a trial whose workers died again and again."""
@@ -103,27 +138,42 @@ class Searcher(TuneSearcher):
     def save(self, checkpoint_path: str) -> None:
         """Write nothing: the record is the state, and Tune's copy of it is never read."""
 
-    def _continue(self, trial_id: str, trial: FrozenTrial) -> dict[str, Any]:
-        self._trials[trial_id] = (trial.number, trial.params, trial.user_attrs[RESULT])
-        return self._job(trial_id)
-
-    def _start(self, trial_id: str) -> dict[str, Any] | str:
+    def _proposal(self) -> dict[str, Any] | None:
         refused = dict(self._proposals.refused)
         point = self._proposals.next()
         if refused != self._proposals.refused:
             self._record.note(REFUSED, self._proposals.refused)
         self.progress.refused = self._proposals.refused
-        if point is None:
-            return str(self.FINISHED)
-        known = _new_result(self._request.seed)
+        return point
+
+    def _start(self, trial_id: str, point: dict[str, Any]) -> dict[str, Any]:
+        known = new_result(self._request.seed)
         number = self._record.add(point, self._request.distributions(), known)
         self._asked += 1
-        self._trials[trial_id] = (number, point, known)
-        self.progress.started()
-        return self._job(trial_id)
+        self._unfinished[number] = (point, known)
+        self.progress.began()
+        return self._job(trial_id, number)
 
-    def _job(self, trial_id: str) -> dict[str, Any]:
-        number, point, known = self._trials[trial_id]
+    def _pause(self, trial_id: str) -> None:
+        number = self._running[trial_id]
+        point, known = self._unfinished[number]
+        if self._write(lambda: self._record.pause(number, known)):
+            del self._running[trial_id]
+            self._paused.append(number)
+            self.progress.changed(TrialState.RUNNING, TrialState.WAITING, {})
+            self._proposals.end(point)
+
+    def _go_on(self, trial_id: str, number: int) -> dict[str, Any]:
+        self._record.go_on(number)
+        self._paused.remove(number)
+        self.progress.changed(TrialState.WAITING, TrialState.RUNNING, {})
+        self._proposals.start(self._unfinished[number][0])
+        return self._job(trial_id, number)
+
+    def _job(self, trial_id: str, number: int) -> dict[str, Any]:
+        self._running[trial_id] = number
+        point, known = self._unfinished[number]
+        known["spells"].append(Spell(worker="", began=now(), ended=None))
         return {
             "job": Job(
                 number=number,
@@ -137,8 +187,8 @@ class Searcher(TuneSearcher):
 
     def _take(self, trial_id: str, report: Report) -> bool:
         """Add a report to what is known of a trial, once; tell whether it was that of a rung."""
-        _, point, known = self._trials[trial_id]
-        known["worker"] = report.worker
+        point, known = self._unfinished[self._running[trial_id]]
+        known["spells"][-1] |= {"worker": report.worker, "ended": now()}
         if report.error is not None or report.epoch <= known["epochs"]:
             return False
         known["epochs"] = report.epoch
@@ -158,21 +208,32 @@ class Searcher(TuneSearcher):
         )
 
     def _end(self, trial_id: str, error: str | None) -> None:
-        number, point, known = self._trials[trial_id]
+        number = self._running[trial_id]
+        point, known = self._unfinished[number]
         complete = state_of(known, self._request.epochs) == TrialState.COMPLETE
         if complete and not objectives.are_finite(self._request.objectives, known["metrics"]):
             error = error or f"an objective is not a finite number: {known['metrics']}"
-        known["error"], known["finished"] = error, _now()
-        state = state_of(known, self._request.epochs)
-        if self._write(lambda: self._record.finish(number, state, known)):
-            del self._trials[trial_id]
-            self.progress.ended(state, known["metrics"])
+        known["error"], known["finished"] = error, now()
+        if self._finish(number, TrialState.RUNNING):
+            del self._running[trial_id]
             self._proposals.end(point)
 
-    def _violated(self, point: Mapping[str, Any]) -> Mapping[str, float]:
-        if not self._request.constraints:
-            return {}
-        return objectives.violated(self._request.constraints, trainables.costs(self._request.config(point)))
+    def _stop(self, number: int) -> None:
+        """End a trial that will not go on: it finished when it ran last."""
+        paused = number in self._paused
+        (self._paused if paused else self._interrupted).remove(number)
+        known = self._unfinished[number][1]
+        ran = [spell["ended"] for spell in known["spells"] if spell["ended"]]
+        known["finished"] = ran[-1] if ran else known["started"]
+        self._finish(number, TrialState.WAITING if paused else TrialState.RUNNING)
+
+    def _finish(self, number: int, before: TrialState) -> bool:
+        known = self._unfinished[number][1]
+        state = state_of(known, self._request.epochs)
+        if self._write(lambda: self._record.finish(number, state, known)):
+            del self._unfinished[number]
+            self.progress.changed(before, state, known["metrics"])
+        return not self.halted
 
     def _write(self, write: Callable[[], None]) -> bool:
         """Write to the record; False, with the reason in `halted`, if that is not possible."""
@@ -182,24 +243,3 @@ class Searcher(TuneSearcher):
         except FAULTS as error:
             self.halted = why(error)
         return not self.halted
-
-
-_SURPLUS = "surplus"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def _new_result(seed: int) -> Result:
-    return Result(
-        seed=seed,
-        epochs=0,
-        duration_s=0.0,
-        metrics={},
-        rungs=[],
-        error=None,
-        worker="",
-        started=_now(),
-        finished=None,
-    )

@@ -3,7 +3,7 @@
 SMS-EGO (Ponweiser et al., "Multiobjective optimization on a limited budget of evaluations using model-assisted
 S-metric selection", PPSN 2008) with a `Surrogate` of the objectives, over a sample of candidates. The bound is mean
 plus one standard deviation; candidates that would add nothing are ordered by the sum of their bounds, where the paper
-has a penalty. It learns from all rungs, so from trials that were stopped early too, and believes that running trials
+has a penalty. It learns from all rungs, so from trials that pause or were stopped too, and believes that running trials
 end as predicted, so that workers do not all try the same.
 """
 
@@ -76,9 +76,9 @@ class SmsEgo:
         self._chosen_for = 0
 
     def start(self, point: Point) -> None:
-        """Take in that `point` runs."""
+        """Take in that `point` runs, for the first time or after a pause."""
         key = frozenset(point.items())
-        self._trials[key] = self._running[key] = _Trial(point, encode(self._space, point))
+        self._running[key] = self._trials.setdefault(key, _Trial(point, encode(self._space, point)))
 
     def measure(self, point: Point, epoch: int, gains: Array) -> None:
         """Take in what `point` measured at a rung; what is not finite is left out."""

@@ -49,7 +49,7 @@ class Spec:
     trials: int | None = None
     """How many configurations; None: `TRIALS`, or all of a finite space that has fewer."""
     epochs: int | None = None
-    """Epochs of a trial that is not stopped; None: those of the preset."""
+    """Epochs of a trial that completes; None: those of the preset."""
     time_budget_s: float = math.inf
     workers: int | None = None
     """Trials at a time, at most the CPUs of this machine unless `address` is given; None: one a CPU."""

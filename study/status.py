@@ -50,13 +50,14 @@ def _status(directory: Path) -> str:
 
 def _line(directory: Path) -> str:
     request = Request.read(directory)
-    progress = Progress(request.objectives, request.trials)
+    progress = Progress(request)
     with Record.open(directories.record_url(request, directory), request.name, request.objectives) as record:
         for trial in record.study.get_trials(deepcopy=False):
-            progress.learned(trial.state, trial.user_attrs[RESULT]["metrics"])
+            known = trial.user_attrs[RESULT]
+            progress.known(trial.state, known["epochs"], known["metrics"])
         progress.refused |= record.notes().get(REFUSED, {})
     state = (
-        "running" if is_held(directory) else "complete" if progress.done >= request.trials else "interrupted"
+        "running" if is_held(directory) else "complete" if progress.ended >= request.trials else "interrupted"
     )
     told = figures(progress)
     shown = {name: told[name] for name in told if name not in ("epochs/s", "ETA")}

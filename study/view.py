@@ -54,13 +54,13 @@ class View:
             self.say(f"Ray dashboard: {dashboard} (log in with the token that `ray get-auth-token` prints)")
 
     def show(self, progress: Progress) -> None:
-        """Show the figures: at once on a TTY, else when a trial has ended or nothing was said for long."""
+        """Show the figures: at once on a TTY, else when a trial changed its state or nothing was said for long."""
         if self._live:
             if not self._live.is_started:
                 self._live.start()
             self._live.update(_table(progress), refresh=True)
-        elif progress.done != self._done or time.monotonic() > self._next:
-            self._done, self._next = progress.done, time.monotonic() + EVERY
+        elif progress.tried != self._done or time.monotonic() > self._next:
+            self._done, self._next = progress.tried, time.monotonic() + EVERY
             self.say(", ".join(f"{name} {value}" for name, value in figures(progress).items()))
 
     def end(self, reason: str, progress: Progress | None) -> None:
@@ -76,16 +76,10 @@ class View:
 
 
 def figures(progress: Progress) -> dict[str, str]:
-    """Return what a line or a table about a study says, by caption.
-
-    >>> from results import Objective
-    >>> targets = {"accuracy": Objective(direction="max", ideal=1.0, reference=0.1)}
-    >>> figures(Progress(targets, trials=3))["trials"]
-    '0/3'
-    """
+    """Return what a line or a table about a study says, by caption."""
     states = {state: count for state, count in progress.states.items() if count}
     return {
-        "trials": f"{progress.done}/{progress.trials}",
+        "trials": f"{progress.tried}/{progress.trials}",
         **{state: str(count) for state, count in states.items()},
         **{f"refused as {why}": str(count) for why, count in progress.refused.items() if count},
         "front": str(progress.front),

@@ -68,26 +68,24 @@ def removal(points: pd.DataFrame, y: str) -> go.Figure:
     )
 
 
-def workers(spans: pd.DataFrame, roles: pd.Series) -> go.Figure:
+def workers(spells: pd.DataFrame, roles: pd.Series) -> go.Figure:
     """What each worker trained when, in minutes since the first trial started.
 
     Args:
-        spans: rows of ``study.spans`` that a worker has begun.
+        spells: rows of ``study.spells``.
         roles: role of each trial, by number.
     """
-    start = spans["started"].min()
-    end = spans[["started", "finished"]].max().max()
     minutes = pd.DataFrame(
         {
-            "from": (spans["started"] - start).dt.total_seconds() / 60,
-            "length": (spans["finished"].fillna(end) - spans["started"]).dt.total_seconds() / 60,
-            "role": spans["number"].map(roles),
+            "from": (spells["began"] - spells["began"].min()).dt.total_seconds() / 60,
+            "length": (spells["ended"] - spells["began"]).dt.total_seconds() / 60,
+            "role": spells["number"].map(roles),
         }
     )
     bars = []
     for name in ORDER:
         rows = minutes[minutes["role"] == name]
-        mine = spans.loc[rows.index]
+        mine = spells.loc[rows.index]
         if len(rows):
             bars.append(
                 go.Bar(
@@ -102,7 +100,7 @@ def workers(spans: pd.DataFrame, roles: pd.Series) -> go.Figure:
             )
     return figure(
         bars,
-        height=140 + 32 * spans["worker"].nunique(),
+        height=140 + 32 * spells["worker"].nunique(),
         barmode="overlay",
         xaxis=axis("minutes since the first trial started"),
         yaxis={"type": "category", "automargin": True},

@@ -34,12 +34,12 @@ class OptunaFifo:
         }
         self._left = trials
 
-    def start(self) -> tuple[optuna.Trial, int] | None:
+    def start(self) -> tuple[optuna.Trial, int, int] | None:
         if not self._left:
             return None
         self._left -= 1
         trial = self._study.ask(self._space)
-        return trial, self._rows[frozenset(trial.params.items())]
+        return trial, self._rows[frozenset(trial.params.items())], 0
 
     def report(self, trial: optuna.Trial, report: Report) -> bool:
         if report.last:
@@ -64,7 +64,7 @@ class SyneTune:
         self._trials: list[Trial] = []
         self._left = trials
 
-    def start(self) -> tuple[int, int] | None:
+    def start(self) -> tuple[int, int, int] | None:
         if not self._left:
             return None
         self._left -= 1
@@ -72,7 +72,7 @@ class SyneTune:
         trial = Trial(trial_id=len(self._trials), config=config, creation_time=None)
         self._trials.append(trial)
         self._scheduler.on_trial_add(trial)
-        return trial.trial_id, self._rows[frozenset(config.items())]
+        return trial.trial_id, self._rows[frozenset(config.items())], 0
 
     def report(self, number: int, report: Report) -> bool:
         gains = objectives.gains(self._targets, report.metrics)

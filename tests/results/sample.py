@@ -95,10 +95,17 @@ def result(number: int, metrics: list[dict[str, float]], epochs: list[int], **ch
     rungs = [{"epoch": e, "seconds": 2.0, "metrics": m} for e, m in zip(epochs, metrics, strict=True)]
     return {
         "seed": number, "epochs": epochs[-1] if epochs else 0, "duration_s": spent,
-        "metrics": metrics[-1] if metrics else {}, "rungs": rungs, "error": None, "worker": f"laptop:{number % 2}",
+        "metrics": metrics[-1] if metrics else {}, "rungs": rungs, "error": None,
+        "spells": [spell(f"laptop:{number % 2}", started, spent)],
         "started": started.isoformat(), "finished": (started + datetime.timedelta(seconds=spent)).isoformat(),
         **changes,
     }  # fmt: skip
+
+
+def spell(worker: str, began: datetime.datetime = START, seconds: float = 2.0) -> dict[str, str]:
+    """A time that a trial ran."""
+    ended = began + datetime.timedelta(seconds=seconds)
+    return {"worker": worker, "began": began.isoformat(), "ended": ended.isoformat()}
 
 
 def trials(count: int, seed: int = 0) -> Iterable[optuna.trial.FrozenTrial]:

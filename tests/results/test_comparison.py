@@ -20,7 +20,7 @@ def made(name, points):
     empty = pd.DataFrame()
     return Study(
         name=name, path=Path(name), request={}, objectives={"a": pair, "b": pair}, trials=frame,
-        spans=empty, confirmations=empty, test_looks=[], refused={}, distributions={},
+        spans=empty, spells=empty, confirmations=empty, test_looks=[], refused={}, distributions={},
     )  # fmt: skip
 
 

@@ -136,7 +136,9 @@ def test_names_with_html_are_text(tmp_path):
     metrics = {"accuracy": 0.5, "flops": 1.0, "faithfulness": 0.1}
     rows = [
         sample.trial(
-            {"odd": EVIL, "bits.<b>x": 2}, sample.result(0, [metrics], [1], worker=EVIL), space=space
+            {"odd": EVIL, "bits.<b>x": 2},
+            sample.result(0, [metrics], [1], spells=[sample.spell(EVIL)]),
+            space=space,
         ),
         sample.trial(
             {"odd": "plain", "bits.<b>x": 4},

@@ -2,15 +2,19 @@
 
 import math
 from itertools import permutations, product
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ray.tune.schedulers import TrialScheduler
 
 from results import Objective
 from study.ranking import best, exclusive_hypervolumes
 from study.scheduler import ParetoAsha
+from study.worker import Report
 
 GOOD = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
 VALUE = st.one_of(GOOD, st.just(math.nan))
@@ -74,37 +78,83 @@ def metrics(point: tuple[float, ...]) -> dict[str, float]:
     return dict(zip(TARGETS, (point[0], 1 - point[1], point[2]), strict=True))
 
 
+def tell(scheduler: ParetoAsha, number: int, epoch: int, point: tuple[float, ...]) -> bool:
+    """Report as Tune does; tell whether the trial goes on."""
+    report = Report(epoch=epoch, metrics=metrics(point))
+    trial: Any = SimpleNamespace(config={"job": SimpleNamespace(number=number)})
+    decision = scheduler.on_trial_result(None, trial, {"report": report})
+    assert decision in (TrialScheduler.CONTINUE, TrialScheduler.STOP)
+    return decision == TrialScheduler.CONTINUE
+
+
+def allowed(points: list[tuple[float, ...]], factor: int, all_began: bool) -> set[int]:
+    """Those of a rung that may go on, by the definition."""
+    k = len(points) // factor
+    if all_began:
+        k = max(k, min(3, len(points)))
+    return set(best(np.array(points), k).tolist()) if k else set()
+
+
 @settings(max_examples=50)
-@given(points=POINTS, factor=st.integers(2, 4))
-def test_a_trial_goes_on_exactly_if_it_is_among_the_best(
-    points: list[tuple[float, ...]], factor: int
+@given(points=POINTS, factor=st.integers(2, 4), data=st.data())
+def test_whoever_is_among_the_best_goes_on_and_nobody_else(
+    points: list[tuple[float, ...]], factor: int, data: st.DataObject
 ) -> None:
-    scheduler = ParetoAsha(TARGETS, [1, 3, 9], factor)
+    scheduler, went_on = ParetoAsha(TARGETS, [1, 9], factor), set[int]()
     for n, point in enumerate(points):
-        k = min(n + 1, max(3, math.ceil((n + 1) / factor)))
-        expected = n in best(np.array(points[: n + 1]), k)
-        assert scheduler.goes_on(n, 1, metrics(point)) == expected
-        assert scheduler.goes_on(n, 1, metrics(point)), "a rung is decided once"
+        if tell(scheduler, n, 1, point):
+            went_on.add(n)
+        assert tell(scheduler, n, 1, point), "a rung is decided once"
+        while data.draw(st.booleans()) and (number := scheduler.take_up()) is not None:
+            assert number not in went_on
+            went_on.add(number)
+        now = allowed(points[: n + 1], factor, all_began=False)
+        assert went_on - now <= set().union(*(allowed(points[:i], factor, False) for i in range(n + 1)))
+    scheduler.all_began = True
+    while (number := scheduler.take_up()) is not None:
+        went_on.add(number)
+    assert allowed(points, factor, all_began=True) <= went_on
 
 
 @given(point=st.tuples(VALUE, VALUE, VALUE))
 def test_only_rungs_before_the_last_decide(point: tuple[float, ...]) -> None:
     scheduler = ParetoAsha(TARGETS, [1, 3, 9], 3)
-    scheduler.goes_on(0, 1, metrics((1.0, 1.0, 1.0)))
-    assert scheduler.goes_on(1, 2, metrics(point))
-    assert scheduler.goes_on(1, 9, metrics(point))
+    assert not tell(scheduler, 0, 1, (1.0, 1.0, 1.0)), "the first waits for others to compare it with"
+    assert tell(scheduler, 1, 2, point)
+    assert tell(scheduler, 1, 9, point)
 
 
-def test_a_dominated_trial_stops_in_any_order() -> None:
+def test_the_best_goes_on_and_the_worst_never_whatever_the_order() -> None:
     points = [(1.0, 1.0, 1.0), (0.9, 0.9, 0.9), (0.8, 0.8, 0.8), (0.2, 0.2, 0.2)]
     for order in permutations(range(4)):
         scheduler = ParetoAsha(TARGETS, [1, 3], 3)
-        decisions = {n: scheduler.goes_on(n, 1, metrics(points[n])) for n in order}
-        assert decisions[0], "the best goes on whenever it comes"
-        assert decisions[3] == (order[-1] != 3), "the worst goes on only if it is one of the first three"
+        went_on = [n for n in order if tell(scheduler, n, 1, points[n])]
+        while (number := scheduler.take_up()) is not None:
+            went_on.append(number)
+        assert set(went_on) <= {0, min(order[:3])}, "the best of all, or of the first three"
+        assert 0 in went_on
+        scheduler.all_began = True
+        went_on += iter(scheduler.take_up, None)
+        assert sorted(went_on) == [0, 1, 2], "a short study needs a front"
 
 
-def test_a_resume_knows_the_earlier_rungs() -> None:
-    history = [(n, 1, metrics((0.9, 0.9, 0.9))) for n in range(3)]
-    assert not ParetoAsha(TARGETS, [1, 3], 3, history).goes_on(7, 1, metrics((0.1, 0.1, 0.1)))
-    assert ParetoAsha(TARGETS, [1, 3], 3).goes_on(7, 1, metrics((0.1, 0.1, 0.1)))
+def test_of_those_that_may_go_on_the_farthest_does_first() -> None:
+    scheduler = ParetoAsha(TARGETS, [1, 3, 9], 2)
+    for number in range(4):
+        scheduler.reached(number, 1, metrics((0.5, 0.5, number / 4)), paused=number < 2)
+    for number in (2, 3):
+        scheduler.reached(number, 3, metrics((0.5, 0.5, number / 4)), paused=True)
+    assert list(iter(scheduler.take_up, None)) == [3], (
+        "2 and 3 are the best at epoch 1, 3 is the best at epoch 3"
+    )
+    scheduler.all_began = True
+    assert list(iter(scheduler.take_up, None)) == [2, 1], "and one of the others comes so that three go on"
+
+
+def test_what_a_resume_hears_of_counts() -> None:
+    scheduler = ParetoAsha(TARGETS, [1, 3], 3)
+    for number in range(3):
+        scheduler.reached(number, 1, metrics((0.9, 0.9, 0.9)))
+    assert not tell(scheduler, 7, 1, (0.1, 0.1, 0.1))
+    assert scheduler.take_up() is None, "the best have gone on or ended"
+    assert tell(scheduler, 8, 1, (1.0, 1.0, 1.0))

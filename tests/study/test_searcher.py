@@ -3,12 +3,14 @@
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState
+from ray.tune.schedulers import TrialScheduler
 
 from results.record import RESULT
 from study import storage
@@ -19,10 +21,10 @@ from study.worker import Job, Report
 from tests.study.toys import metrics_of
 
 RequestOf = Callable[..., Request]
-ENDS = ("complete", "stopped", "error", "nan", "inf", "lost", "left", "no space")
+ENDS = ("complete", "paused", "error", "nan", "inf", "lost", "left", "no space")
 STATES = {
     "complete": TrialState.COMPLETE,
-    "stopped": TrialState.PRUNED,
+    "paused": TrialState.WAITING,
     **dict.fromkeys(("error", "nan", "inf", "lost"), TrialState.FAIL),
     **dict.fromkeys(("left", "no space"), TrialState.RUNNING),
 }
@@ -49,16 +51,27 @@ def report(job: Job, epoch: int, **changed: Any) -> dict[str, Any]:
     return {"report": Report(epoch=epoch, seconds=1.0, metrics=metrics, last=epoch == job.flat["epochs"])}
 
 
+def reach(searcher: Searcher, trial_id: str, job: Job, epoch: int, **changed: Any) -> None:
+    """Let a trial report an epoch, as Tune does: to the searcher in the way that the scheduler decides."""
+    result, trial = report(job, epoch, **changed), cast(Any, SimpleNamespace(config={"job": job}))
+    decision = searcher.scheduler.on_trial_result(None, trial, result)
+    if result["report"].last or decision == TrialScheduler.STOP:
+        searcher.on_trial_complete(trial_id, result)
+    else:
+        searcher.on_trial_result(trial_id, result)
+
+
 def play(searcher: Searcher, trial_id: str, job: Job, end: str) -> None:
     """Let a trial report its rungs and end in one of the ways that Ray Tune knows."""
-    searcher.on_trial_result(trial_id, report(job, 1))
+    if end != "paused":
+        searcher.on_trial_result(trial_id, report(job, 1))
     match end:
         case "complete":
             searcher.on_trial_complete(trial_id, report(job, 9))
         case "nan" | "inf":
             searcher.on_trial_complete(trial_id, report(job, 9, accuracy=float(end)))
-        case "stopped":
-            searcher.on_trial_complete(trial_id, report(job, 3))
+        case "paused":
+            searcher.on_trial_complete(trial_id, report(job, 1))
         case "error":
             searcher.on_trial_complete(trial_id, {"report": Report(error="ValueError: no")})
         case "lost":
@@ -77,11 +90,21 @@ def test_the_record_says_how_each_trial_ended(ends: list[str], tmp_path: Path, r
         searcher = searcher_of(request, record, tmp_path)
         jobs = [start(searcher, str(n)) for n in range(len(ends))]
         for n, end in sorted(enumerate(ends), key=lambda pair: pair[1]):
+            if end == "paused":
+                searcher.scheduler.reached(n, 1, metrics_of(jobs[n].flat, 1), paused=True)
             play(searcher, str(n), jobs[n], end)
-        assert searcher.suggest("one more") == searcher.FINISHED
         trials = record.trials(request.epochs)
         assert [trial.state for trial in trials] == [STATES[end] for end in ends]
         for trial in trials:
+            check(trial, request)
+        for more in range(len(ends)):
+            if isinstance(taken_up := searcher.suggest(f"more {more}"), dict):
+                assert ends[taken_up["job"].number] == "paused"
+                searcher.on_trial_complete(f"more {more}", report(taken_up["job"], 9))
+        assert searcher.suggest("end") == (None if "left" in ends else searcher.FINISHED)
+        states = {trial.state for trial in record.trials(request.epochs)}
+        assert "left" in ends or not states & {TrialState.RUNNING, TrialState.WAITING}
+        for trial in record.trials(request.epochs):
             check(trial, request)
 
 
@@ -94,7 +117,7 @@ def check(trial: FrozenTrial, request: Request) -> None:
         assert all(map(math.isfinite, trial.values))
     else:
         assert not trial.values
-    assert (result["finished"] is None) == (trial.state == TrialState.RUNNING)
+    assert (result["finished"] is not None) == trial.state.is_finished()
     assert (result["error"] is not None) == (trial.state == TrialState.FAIL)
     assert [rung["epoch"] for rung in result["rungs"]] == sorted({rung["epoch"] for rung in result["rungs"]})
 
@@ -128,7 +151,53 @@ def test_a_resume_continues_what_ran_and_ends_at_the_total(
     fresh = start(again, "z")
     assert fresh.number == 3
     assert fresh.flat not in [job.flat for job in jobs]
+    assert again.suggest("one more") is None, "what runs may let others go on"
+
+
+def test_a_paused_trial_goes_on_from_its_rung_also_after_a_resume(
+    record: Record, request_of: RequestOf, tmp_path: Path
+) -> None:
+    request = request_of(trials=7, sampler="random")
+    first = searcher_of(request, record, tmp_path)
+    jobs = [start(first, str(n)) for n in range(7)]
+    for n in (6, 5, 4, 3, 2, 1, 0):
+        reach(first, str(n), jobs[n], 1, accuracy=n / 10, faithfulness=n / 10, flops=1e5)
+    assert {trial.state for trial in record.trials(9)} == {TrialState.WAITING}
+    assert start(first, "again").number == 6
+    assert record.trials(9)[6].state == TrialState.RUNNING
+    again = searcher_of(request, record, tmp_path)
+    resumed = [start(again, trial) for trial in ("x", "y", "z")]
+    assert [job.number for job in resumed] == [6, 5, 4], "what ran, then the best that paused, three in all"
+    assert [job.recorded for job in resumed] == [1, 1, 1]
+    assert again.suggest("one more") is None
+    for trial, job in zip(("x", "y", "z"), resumed, strict=True):
+        again.on_trial_complete(trial, report(job, 9))
     assert again.suggest("one more") == again.FINISHED
+    ended = record.trials(9)
+    assert [trial.state.name for trial in ended] == ["PRUNED"] * 4 + ["COMPLETE"] * 3
+    for trial in ended:
+        check(trial, request)
+    assert len(ended[6].user_attrs[RESULT]["spells"]) == 2, "the one between the two left nothing"
+
+
+def test_a_stopped_trial_of_a_study_that_is_extended_counts_but_does_not_go_on(
+    record: Record, request_of: RequestOf, tmp_path: Path
+) -> None:
+    first = searcher_of(request_of(trials=4), record, tmp_path)
+    jobs = [start(first, str(n)) for n in range(4)]
+    for n, job in enumerate(jobs):
+        reach(first, str(n), job, 1, accuracy=0.9, faithfulness=n / 10, flops=1e5)
+    for n in (2, 3):  # each was the best of those before and went on at once
+        first.on_trial_complete(str(n), report(jobs[n], 9))
+    while isinstance(more := first.suggest("more"), dict):
+        first.on_trial_complete("more", report(more["job"], 9))
+    states = [trial.state.name for trial in record.trials(9)]
+    assert states == ["PRUNED", "COMPLETE", "COMPLETE", "COMPLETE"]
+    longer = searcher_of(request_of(trials=5), record, tmp_path)
+    job = start(longer, "fifth")
+    reach(longer, "fifth", job, 1, accuracy=0.0, faithfulness=0.0, flops=1e7)
+    assert longer.suggest("sixth") == longer.FINISHED
+    assert [trial.state.name for trial in record.trials(9)] == [*states, "PRUNED"]
 
 
 def test_a_study_can_end_with_fewer_trials(record: Record, request_of: RequestOf, tmp_path: Path) -> None:
@@ -137,7 +206,7 @@ def test_a_study_can_end_with_fewer_trials(record: Record, request_of: RequestOf
     play(first, "0", jobs[0], "complete")
     shorter = searcher_of(request_of(trials=2), record, tmp_path)
     assert start(shorter, "a").number == 1
-    assert shorter.suggest("b") == shorter.FINISHED
+    assert shorter.suggest("b") is None
     assert [trial.state.name for trial in record.trials(9)] == ["COMPLETE", "RUNNING", "PRUNED"]
 
 
