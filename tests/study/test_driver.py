@@ -57,6 +57,17 @@ def test_the_same_seed_and_one_worker_give_the_same_study(twins: list[Path]) -> 
     assert not set(stopped["number"]) & set(pd.read_csv(twins[0] / "front.csv")["number"])
 
 
+def test_a_trial_that_paused_goes_on_where_it_was(twins: list[Path]) -> None:
+    study = results.load(twins[0])
+    ran = study.spells.groupby("number").size()
+    paused = ran[ran > 1].index
+    assert len(paused)
+    for number in paused:
+        assert study.trials.set_index("number").loc[number, "epochs"] == 3
+        log = (twins[0] / f"trials/{number}/log.txt").read_text()
+        assert [line.split()[-1] for line in log.splitlines() if "from epoch" in line] == ["1", "2"]
+
+
 def test_a_warm_start_tries_the_earlier_front(twins: list[Path]) -> None:
     earlier = twins[0]
     queue = study.plan(
