@@ -1,6 +1,7 @@
 """How the commands of every room end on bad input: one line on stderr that starts with "error:", and exit code 2."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -20,14 +21,22 @@ class Parser(argparse.ArgumentParser):
 
 
 def exit_code(action: Callable[[], int | None]) -> int:
-    """Run `action` and return its code, None as 0; 2 after telling its ValueError, 130 after Ctrl-C."""
+    """Run `action` and return its code, None as 0; 2 after telling its ValueError, 130 after Ctrl-C.
+
+    Who reads our output may leave early, as `head` does: then the rest goes nowhere, and the code is the shell's, 141.
+    """
     try:
-        return action() or 0
+        code = action() or 0
+        sys.stdout.flush()
+        return code
     except ValueError as error:
         tell(str(error))
         return 2
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush when Python ends
+        return 141
 
 
 def needs(module: str) -> None:

@@ -128,3 +128,11 @@ def test_as_a_process(runs):
     done = subprocess.run([*command[:5], "--help"], capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "--runs-dir" in done.stdout
+
+
+def test_a_reader_that_leaves_early_is_no_error(runs):
+    words = [sys.executable, "-m", "results.select", "sample", "--runs-dir", str(runs)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as command:
+        command.stdout.close()
+        assert command.stderr.read() == ""
+    assert command.returncode == 141
