@@ -91,8 +91,12 @@ class Progress:
 
     @property
     def eta(self) -> float | None:
-        """Seconds that the epochs take which are to be expected, at the pace so far; None before the first."""
-        return max(self._left - self.epochs, 0) / self.epochs_a_second if self.epochs else None
+        """Seconds for the epochs that are still to be expected, at the pace so far; None before the first.
+
+        None also when those are over: more trials can go on at a rung than its share, as the best of it change.
+        """
+        left = self._left - self.epochs
+        return left / self.epochs_a_second if self.epochs and left > 0 else None
 
 
 def _name(state: TrialState) -> str:

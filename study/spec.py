@@ -21,7 +21,7 @@ from study import directory, objectives, points, storage
 from study.request import BASIC, INITS, SAMPLERS, SCHEDULERS, Request
 from trainables import Config
 
-TRIALS = 12
+TRIALS = 15
 """The default of --trials."""
 _OURS = ("rungs", "refit")
 _FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, "epochs", "seed")} | {

@@ -3,7 +3,7 @@
     python -m tests.benchmarks.search_quality [--json FILE] [--quick] [--table FILE]
 
 All replay the same recorded learning curves on a virtual clock with 1, 4 and 64 workers; medians over 20 seeds. The
-table is `four_layers.parquet` beside this file: all 162 configurations of `four_layers.toml`, trained for nine epochs
+table is `four_layers.parquet` beside this file: all 243 configurations of `four_layers.toml`, trained for nine epochs
 on the embedded images; docs/benchmarks.md has the commands. The ratios are medians over the numbers of workers. At 64
 workers no study can do much better than another: when the first trial is complete, 64 have trained for as long.
 """
