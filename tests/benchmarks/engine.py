@@ -36,9 +36,8 @@ from results.record import RESULT
 from search_spaces import Choice, Domain, Float, Space
 from study import storage
 from study.encoding import from_unit
-from study.record import Record
+from study.record import Record, new_result
 from study.sampling import Proposals, make_sampler
-from study.searcher import _new_result
 from study.spec import Spec
 from tests.study import toys
 from trainables.models import layer_names
@@ -107,7 +106,7 @@ def ours(file: Path, space: Space, asks: int, earlier: list[dict[str, Any]]) -> 
             began = time.perf_counter()
             point = proposals.next()
             assert point
-            number = record.add(point, distributions, _new_result(0))
+            number = record.add(point, distributions, new_result(0))
             finish(proposals, record, number, point)
             times.append(1e3 * (time.perf_counter() - began))
     return times
@@ -121,7 +120,7 @@ def finish(proposals: Proposals, record: Record, number: int | None, point: dict
     proposals.end(point)
     if number is not None:
         metrics = dict(zip(OBJECTIVES, values, strict=True))
-        known = _new_result(0) | {"finished": "now", "metrics": metrics, "epochs": EPOCHS}
+        known = new_result(0) | {"finished": "now", "metrics": metrics, "epochs": EPOCHS}
         record.finish(number, TrialState.COMPLETE, known)  # type: ignore[arg-type]
 
 

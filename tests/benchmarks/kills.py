@@ -39,7 +39,7 @@ def main() -> None:
         unharmed, known = [], pd.DataFrame()
         for kill in range(kills):
             driver = start(runs, trials)
-            wait_for(directory, driver, more=rng.randint(0, 2), after=rng.uniform(0.0, 0.8))
+            wait_for(directory, driver, more=rng.randint(0, 4), after=rng.uniform(0.0, 0.8))
             driver.kill()
             driver.wait()
             now = ended(directory)
@@ -67,11 +67,11 @@ def start(runs: str, trials: int) -> "subprocess.Popen[bytes]":
 
 
 def wait_for(directory: Path, driver: "subprocess.Popen[bytes]", more: int, after: float) -> None:
-    """Wait until `more` trials than at first have ended, and then for `after` seconds, or until the driver ends."""
+    """Wait for so many `more` epochs in the record, and then for `after` seconds; or until the driver ends."""
     while not (directory / REQUEST_FILE).exists() and driver.poll() is None:
         time.sleep(0.02)
-    wanted = len(ended(directory)) + more
-    while len(ended(directory)) < wanted and driver.poll() is None:
+    wanted = trained(directory) + more
+    while trained(directory) < wanted and driver.poll() is None:
         time.sleep(0.02)
     time.sleep(after)
 
@@ -83,11 +83,19 @@ def same(known: pd.DataFrame, now: pd.DataFrame) -> bool:
     return set(known.index) <= set(now.index) and known.equals(now.loc[known.index, known.columns])
 
 
+def trained(directory: Path) -> int:
+    """Return the epochs that the record knows of."""
+    try:
+        return int(results.load(directory).trials["epochs"].sum())
+    except ValueError:  # killed, or looked at, before the record was made
+        return 0
+
+
 def ended(directory: Path) -> pd.DataFrame:
     """Return the trials that have ended, by number."""
     try:
         frame = results.load(directory).trials.set_index("number")
-    except ValueError:  # killed, or looked at, before the record was made
+    except ValueError:  # as above
         return pd.DataFrame()
     return frame[frame["state"] != "running"]
 
