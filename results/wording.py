@@ -50,7 +50,8 @@ def in_a_sentence(study: Study) -> str:
         f"{'more' if way == 'max' else 'less'} {name}" for name, way in study.directions.items()
     )
     states = trials["state"].value_counts()
-    counts = ", ".join(f"{states[state]:,} {state}" for state in record.STATES.values() if state in states)
+    words = dict.fromkeys(record.STATES.values())
+    counts = ", ".join(f"{states[word]:,} {word}" for word in words if word in states)
     started, finished = study.spans["started"].min(), study.spans["finished"].max()
     took = f" in {tell_duration((finished - started).total_seconds())}" if pd.notna(finished) else ""
     front = fronts.front(trials, study.directions)

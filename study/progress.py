@@ -65,9 +65,9 @@ class Progress:
         return self.states.total() - self.states[_name(TrialState.RUNNING)]
 
     @property
-    def ended(self) -> int:
-        """Trials that ended."""
-        return self.tried - self.states[PAUSED]
+    def unfinished(self) -> int:
+        """Trials that have not begun or have not ended."""
+        return max(self.trials, self.states.total()) - self.tried + self.states[PAUSED]
 
     @property
     def front(self) -> int:

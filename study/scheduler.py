@@ -29,6 +29,9 @@ class Fifo(FIFOScheduler):
     def reached(self, number: int, epoch: int, metrics: Mapping[str, float], paused: bool = False) -> None:
         """Take in what trial `number` measured after `epoch`, and whether it pauses there."""
 
+    def stopped(self, number: int) -> None:
+        """Take in that trial `number`, which paused, will not go on."""
+
     def take_up(self) -> int | None:
         """Return the number of a paused trial that goes on now."""
         return None
@@ -73,6 +76,14 @@ class ParetoAsha(Fifo):
         if paused:
             rung.paused.add(number)
 
+    def stopped(self, number: int) -> None:
+        """As `Fifo`. It still counts among those that have reached its rung, but takes no place of those that go on."""
+        for rung in self._rungs.values():
+            if number in rung.paused:
+                rung.paused.remove(number)
+                del rung.gains[number]
+                rung.stopped += 1
+
     def take_up(self) -> int | None:
         """As `Fifo`."""
         found = self._next()
@@ -84,7 +95,7 @@ class ParetoAsha(Fifo):
 
     def _next(self) -> tuple["_Rung", int] | None:
         for rung in self._rungs.values():
-            for number in rung.best(going_on(len(rung.gains), self._factor, self.all_began)):
+            for number in rung.best(going_on(rung.reached, self._factor, self.all_began)):
                 if number in rung.paused:
                     return rung, number
         return None
@@ -95,14 +106,22 @@ class _Rung:
 
     def __init__(self) -> None:
         self.gains: dict[int, tuple[float, ...]] = {}
+        """Of those that pause, go on or went on."""
         self.paused: set[int] = set()
+        self.stopped = 0
+
+    @property
+    def reached(self) -> int:
+        """How many have reached it."""
+        return len(self.gains) + self.stopped
 
     def best(self, count: int) -> list[int]:
-        """Return the numbers of the best `count` trials."""
+        """Return the numbers of the best `count` trials, fewer if some have stopped."""
         if not count or not self.paused:
             return []
         numbers = list(self.gains)
-        return [numbers[i] for i in best(np.array(list(self.gains.values())), count)]
+        chosen = best(np.array(list(self.gains.values())), min(count, len(numbers)))
+        return [numbers[i] for i in chosen]
 
 
 def make_scheduler(request: Request) -> Fifo:

@@ -71,13 +71,15 @@ class Searcher(TuneSearcher):
         """Take in a trial of an earlier driver."""
         known: Result = trial.user_attrs[RESULT]
         known.setdefault("spells", [])  # the first studies did not keep them
-        paused = trial.state == TrialState.WAITING
+        paused, stopped = (trial.state == state for state in (TrialState.WAITING, TrialState.PRUNED))
         self.progress.known(trial.state, known["epochs"], known["metrics"])
         self._proposals.start(trial.params)
         for rung in known["rungs"]:
             self._measure(trial.params, rung)
-            waits = paused and rung["epoch"] == known["epochs"]
+            waits = (paused or stopped) and rung["epoch"] == known["epochs"]
             self.scheduler.reached(trial.number, rung["epoch"], rung["metrics"], waits)
+        if stopped:
+            self.scheduler.stopped(trial.number)
         if trial.state != TrialState.RUNNING:
             self._proposals.end(trial.params)
         if not trial.state.is_finished():
@@ -222,6 +224,7 @@ class Searcher(TuneSearcher):
         """End a trial that will not go on: it finished when it ran last."""
         paused = number in self._paused
         (self._paused if paused else self._interrupted).remove(number)
+        self.scheduler.stopped(number)
         known = self._unfinished[number][1]
         ran = [spell["ended"] for spell in known["spells"] if spell["ended"]]
         known["finished"] = ran[-1] if ran else known["started"]

@@ -56,9 +56,7 @@ def _line(directory: Path) -> str:
             known = trial.user_attrs[RESULT]
             progress.known(trial.state, known["epochs"], known["metrics"])
         progress.refused |= record.notes().get(REFUSED, {})
-    state = (
-        "running" if is_held(directory) else "complete" if progress.ended >= request.trials else "interrupted"
-    )
+    state = "running" if is_held(directory) else "interrupted" if progress.unfinished else "complete"
     told = figures(progress)
     shown = {name: told[name] for name in told if name not in ("epochs/s", "ETA")}
     return f"{request.name} ({state}): " + ", ".join(f"{name} {value}" for name, value in shown.items())

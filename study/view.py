@@ -79,7 +79,7 @@ def figures(progress: Progress) -> dict[str, str]:
     """Return what a line or a table about a study says, by caption."""
     states = {state: count for state, count in progress.states.items() if count}
     return {
-        "trials": f"{progress.tried}/{progress.trials}",
+        "trials": f"{progress.tried}/{max(progress.trials, progress.states.total())}",
         **{state: str(count) for state, count in states.items()},
         **{f"refused as {why}": str(count) for why, count in progress.refused.items() if count},
         "front": str(progress.front),

@@ -174,8 +174,11 @@ def all_failed():
 
 
 def all_running():
-    results = [sample.result(k, [], [], finished=None) for k in range(2)]
-    return [sample.trial({"lambda1": 1.0}, result, TrialState.RUNNING) for result in results]
+    states = (TrialState.RUNNING, TrialState.WAITING)  # a pause is no end
+    return [
+        sample.trial({"lambda1": 1.0}, sample.result(k, [], [], finished=None), state)
+        for k, state in enumerate(states)
+    ]
 
 
 def one_complete():
@@ -206,6 +209,11 @@ def test_poor_studies_have_a_report(tmp_path, rows):
     front = pd.read_csv(path / record.FRONT_FILE)
     assert list(front) == list(study.trials.drop(columns="duration_s"))
     assert len(front) == POOR[rows]
+
+
+def test_a_trial_that_pauses_counts_once_as_running(tmp_path):
+    study = results.write(sample.write_study(tmp_path / "s", all_running()))
+    assert "2 trials (2 running)" in (study.path / record.REPORT_FILE).read_text("utf-8")
 
 
 def many_objectives(count, trials=40):

@@ -187,6 +187,20 @@ def test_a_complete_study_says_how_to_extend_it(
     assert shlex.split(directories.resume_command(directory))[3:] == ["s", "--runs-dir", str(runs)]
 
 
+def test_status_tells_paused_trials_apart(command: Command, request_of: RequestOf, tmp_path: Path) -> None:
+    request = request_of(name="s", trials=2)
+    directory = directories.create(request, str(tmp_path))
+    with Record.open(storage.url_in(directory), "s", request.objectives, new=True) as record:
+        searcher = Searcher(request, record, directory, token="", extra={})
+        for name in ("a", "b"):
+            metrics = metrics_of(searcher.suggest(name)["job"].flat, 1)  # type: ignore[index]
+            searcher.on_trial_complete(name, {"report": Report(epoch=1, seconds=1.0, metrics=metrics)})
+    directories.rewrite(replace(request, trials=1), directory)
+    code, out, _ = command("study.status", "s", "--runs-dir", str(tmp_path))
+    assert code == 0
+    assert out == "s (interrupted): trials 2/2, paused 2, front 0, hypervolume 0.0000\n"
+
+
 @pytest.mark.parametrize("module", ["study.resume", "study.status"])
 def test_a_study_that_is_not_there(module: str, command: Command, tmp_path: Path) -> None:
     code, _, error = command(module, "nothing", "--runs-dir", str(tmp_path))
@@ -218,7 +232,7 @@ def test_status_shows_the_others_beside_broken_studies(
     os.truncate(tmp_path / "empty" / REQUEST_FILE, 0)
     code, out, error = command("study.status", "--runs-dir", str(tmp_path))
     assert code == 2
-    assert out == "whole (interrupted): trials 0/12, front 0, hypervolume 0.0000\n"
+    assert out == "whole (interrupted): trials 0/15, front 0, hypervolume 0.0000\n"
     cut, emptied, empty = error.splitlines()
     assert cut.startswith("error: cut: cannot open the record")
     assert "malformed; copy the study again" in cut

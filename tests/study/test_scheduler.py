@@ -158,3 +158,16 @@ def test_what_a_resume_hears_of_counts() -> None:
     assert not tell(scheduler, 7, 1, (0.1, 0.1, 0.1))
     assert scheduler.take_up() is None, "the best have gone on or ended"
     assert tell(scheduler, 8, 1, (1.0, 1.0, 1.0))
+
+
+def test_what_was_stopped_counts_but_takes_no_place() -> None:
+    scheduler = ParetoAsha(TARGETS, [1, 3], 3)
+    for number in range(3):
+        scheduler.reached(number, 1, metrics((0.9, 0.9, 0.9)), paused=True)
+        scheduler.stopped(number)
+    assert scheduler.take_up() is None
+    assert tell(scheduler, 3, 1, (0.1, 0.1, 0.1)), (
+        "one of the four that have reached it, and the only one left"
+    )
+    assert not tell(scheduler, 4, 1, (0.0, 0.0, 0.0))
+    assert tell(scheduler, 5, 1, (0.2, 0.2, 0.2)), "two of six"

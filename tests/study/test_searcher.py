@@ -210,6 +210,24 @@ def test_a_study_can_end_with_fewer_trials(record: Record, request_of: RequestOf
     assert [trial.state.name for trial in record.trials(9)] == ["COMPLETE", "RUNNING", "PRUNED"]
 
 
+@pytest.mark.parametrize("trials", [1, 3, 5])
+def test_a_study_of_paused_trials_can_end_with_fewer(
+    trials: int, record: Record, request_of: RequestOf, tmp_path: Path
+) -> None:
+    first = searcher_of(request_of(trials=9), record, tmp_path)
+    jobs = [start(first, str(n)) for n in range(6)]
+    for n in range(5, -1, -1):
+        reach(first, str(n), jobs[n], 1, accuracy=n / 10, faithfulness=n / 10, flops=1e5)
+    shorter = searcher_of(request_of(trials=trials), record, tmp_path)
+    while isinstance(job := shorter.suggest("more"), dict):
+        shorter.on_trial_complete("more", report(job["job"], 9))
+    assert (job, shorter.halted) == (shorter.FINISHED, "")
+    states = [trial.state.name for trial in record.trials(9)]
+    assert states.count("COMPLETE") == min(3, trials)
+    assert states.count("PRUNED") == 6 - min(3, trials)
+    assert shorter.progress.unfinished == 0
+
+
 def test_an_end_that_was_cut_short_is_finished(record: Record, request_of: RequestOf, tmp_path: Path) -> None:
     request = request_of(trials=2)
     searcher = searcher_of(request, record, tmp_path)
