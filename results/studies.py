@@ -212,7 +212,7 @@ def _spells(rows: database.Rows) -> pd.DataFrame:
 
 
 def _with_times(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return `frame` with its last two columns as UTC times."""
+    """Return ``frame`` with its last two columns as UTC times."""
     for column in frame.columns[-2:]:
         times = pd.to_datetime(frame[column].astype(object), utc=True, format="ISO8601")
         frame[column] = times.dt.as_unit("us")

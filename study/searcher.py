@@ -211,14 +211,13 @@ class Searcher(TuneSearcher):
 
     def _end(self, trial_id: str, error: str | None) -> None:
         number = self._running[trial_id]
-        point, known = self._unfinished[number]
+        known = self._unfinished[number][1]
         complete = state_of(known, self._request.epochs) == TrialState.COMPLETE
         if complete and not objectives.are_finite(self._request.objectives, known["metrics"]):
             error = error or f"an objective is not a finite number: {known['metrics']}"
         known["error"], known["finished"] = error, now()
         if self._finish(number, TrialState.RUNNING):
             del self._running[trial_id]
-            self._proposals.end(point)
 
     def _stop(self, number: int) -> None:
         """End a trial that will not go on: it finished when it ran last."""
@@ -231,11 +230,13 @@ class Searcher(TuneSearcher):
         self._finish(number, TrialState.WAITING if paused else TrialState.RUNNING)
 
     def _finish(self, number: int, before: TrialState) -> bool:
-        known = self._unfinished[number][1]
+        point, known = self._unfinished[number]
         state = state_of(known, self._request.epochs)
         if self._write(lambda: self._record.finish(number, state, known)):
             del self._unfinished[number]
             self.progress.changed(before, state, known["metrics"])
+            if before == TrialState.RUNNING:  # the sampler knows already of one that pauses
+                self._proposals.end(point)
         return not self.halted
 
     def _write(self, write: Callable[[], None]) -> bool:

@@ -16,6 +16,7 @@ from results.record import RESULT
 from study import storage
 from study.record import Record
 from study.request import Request
+from study.sampling import Proposals
 from study.searcher import Searcher
 from study.worker import Job, Report
 from tests.study.toys import metrics_of
@@ -200,14 +201,19 @@ def test_a_stopped_trial_of_a_study_that_is_extended_counts_but_does_not_go_on(
     assert [trial.state.name for trial in record.trials(9)] == [*states, "PRUNED"]
 
 
-def test_a_study_can_end_with_fewer_trials(record: Record, request_of: RequestOf, tmp_path: Path) -> None:
+def test_a_study_can_end_with_fewer_trials(
+    record: Record, request_of: RequestOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = searcher_of(request_of(trials=4), record, tmp_path)
     jobs = [start(first, str(n)) for n in range(3)]
     play(first, "0", jobs[0], "complete")
+    told: list[Any] = []
+    monkeypatch.setattr(Proposals, "end", lambda _, point: told.append(point))
     shorter = searcher_of(request_of(trials=2), record, tmp_path)
     assert start(shorter, "a").number == 1
     assert shorter.suggest("b") is None
     assert [trial.state.name for trial in record.trials(9)] == ["COMPLETE", "RUNNING", "PRUNED"]
+    assert told == [record.trials(9)[n].params for n in (0, 2)], "the sampler hears of all that do not run"
 
 
 @pytest.mark.parametrize("trials", [1, 3, 5])
