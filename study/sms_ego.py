@@ -1,7 +1,7 @@
 """The default sampler: the configuration that would add most hypervolume if it were as good as it may well be.
 
 SMS-EGO (Ponweiser et al., "Multiobjective optimization on a limited budget of evaluations using model-assisted
-S-metric selection", PPSN 2008) with a `Surrogate` of the objectives, over a sample of candidates. The bound is mean
+S-metric selection", PPSN 2008) with a `Surrogate` of each objective, over a sample of candidates. The bound is mean
 plus one standard deviation; candidates that would add nothing are ordered by the sum of their bounds, where the paper
 has a penalty. It learns from all rungs, so from trials that pause or were stopped too, and believes that running trials
 end as predicted, so that workers do not all try the same.
@@ -22,7 +22,7 @@ from results.fronts import volume
 from search_spaces import Space
 from study.encoding import encode, from_unit, to_unit
 from study.ranking import best
-from study.surrogate import Surrogate
+from study.surrogate import Places, Setting, Surrogate, choose
 
 Point = Mapping[str, Any]
 Array = NDArray[np.float64]
@@ -44,7 +44,7 @@ STEP = 0.15
 BLAS = ThreadpoolController()
 """Of small matrices: a second thread would only wait for a core that trains."""
 REFIT = 1.2
-"""By what factor the measurements grow before length scale and noise are chosen anew."""
+"""By what factor the trials grow before the settings of the surrogates are chosen anew."""
 
 
 @dataclass(eq=False)
@@ -71,8 +71,8 @@ class SmsEgo:
         self._parents: list[_Trial] = []
         """The best of the trials that measured the last rung."""
         self._front = np.empty((0, objectives))
-        self._setting = (1.0, 1.0)
-        """Length scale and noise of the surrogate."""
+        self._settings: list[Setting] = []
+        """Of the surrogates, one an objective."""
         self._chosen_for = 0
 
     def start(self, point: Point) -> None:
@@ -110,24 +110,31 @@ class SmsEgo:
         candidates = self._candidates(self._parents or list(self._recent))
         if not candidates:
             return []
-        model = self._model([*self._parents, *(t for t in self._recent if t not in self._parents)])
-        mean, deviation = model.predict(np.array([encode(self._space, point) for point in candidates]))
-        bounds = np.minimum(mean + deviation, 1.0)
-        improvements = _improvements(bounds, np.vstack([self._front, model.beliefs]))
+        models = self._models([*self._parents, *(t for t in self._recent if t not in self._parents)])
+        vectors = np.array([encode(self._space, point) for point in candidates])
+        bounds = np.minimum(np.column_stack([sum(model.predict(vectors)) for model in models]), 1.0)
+        beliefs = np.column_stack([model.beliefs for model in models])
+        improvements = _improvements(bounds, np.vstack([self._front, beliefs]))
         return [candidates[i] for i in np.lexsort((-bounds.sum(axis=1), -improvements))]
 
-    def _model(self, trials: list[_Trial]) -> Surrogate:
-        """Return a surrogate of the objectives; its length scale and noise are chosen anew only now and then."""
+    def _models(self, trials: list[_Trial]) -> list[Surrogate]:
+        """Return a surrogate of each objective; their settings are chosen anew only now and then."""
         rows = [
-            (t.vector, self._fidelity(epoch), gains) for t in trials for epoch, gains in t.measured.items()
+            (row, self._fidelity(epoch), values)
+            for row, trial in enumerate(trials)
+            for epoch, values in trial.measured.items()
         ]
-        vectors, fidelities, gains = (np.array(column) for column in zip(*rows, strict=True))
+        which, fidelities, gains = (np.array(column) for column in zip(*rows, strict=True))
+        measured = Places(np.array([trial.vector for trial in trials]), which, fidelities)
         if len(self._trials) >= self._chosen_for * REFIT:
             self._chosen_for = len(self._trials)
-            self._setting = Surrogate.choose(vectors, fidelities, gains)
+            self._settings = choose(measured, gains)
         running = [trial.vector for trial in self._running.values()][-BELIEVED:]
-        pending = np.array(running).reshape(-1, vectors.shape[1])
-        return Surrogate.fit(vectors, fidelities, gains, pending, *self._setting)
+        pending = np.array(running).reshape(-1, measured.points.shape[1])
+        return [
+            Surrogate.fit(measured, values, pending, setting)
+            for values, setting in zip(gains.T, self._settings, strict=True)
+        ]
 
     def _fidelity(self, epoch: int) -> float:
         return math.log(epoch) / math.log(self._epochs) if self._epochs > 1 else 1.0

@@ -16,7 +16,7 @@ from scipy.linalg import cho_solve, cholesky, solve_triangular
 Array = NDArray[np.float64]
 LENGTH_SCALES = (0.3, 0.6, 1.2)
 """Length scales that are tried, of parameters in [0, 1]."""
-NOISES = (0.02, 0.1, 0.3)
+NOISES = (0.003, 0.02, 0.1, 0.3)
 """Noise variances that are tried, of standardised values."""
 ADDITIVE = 0.6
 """The share of k_x that is additive."""
@@ -29,74 +29,112 @@ PRIOR = 2 + INTERACTION
 
 
 @dataclass(frozen=True)
+class Places:
+    """n pairs of a configuration and an epoch, where something was or may be measured."""
+
+    points: Array
+    """(u, d) in [0, 1]: the configurations, each once"""
+    rows: NDArray[np.intp]
+    """(n,): the row of `points` of each pair"""
+    fidelities: Array
+    """(n,) in [0, 1]: 0 after the first epoch, 1 after the last"""
+
+    @classmethod
+    def at_end(cls, points: Array) -> "Places":
+        """Return each of `points` (n, d) after the last epoch."""
+        return cls(points, np.arange(len(points)), np.ones(len(points)))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __add__(self, other: "Places") -> "Places":
+        """Return the pairs of both."""
+        return Places(
+            np.vstack([self.points, other.points]),
+            np.append(self.rows, len(self.points) + other.rows),
+            np.append(self.fidelities, other.fidelities),
+        )
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a process of one objective is fitted with."""
+
+    length_scale: float
+    noise: float
+    """Its variance, of standardised values."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Surrogate:
-    """A fitted process of m objectives that share their kernel; the prior variance is `PRIOR` in standardised values.
+    """A fitted process of one objective; the prior variance is `PRIOR` in standardised values.
 
     It also believes that `pending` configurations will measure what it predicts (the kriging believer of Ginsbourger
     et al., 2010). That leaves the mean as it is and takes the variance away around them.
     """
 
-    points: Array
-    """(n + r, d) in [0, 1]: where something was measured, then what is pending"""
-    fidelities: Array
-    """(n + r,) in [0, 1]: 0 after the first epoch, 1 after the last"""
+    places: Places
+    """n where something was measured, then r that are pending."""
     length_scale: float
-    mean: Array
-    """(m,) of the values"""
-    deviation: Array
-    """(m,)"""
+    mean: float
+    """Of the values."""
+    deviation: float
     weights: Array
-    """(n, m): the inverse covariance times the standardised values"""
+    """(n,): the inverse covariance times the standardised values"""
     cholesky: Array
     """(n + r, n + r), lower, of the covariance"""
     beliefs: Array
-    """(r, m): what the pending configurations are believed to measure after the last epoch"""
+    """(r,): what the pending configurations are believed to measure after the last epoch"""
 
     @classmethod
-    def fit(
-        cls,
-        points: Array,
-        fidelities: Array,
-        values: Array,
-        pending: Array,
-        length_scale: float,
-        noise: float,
-    ) -> "Surrogate":
-        """Condition on `values` (n, m) at `points` (n, d) and `fidelities` (n,). O((n + r)^2 d + (n + r)^3)."""
-        n = len(points)
-        points, fidelities = np.vstack([points, pending]), np.append(fidelities, np.ones(len(pending)))
-        mean, deviation = values.mean(axis=0), np.maximum(values.std(axis=0), 1e-12)
-        kernel = _kernel(points, fidelities, points, fidelities, length_scale)
-        factor = cholesky(kernel + noise * np.eye(len(points)), lower=True)
-        weights = cho_solve((factor[:n, :n], True), (values - mean) / deviation)
-        beliefs = mean + deviation * (kernel[n:, :n] @ weights)
-        return cls(points, fidelities, length_scale, mean, deviation, weights, factor, beliefs)
-
-    @classmethod
-    def choose(cls, points: Array, fidelities: Array, values: Array) -> tuple[float, float]:
-        """Return the length scale and the noise that make `values` (n, m) likeliest."""
-        standardised = (values - values.mean(axis=0)) / np.maximum(values.std(axis=0), 1e-12)
-        likelihood = {}
-        for length_scale in LENGTH_SCALES:
-            kernel = _kernel(points, fidelities, points, fidelities, length_scale)
-            for noise in NOISES:
-                factor = cholesky(kernel + noise * np.eye(len(points)), lower=True)
-                whitened = solve_triangular(factor, standardised, lower=True)
-                log_determinants = values.shape[1] * np.log(np.diag(factor)).sum()
-                likelihood[length_scale, noise] = -(whitened**2).sum() / 2 - log_determinants
-        return max(likelihood, key=likelihood.__getitem__)
+    def fit(cls, measured: Places, values: Array, pending: Array, setting: Setting) -> "Surrogate":
+        """Condition on `values` (n,); r configurations are `pending` (r, d). O((u + r)^2 d + (n + r)^3)."""
+        n, places = len(measured), measured + Places.at_end(pending)
+        standardised, mean, deviation = _standardised(values)
+        covariance = _covariance(places, places, setting.length_scale)
+        factor = cholesky(covariance + setting.noise * np.eye(len(places)), lower=True)
+        weights = cho_solve((factor[:n, :n], True), standardised)
+        beliefs = mean + deviation * (covariance[n:, :n] @ weights)
+        return cls(
+            places=places, length_scale=setting.length_scale, mean=mean, deviation=deviation,
+            weights=weights, cholesky=factor, beliefs=beliefs,
+        )  # fmt: skip
 
     def predict(self, points: Array) -> tuple[Array, Array]:
-        """Return mean and standard deviation, (k, m) each, at `points` (k, d) after the last epoch."""
-        cross = _kernel(points, np.ones(len(points)), self.points, self.fidelities, self.length_scale)
+        """Return mean and standard deviation, (k,) each, at `points` (k, d) after the last epoch."""
+        cross = _covariance(Places.at_end(points), self.places, self.length_scale)
         explained = solve_triangular(self.cholesky, cross.T, lower=True)
+        mean = cross[:, : len(self.weights)] @ self.weights
         spread = np.sqrt(np.maximum(PRIOR - (explained**2).sum(axis=0), 1e-9))
-        mean = self.mean + self.deviation * (cross[:, : len(self.weights)] @ self.weights)
-        return mean, spread[:, None] * self.deviation
+        return self.mean + self.deviation * mean, self.deviation * spread
 
 
-def _kernel(a: Array, fidelities_a: Array, b: Array, fidelities_b: Array, length_scale: float) -> Array:
-    squares = ((a[:, None, :] - b[None, :, :]) / length_scale) ** 2
+def choose(measured: Places, values: Array) -> list[Setting]:
+    """Return the setting that makes each column of `values` (n, m), an objective, likeliest.
+
+    A cost, which is known exactly, wants another noise than a faithfulness that is measured on few images.
+    """
+    standardised = np.column_stack([_standardised(column)[0] for column in values.T])
+    settings, likelihoods = [], []
+    for length_scale in LENGTH_SCALES:
+        covariance = _covariance(measured, measured, length_scale)
+        for noise in NOISES:
+            factor = cholesky(covariance + noise * np.eye(len(measured)), lower=True)
+            whitened = solve_triangular(factor, standardised, lower=True)
+            likelihoods.append(-(whitened**2).sum(axis=0) / 2 - np.log(np.diag(factor)).sum())
+            settings.append(Setting(length_scale, noise))
+    return [settings[i] for i in np.argmax(likelihoods, axis=0)]
+
+
+def _standardised(values: Array) -> tuple[Array, float, float]:
+    """Return `values` (n,) with mean 0 and standard deviation 1, and what these were."""
+    mean, deviation = float(values.mean()), max(float(values.std()), 1e-12)
+    return (values - mean) / deviation, mean, deviation
+
+
+def _covariance(a: Places, b: Places, length_scale: float) -> Array:
+    squares = ((a.points[:, None, :] - b.points[None, :, :]) / length_scale) ** 2
     k_x = ADDITIVE * np.exp(-squares / 2).mean(axis=-1) + (1 - ADDITIVE) * np.exp(-squares.mean(axis=-1))
-    k_e = np.exp(-np.abs(fidelities_a[:, None] - fidelities_b[None, :]) / FIDELITY_SCALE)
+    k_x = k_x[np.ix_(a.rows, b.rows)]
+    k_e = np.exp(-np.abs(a.fidelities[:, None] - b.fidelities[None, :]) / FIDELITY_SCALE)
     return np.asarray(k_x + k_e + INTERACTION * k_x * k_e)
