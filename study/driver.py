@@ -85,10 +85,11 @@ def resume(directory: Path, trials: int | None = None, address: str = "", train:
             directories.rewrite(request, directory)
         held = _Held(request=request, directory=directory, record=record, lease=lease)
         known = record.trials(request.epochs)
-        if len(known) >= request.trials and all(trial.state.is_finished() for trial in known):
+        if len(known) >= request.attainable and all(trial.state.is_finished() for trial in known):
             _write_results(held)
             with View(request, directory) as view:
-                view.say(f"study {request.name} is complete with {len(known)} trials; --trials N runs more")
+                more = "--trials N runs more" if len(known) >= request.trials else "its space has no more"
+                view.say(f"study {request.name} is complete with {len(known)} trials; {more}")
                 view.end("", None)
             return Outcome(directory=directory, reason="", code=0)
         with connected(address, request.workers) as cluster:

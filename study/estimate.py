@@ -22,10 +22,9 @@ def describe(request: Request) -> str:
         lines.append(f"{name}: {least:,.0f} to {most:,.0f}")
     seconds = next(trainables.train(request.config(extremes[0]))).seconds
     workers = request.workers or os.cpu_count() or 1
-    trials = min(request.trials, size or request.trials)
     minutes = expected_epochs(request) * seconds / workers / 60
     lines.append(
-        f"time: {trials} trials of up to {request.epochs} epochs of {seconds:.1f} s on {workers} workers "
+        f"time: {request.attainable} trials of up to {request.epochs} epochs of {seconds:.1f} s on {workers} workers "
         f"take about {minutes:.0f} min"
     )
     return "\n".join(lines)

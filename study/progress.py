@@ -22,7 +22,7 @@ class Progress:
     """Counts and front of a study, kept up to date event by event."""
 
     def __init__(self, request: Request) -> None:
-        self.trials = request.trials
+        self.trials = request.attainable
         """How many the study is to have."""
         self.states = Counter(dict.fromkeys([*STATES.values(), PAUSED], 0))
         self.refused = {"infeasible": 0, "repeat": 0}

@@ -61,6 +61,14 @@ class Request:
     """Name, classes, fingerprint and sizes of the data set."""
     versions: dict[str, str]
 
+    @property
+    def attainable(self) -> int:
+        """How many trials there can be: a finite space, with what the queue adds to it, has no more."""
+        size = self.space.size()
+        if size is None:
+            return self.trials
+        return min(self.trials, size + sum(point not in self.space for point in self.queue))
+
     def config(self, values: Mapping[str, Any]) -> Config:
         """Return the configuration of the trial that has these searched `values`."""
         return Config.parse({**self.fixed, **values, "epochs": self.epochs, "rungs": self.rungs})

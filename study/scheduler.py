@@ -142,7 +142,7 @@ def going_on(reached: int, reduction_factor: int, all_began: bool) -> int:
 
 def expected_epochs(request: Request) -> int:
     """Return the epochs of all trials if as many go on at each rung as `pareto_asha` wants; under fifo all do."""
-    trials = min(request.trials, request.space.size() or request.trials)
+    trials = request.attainable
     if request.scheduler == "fifo":
         return trials * request.epochs
     total, earlier = 0, 0
