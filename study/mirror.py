@@ -36,13 +36,13 @@ class Mirror:
         self._running: dict[Key, Trial] = {}
         self._reached: dict[Key, list[float]] = {}
 
-    def propose(self) -> Iterator[dict[str, Any]]:
-        """Yield configurations for ever; when the next is asked for, the one before was refused."""
+    def propose(self) -> Iterator[tuple[dict[str, Any], bool]]:
+        """Yield new configurations for ever; when the next is asked for, the one before was refused."""
         while True:
             trial = self._study.ask()
             point = self._configure(trial)
             self._proposed = (frozenset(point.items()), trial)
-            yield point
+            yield point, False
             self._study.tell(trial, state=TrialState.FAIL)
 
     def start(self, point: Point) -> None:
@@ -62,8 +62,12 @@ class Mirror:
         if epoch == self._epochs and np.isfinite(gains).all():
             self._reached[frozenset(point.items())] = gains.tolist()
 
+    def pause(self, point: Point) -> None:
+        """Take in that `point` pauses, which is an end here."""
+        self.end(point)
+
     def end(self, point: Point) -> None:
-        """Take in that `point` pauses or has ended: complete if it measured the last rung, else pruned."""
+        """Take in that `point` has ended: complete if it measured the last rung, else pruned."""
         key = frozenset(point.items())
         values = self._reached.pop(key, None)
         self._study.tell(self._running.pop(key), values, TrialState.COMPLETE if values else TrialState.PRUNED)

@@ -25,8 +25,11 @@ LISTED = 100_000
 class Sampler(Protocol):
     """What proposals come from. Gains are the objectives, all to be maximised, 1 at the ideal, 0 at the reference."""
 
-    def propose(self) -> Iterator[dict[str, Any]]:
-        """Yield configurations, the best first, for as long as the one before is refused."""
+    def propose(self) -> Iterator[tuple[dict[str, Any], bool]]:
+        """Yield configurations, the best first, for as long as the one before is refused.
+
+        With each it says whether it is one that pauses, which it would rather have go on than try another.
+        """
 
     def start(self, point: Point) -> None:
         """Take in that `point` runs, whether it was proposed or not, for the first time or after a pause."""
@@ -34,8 +37,11 @@ class Sampler(Protocol):
     def measure(self, point: Point, epoch: int, gains: NDArray[np.float64]) -> None:
         """Take in what `point` measured at a rung."""
 
+    def pause(self, point: Point) -> None:
+        """Take in that `point` pauses."""
+
     def end(self, point: Point) -> None:
-        """Take in that `point` pauses or has ended."""
+        """Take in that `point` has ended."""
 
 
 class Proposals:
@@ -63,15 +69,20 @@ class Proposals:
     def next(self) -> dict[str, Any] | None:
         """Return a feasible configuration that was not proposed before, or None: the space is exhausted.
 
+        Or return one that pauses, if the sampler would rather have it go on.
+
         Raises ValueError if the constraints leave nothing, or next to nothing, of an infinite space.
         """
         while self._queue:
             if self._accept(point := self._queue.pop(0)):
                 return dict(point)
         if self._sampler and self._listed is None:
-            for proposal in islice(self._sampler.propose(), PATIENCE):
-                if self._accept(proposal):
-                    return proposal
+            for point, pauses in islice(self._sampler.propose(), PATIENCE):
+                if pauses:
+                    self.start(point)
+                    return point
+                if self._accept(point):
+                    return point
             if self._space.size() is None:
                 raise ValueError(
                     f"the last {PATIENCE} proposals were infeasible or repeats; loosen --max-bops or --max-size"
@@ -93,8 +104,13 @@ class Proposals:
         if sampler := self._sampler_of(point):
             sampler.measure(point, epoch, np.array(gains))
 
+    def pause(self, point: Point) -> None:
+        """Take in that `point` pauses."""
+        if sampler := self._sampler_of(point):
+            sampler.pause(point)
+
     def end(self, point: Point) -> None:
-        """Take in that `point` pauses or has ended."""
+        """Take in that `point` has ended."""
         if sampler := self._sampler_of(point):
             sampler.end(point)
 

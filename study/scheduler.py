@@ -36,6 +36,9 @@ class Fifo(FIFOScheduler):
         """Return the number of a paused trial that goes on now."""
         return None
 
+    def taken_up(self, number: int) -> None:
+        """Take in that trial `number`, which paused, goes on for another reason."""
+
 
 class ParetoAsha(Fifo):
     """Asynchronous successive halving over several objectives.
@@ -92,6 +95,11 @@ class ParetoAsha(Fifo):
         rung, number = found
         rung.paused.remove(number)
         return number
+
+    def taken_up(self, number: int) -> None:
+        """As `Fifo`."""
+        for rung in self._rungs.values():
+            rung.paused.discard(number)
 
     def _next(self) -> tuple["_Rung", int] | None:
         for rung in self._rungs.values():

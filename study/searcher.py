@@ -80,14 +80,20 @@ class Searcher(TuneSearcher):
             self.scheduler.reached(trial.number, rung["epoch"], rung["metrics"], waits)
         if stopped:
             self.scheduler.stopped(trial.number)
-        if trial.state != TrialState.RUNNING:
+        if paused:
+            self._proposals.pause(trial.params)
+        elif trial.state != TrialState.RUNNING:
             self._proposals.end(trial.params)
         if not trial.state.is_finished():
             self._unfinished[trial.number] = (trial.params, known)
             (self._paused if paused else self._interrupted).append(trial.number)
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED, or None: later
-        """Return the job of the next trial: those that were interrupted, then paused ones that go on, then new ones."""
+        """Return the job of the next trial.
+
+        First come those that were interrupted, then paused ones that are good enough to go on. Then it is the sampler's
+        turn, which may rather have a paused one go on than try a new one.
+        """
         try:
             if not self.halted:
                 return self._next(trial_id)
@@ -99,10 +105,15 @@ class Searcher(TuneSearcher):
         if self._interrupted:
             return self._job(trial_id, self._interrupted.pop(0))
         if (number := self.scheduler.take_up()) is not None:
+            self._proposals.start(self._unfinished[number][0])
             return self._go_on(trial_id, number)
         if not self.scheduler.all_began:
             if self._asked < self._request.trials and (point := self._proposal()):
-                return self._start(trial_id, point)
+                paused = [number for number in self._paused if self._unfinished[number][0] == point]
+                if not paused:
+                    return self._start(trial_id, point)
+                self.scheduler.taken_up(*paused)
+                return self._go_on(trial_id, *paused)
             self.scheduler.all_began = True
             return self._next(trial_id)
         if self._running:
@@ -163,13 +174,12 @@ class Searcher(TuneSearcher):
             del self._running[trial_id]
             self._paused.append(number)
             self.progress.changed(TrialState.RUNNING, TrialState.WAITING, {})
-            self._proposals.end(point)
+            self._proposals.pause(point)
 
     def _go_on(self, trial_id: str, number: int) -> dict[str, Any]:
         self._record.go_on(number)
         self._paused.remove(number)
         self.progress.changed(TrialState.WAITING, TrialState.RUNNING, {})
-        self._proposals.start(self._unfinished[number][0])
         return self._job(trial_id, number)
 
     def _job(self, trial_id: str, number: int) -> dict[str, Any]:

@@ -66,6 +66,7 @@ class SmsEgo:
         self._random = np.random.default_rng(seed)
         self._trials: dict[frozenset[tuple[str, Any]], _Trial] = {}
         self._running: dict[frozenset[tuple[str, Any]], _Trial] = {}
+        self._paused: set[frozenset[tuple[str, Any]]] = set()
         self._recent: deque[_Trial] = deque(maxlen=MODELLED)
         """The trials that measured something last."""
         self._parents: list[_Trial] = []
@@ -79,6 +80,7 @@ class SmsEgo:
         """Take in that `point` runs, for the first time or after a pause."""
         key = frozenset(point.items())
         self._running[key] = self._trials.setdefault(key, _Trial(point, encode(self._space, point)))
+        self._paused.discard(key)
 
     def measure(self, point: Point, epoch: int, gains: Array) -> None:
         """Take in what `point` measured at a rung; what is not finite is left out."""
@@ -92,18 +94,23 @@ class SmsEgo:
             self._parents = _best([*self._parents, trial], epoch)
             self._front = moocore.filter_dominated(np.vstack([self._front, gains]), maximise=True)
 
+    def pause(self, point: Point) -> None:
+        """Take in that `point` pauses; from now on it is a candidate."""
+        self.end(point)
+        self._paused.add(frozenset(point.items()))
+
     def end(self, point: Point) -> None:
         """Take in that `point` does not run any more."""
         del self._running[frozenset(point.items())]
 
-    def propose(self) -> Iterator[dict[str, Any]]:
-        """Yield configurations, the most promising first, and then random ones for ever."""
+    def propose(self) -> Iterator[tuple[dict[str, Any], bool]]:
+        """Yield configurations, the most promising first, and then random ones for ever; with each, if it pauses."""
         if len(self._recent) >= START:
             with BLAS.limit(limits=1):
                 ranked = self._ranked()
-            yield from ranked
+            yield from ((point, frozenset(point.items()) in self._paused) for point in ranked)
         while True:
-            yield self._complete({}, change=lambda name: True)
+            yield self._complete({}, change=lambda name: True), False
 
     def _ranked(self) -> list[dict[str, Any]]:
         """Return candidates by the hypervolume that they would add, the greatest first."""
@@ -140,7 +147,7 @@ class SmsEgo:
         return math.log(epoch) / math.log(self._epochs) if self._epochs > 1 else 1.0
 
     def _candidates(self, parents: list[_Trial]) -> list[dict[str, Any]]:
-        """Return what was not tried: all of a small space, else random configurations and changes of `parents`."""
+        """Return those that pause and what was not tried: all of a small space, else random or `parents` changed."""
         size = self._space.size()
         if size is not None and size <= LISTED:
             found = list(self._space.grid())
@@ -150,7 +157,9 @@ class SmsEgo:
                 self._changed(parents[i].point)
                 for i in self._random.integers(len(parents), size=CANDIDATES // 2)
             ]
-        return [point for point in found if frozenset(point.items()) not in self._trials]
+        new = [point for point in found if frozenset(point.items()) not in self._trials]
+        paused = [dict(t.point) for t in self._recent if frozenset(t.point.items()) in self._paused]
+        return paused + new if new else []
 
     def _changed(self, point: Point) -> dict[str, Any]:
         """Return `point` with one parameter changed, or now and then more."""

@@ -122,3 +122,33 @@ def test_a_sampler_learns_from_what_it_is_told(sampler: str) -> None:
         proposals.measure(point, 9, [value, value])
         proposals.end(point)
     assert sum(abs(ratio - 0.3) < 0.1 for ratio in tried[30:]) > 15  # 6 by chance
+
+
+@pytest.mark.parametrize("sampler", ["sms_ego", "tpe", "random"])
+def test_only_a_sampler_that_weighs_what_pauses_has_it_go_on(sampler: str) -> None:
+    """The first of ten is far better than the others after an epoch; all pause."""
+    proposals = proposals_of(MIXED, sampler)
+    first = None
+    for _ in range(10):
+        point = proposals.next()
+        assert point
+        first = first or point
+        proposals.measure(point, 1, [0.9 if point == first else 0.1] * 3)
+        proposals.pause(point)
+    after = [proposals.next() for _ in range(6)]
+    assert after.count(first) == (sampler == "sms_ego"), "once: now it runs"
+
+
+@pytest.mark.parametrize("sampler", ["sms_ego", "tpe", "random"])
+def test_what_pauses_does_not_go_on_for_want_of_new_configurations(sampler: str) -> None:
+    proposals, tried = proposals_of(FINITE, sampler), []
+    while point := proposals.next():
+        assert len(tried) < FINITE.size()
+        proposals.measure(point, 9 if point in tried else 1, gains(point))
+        if point in tried:
+            proposals.end(point)
+        else:
+            tried.append(point)
+            proposals.pause(point)
+    assert len(tried) == FINITE.size()
+    assert proposals.next() is None

@@ -181,6 +181,29 @@ def test_a_paused_trial_goes_on_from_its_rung_also_after_a_resume(
     assert len(ended[6].user_attrs[RESULT]["spells"]) == 2, "the one between the two left nothing"
 
 
+def test_the_sampler_may_have_a_paused_trial_go_on_also_after_a_resume(
+    record: Record, request_of: RequestOf, tmp_path: Path
+) -> None:
+    """The scheduler would not: of fewer than twenty nobody is among the best twentieth."""
+    request = request_of(trials=20, reduction_factor=20)
+    for resumed in (False, True):
+        searcher = searcher_of(request, record, tmp_path)
+        while not (job := start(searcher, "t")).recorded:
+            good = 0.95 if job.number == 0 else 0.3
+            reach(searcher, "t", job, 1, accuracy=good, faithfulness=good)
+        assert job.number == 0
+        assert record.trials(request.epochs)[0].state == TrialState.RUNNING
+        assert (
+            searcher.progress.states["paused"]
+            == searcher.progress.tried
+            == len(record.trials(request.epochs)) - 1
+        )
+        if not resumed:
+            searcher.on_trial_complete("t", report(job, 1))  # it pauses again before it gets further
+    searcher.scheduler.all_began = True
+    assert 0 not in iter(searcher.scheduler.take_up, None), "it runs already"
+
+
 def test_a_stopped_trial_of_a_study_that_is_extended_counts_but_does_not_go_on(
     record: Record, request_of: RequestOf, tmp_path: Path
 ) -> None:
