@@ -4,7 +4,8 @@ SMS-EGO (Ponweiser et al., "Multiobjective optimization on a limited budget of e
 S-metric selection", PPSN 2008) with a `Surrogate` of each objective, over a sample of candidates. The bound is mean
 plus one standard deviation; candidates that would add nothing are ordered by the sum of their bounds, where the paper
 has a penalty. It learns from all rungs, so from trials that pause or were stopped too, and believes that running trials
-end as predicted, so that workers do not all try the same.
+end as predicted, so that workers do not all try the same. A trial that pauses is a candidate like any other (Swersky,
+Snoek and Adams, "Freeze-Thaw Bayesian Optimization", 2014).
 """
 
 import math
