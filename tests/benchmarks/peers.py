@@ -100,6 +100,7 @@ def moasha(table: Table, seed: int, trials: int) -> SyneTune:
 
 def mo_rea(table: Table, seed: int, trials: int) -> SyneTune:
     """Multi-objective regularised evolution, its own defaults."""
+    np.random.seed(seed)  # noqa: NPY002 - as for moasha
     return SyneTune(
         table,
         lambda space, losses: SingleFidelityScheduler(

@@ -3,10 +3,10 @@
     python -m tests.benchmarks.search_quality [--json FILE] [--quick] [--table FILE]
 
 All replay the same recorded learning curves on a virtual clock with 1, 4 and 64 workers; medians over 20 seeds. The
-table is `four_layers.parquet` beside this file: all 243 configurations of `four_layers.toml`, trained for nine epochs on
-the embedded images; docs/benchmarks.md has the commands. The part of it with lambda1 up to 1 is a second table, whose
-figures end in `_part`. A ratio is the median over the numbers of workers: at 64 no study can do much better than another,
-since when the first trial is complete, 64 have trained for as long.
+table is `four_layers.parquet` beside this file: all 243 configurations of `four_layers.toml`, trained for nine epochs
+on the embedded images; docs/benchmarks.md has the commands. The part of it with lambda1 up to 1 is a second table,
+whose figures end in `_part`. A ratio is the median over the numbers of workers: at 64 no study can do much better than
+another, since when the first trial is complete, 64 have trained for as long.
 """
 
 import argparse
