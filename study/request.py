@@ -63,11 +63,14 @@ class Request:
 
     @property
     def attainable(self) -> int:
-        """How many trials there can be: a finite space, with what the queue adds to it, has no more."""
+        """How many trials there can be: a finite space, with what the queue adds to it, has no more.
+
+        Constraints may leave fewer.
+        """
         size = self.space.size()
         if size is None:
             return self.trials
-        return min(self.trials, size + sum(point not in self.space for point in self.queue))
+        return min(self.trials, size + sum(p not in self.space and not self.violated(p) for p in self.queue))
 
     def config(self, values: Mapping[str, Any]) -> Config:
         """Return the configuration of the trial that has these searched `values`."""

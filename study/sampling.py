@@ -18,6 +18,8 @@ from study.sms_ego import SmsEgo
 Point = Mapping[str, Any]
 PATIENCE = 200
 """Proposals refused in a row before what is left of the space is listed, or given up."""
+TAKEN_UP = 6
+"""Of so many trials one may go on because the sampler would rather: it bounds what a study of so many trials costs."""
 LISTED = 100_000
 """Configurations of a finite space that are looked through for one that is left."""
 
@@ -28,7 +30,7 @@ class Sampler(Protocol):
     def propose(self) -> Iterator[tuple[dict[str, Any], bool]]:
         """Yield configurations, the best first, for as long as the one before is refused.
 
-        With each it says whether it is one that pauses, which it would rather have go on than try another.
+        With each it says whether it is that of a trial which pauses and should rather go on than another begin.
         """
 
     def start(self, point: Point) -> None:
@@ -64,32 +66,37 @@ class Proposals:
         self._violated = violated
         self._queue = list(queue)
         self._seen: set[frozenset[tuple[str, Any]]] = set()
+        self._taken_up = 0
         self._listed = None if sampler else space.grid()
 
     def next(self) -> dict[str, Any] | None:
         """Return a feasible configuration that was not proposed before, or None: the space is exhausted.
 
-        Or return one that pauses, if the sampler would rather have it go on.
+        Or return one that pauses, if the sampler would rather have it go on than begin the next new one.
 
         Raises ValueError if the constraints leave nothing, or next to nothing, of an infinite space.
         """
         while self._queue:
-            if self._accept(point := self._queue.pop(0)):
+            if self._is_new(point := self._queue.pop(0)):
+                self.start(point)
                 return dict(point)
         if self._sampler and self._listed is None:
+            rather = None
             for point, pauses in islice(self._sampler.propose(), PATIENCE):
-                if pauses:
-                    self.start(point)
-                    return point
-                if self._accept(point):
-                    return point
+                if pauses and self._taken_up < len(self._seen) // TAKEN_UP:
+                    rather = rather or point
+                elif not pauses and self._is_new(point):
+                    self._taken_up += rather is not None
+                    self.start(rather or point)
+                    return rather or point
             if self._space.size() is None:
                 raise ValueError(
                     f"the last {PATIENCE} proposals were infeasible or repeats; loosen --max-bops or --max-size"
                 )
         self._listed = self._listed or self._space.grid()
         for left in islice(self._listed, LISTED):
-            if frozenset(left.items()) not in self._seen and self._accept(left):
+            if frozenset(left.items()) not in self._seen and self._is_new(left):
+                self.start(left)
                 return left
         return None
 
@@ -118,15 +125,14 @@ class Proposals:
         """Return the sampler if it can place `point`: the float corner need not be in the space."""
         return self._sampler if point in self._space else None
 
-    def _accept(self, point: Point) -> bool:
-        """Start `point`, or refuse it and count why."""
+    def _is_new(self, point: Point) -> bool:
+        """Tell whether `point` is feasible and was not proposed before; count why not."""
         if frozenset(point.items()) in self._seen:
             self.refused["repeat"] += 1
             return False
         if self._violated(point):
             self.refused["infeasible"] += 1
             return False
-        self.start(point)
         return True
 
 

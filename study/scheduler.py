@@ -149,7 +149,10 @@ def going_on(reached: int, reduction_factor: int, all_began: bool) -> int:
 
 
 def expected_epochs(request: Request) -> int:
-    """Return the epochs of all trials if as many go on at each rung as `pareto_asha` wants; under fifo all do."""
+    """Return the epochs of all trials if as many go on at each rung as `pareto_asha` wants; under fifo all do.
+
+    More do as the best of a rung change, and when the sampler would rather have one go on than another begin.
+    """
     trials = request.attainable
     if request.scheduler == "fifo":
         return trials * request.epochs

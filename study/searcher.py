@@ -109,11 +109,11 @@ class Searcher(TuneSearcher):
             return self._go_on(trial_id, number)
         if not self.scheduler.all_began:
             if self._asked < self._request.trials and (point := self._proposal()):
-                paused = [number for number in self._paused if self._unfinished[number][0] == point]
-                if not paused:
+                number = next((n for n in self._paused if self._unfinished[n][0] == point), None)
+                if number is None:
                     return self._start(trial_id, point)
-                self.scheduler.taken_up(*paused)
-                return self._go_on(trial_id, *paused)
+                self.scheduler.taken_up(number)
+                return self._go_on(trial_id, number)
             self.scheduler.all_began = True
             return self._next(trial_id)
         if self._running:
@@ -160,6 +160,7 @@ class Searcher(TuneSearcher):
         return point
 
     def _start(self, trial_id: str, point: dict[str, Any]) -> dict[str, Any]:
+        assert all(point != other for other, _ in self._unfinished.values()), "a configuration is tried once"
         known = new_result(self._request.seed)
         number = self._record.add(point, self._request.distributions(), known)
         self._asked += 1

@@ -4,8 +4,8 @@ SMS-EGO (Ponweiser et al., "Multiobjective optimization on a limited budget of e
 S-metric selection", PPSN 2008) with a `Surrogate` of each objective, over a sample of candidates. The bound is mean
 plus one standard deviation; candidates that would add nothing are ordered by the sum of their bounds, where the paper
 has a penalty. It learns from all rungs, so from trials that pause or were stopped too, and believes that running trials
-end as predicted, so that workers do not all try the same. A trial that pauses is a candidate like any other (Swersky,
-Snoek and Adams, "Freeze-Thaw Bayesian Optimization", 2014).
+end as predicted, so that workers do not all try the same. Of the trials that it learns from, one that pauses is a
+candidate like any other (Swersky, Snoek and Adams, "Freeze-Thaw Bayesian Optimization", 2014).
 """
 
 import math
@@ -148,7 +148,7 @@ class SmsEgo:
         return math.log(epoch) / math.log(self._epochs) if self._epochs > 1 else 1.0
 
     def _candidates(self, parents: list[_Trial]) -> list[dict[str, Any]]:
-        """Return those that pause and what was not tried: all of a small space, else random or `parents` changed."""
+        """Return what pauses and what was not tried: all of a small space, else random or `parents` changed."""
         size = self._space.size()
         if size is not None and size <= LISTED:
             found = list(self._space.grid())
@@ -160,7 +160,7 @@ class SmsEgo:
             ]
         new = [point for point in found if frozenset(point.items()) not in self._trials]
         paused = [dict(t.point) for t in self._recent if frozenset(t.point.items()) in self._paused]
-        return paused + new if new else []
+        return paused + new
 
     def _changed(self, point: Point) -> dict[str, Any]:
         """Return `point` with one parameter changed, or now and then more."""

@@ -47,7 +47,7 @@ class View:
         """Say what runs and where to watch it; `dashboard` is the URL of Ray's, if it has one."""
         request = self._request
         self.say(
-            f"study {request.name}: {request.trials} trials of up to {request.epochs} epochs, "
+            f"study {request.name}: {request.attainable} trials of up to {request.epochs} epochs, "
             f"{request.sampler} + {request.scheduler}, in {self._directory}"
         )
         if dashboard:
