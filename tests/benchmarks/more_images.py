@@ -3,7 +3,7 @@
     python -m tests.benchmarks.more_images STUDY [STUDY ...] --of FILE --images N --table FILE
 
 The first file is what the studies recorded. Each of their trials is trained again up to its last rung but one, has to
-lose at every epoch exactly what it lost then, and is measured at its rungs; its last epoch is that of the checkpoint.
+repeat its training loss of every epoch exactly, and is measured at its rungs; its last epoch is that of the checkpoint.
 What was measured is kept beside the new file, so that a run that was cut off goes on. `--part I/P`: only every P-th
 trial from the I-th; several can run at once, and the last writes the table.
 """
@@ -45,7 +45,9 @@ def main() -> None:
         config = Config.parse(tomllib.loads((trial / CONFIG).read_text()))
         file = kept / f"{table.row(config.flat())}.json"
         if number % parts == part and not file.exists():
-            file.write_text(json.dumps(dict(measured(trial, config, arguments.images))))
+            part_of = file.with_suffix(".part")
+            part_of.write_text(json.dumps(dict(measured(trial, config, arguments.images))))
+            part_of.replace(file)
             print(trial, flush=True)
     files = list(kept.glob("*.json"))
     if len(files) == len(table.points):
