@@ -8,6 +8,7 @@ only if each parameter named there has one of the values listed for it.
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass, fields
+from functools import cached_property
 from typing import Any, TypeGuard
 
 from search_spaces.errors import check_known, unknown
@@ -111,6 +112,12 @@ class Choice:
 
     def __contains__(self, value: object) -> bool:
         return value in self.values
+
+    @cached_property
+    def is_ordered(self) -> bool:
+        """Whether the values are ascending numbers, such as bit-widths: neighbours then behave alike."""
+        numbers = [value for value in self.values if not isinstance(value, str | bool)]
+        return len(numbers) == len(self.values) and numbers == sorted(numbers)
 
     def finite(self) -> tuple[Scalar, ...]:
         """Return all values, in their order."""

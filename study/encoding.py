@@ -10,12 +10,6 @@ from numpy.typing import NDArray
 from search_spaces import Choice, Domain, Float, Int, Space
 
 
-def is_ordered(domain: Choice) -> bool:
-    """Tell whether the values are ascending numbers, such as bit-widths: neighbours then behave alike."""
-    numbers = [value for value in domain.values if not isinstance(value, str | bool)]
-    return len(numbers) == len(domain.values) and numbers == sorted(numbers)
-
-
 def encode(space: Space, point: Mapping[str, Any]) -> NDArray[np.float64]:
     """Return `point` as a vector in [0, 1]; an unordered choice takes one place a value, an inactive parameter 0.5.
 
@@ -24,7 +18,7 @@ def encode(space: Space, point: Mapping[str, Any]) -> NDArray[np.float64]:
     """
     places: list[float] = []
     for name, domain in space.parameters.items():
-        if isinstance(domain, Choice) and not is_ordered(domain):
+        if isinstance(domain, Choice) and not domain.is_ordered:
             places += [float(point.get(name) == value) for value in domain.values]
         else:
             places.append(to_unit(domain, point[name]) if name in point else 0.5)

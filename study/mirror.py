@@ -13,7 +13,6 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import Trial, TrialState
 
 from search_spaces import Choice, Domain, Float, Int, Space
-from study.encoding import is_ordered
 from study.window import Window
 
 Point = Mapping[str, Any]
@@ -102,11 +101,11 @@ def _suggest(trial: Trial, name: str, domain: Domain) -> Any:
         return trial.suggest_float(name, domain.low, domain.high, log=domain.log)
     if isinstance(domain, Int):
         return trial.suggest_int(name, domain.low, domain.high, step=domain.step, log=domain.log)
-    if is_ordered(domain):
+    if domain.is_ordered:
         return domain.values[trial.suggest_int(name, 0, len(domain.values) - 1)]
     return trial.suggest_categorical(name, domain.values)
 
 
 def _internal(domain: Domain, value: Any) -> Any:
     """Return what the mirror holds for a value: of an ordered choice, its place."""
-    return domain.values.index(value) if isinstance(domain, Choice) and is_ordered(domain) else value
+    return domain.values.index(value) if isinstance(domain, Choice) and domain.is_ordered else value
