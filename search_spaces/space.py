@@ -70,9 +70,8 @@ class Space:
 
     def active(self, name: str, values: Mapping[str, Scalar]) -> bool:
         """Tell whether the parameter `name` is active beside the `values` of others and the fixed ones."""
-        known = {**self.fixed, **values}
         when = self.parameters[name].when or {}
-        return all(parent in known and known[parent] in allowed for parent, allowed in when.items())
+        return all(values.get(parent, self.fixed.get(parent)) in allowed for parent, allowed in when.items())
 
     def fix(self, values: Mapping[str, Scalar]) -> "Space":
         """Return the space in which every trial has `values`: what they set no longer varies.
