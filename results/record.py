@@ -33,6 +33,9 @@ RESULT = "result"
 REFUSED = "refused"
 """User attribute of the study: configurations refused before training, ``{"infeasible": n, "repeat": n}``."""
 
+EXHAUSTED = "exhausted"
+"""User attribute of the study: true once its space has no feasible configuration left that was not tried."""
+
 CONFIRMATIONS = "confirmations"
 """User attribute of the study: a list of :class:`Confirmation`."""
 

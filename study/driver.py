@@ -14,7 +14,7 @@ from ray.tune.execution import tune_controller
 
 import results
 import trainables
-from results.record import INIT_DIR, RECORD_FILE
+from results.record import EXHAUSTED, INIT_DIR, RECORD_FILE
 from study import directory as directories
 from study import storage
 from study.actors import ActorManager
@@ -85,7 +85,8 @@ def resume(directory: Path, trials: int | None = None, address: str = "", train:
             directories.rewrite(request, directory)
         held = _Held(request=request, directory=directory, record=record, lease=lease)
         known = record.trials(request.epochs)
-        if len(known) >= request.attainable and all(trial.state.is_finished() for trial in known):
+        whole = len(known) >= request.attainable or EXHAUSTED in record.notes()
+        if whole and all(trial.state.is_finished() for trial in known):
             _write_results(held)
             with View(request, directory) as view:
                 more = "--trials N runs more" if len(known) >= request.trials else "its space has no more"

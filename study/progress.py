@@ -41,6 +41,10 @@ class Progress:
         self.began()
         self.changed(TrialState.RUNNING, state, metrics)
 
+    def exhausted(self) -> None:
+        """Take in that the space has no more configurations: the study has all the trials that it can have."""
+        self.trials = self.states.total()
+
     def began(self) -> None:
         """Count a new trial."""
         self.states[_name(TrialState.RUNNING)] += 1

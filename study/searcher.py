@@ -11,7 +11,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher as TuneSearcher
 
-from results.record import REFUSED, RESULT, TRIALS_DIR, Result, Rung, Spell
+from results.record import EXHAUSTED, REFUSED, RESULT, TRIALS_DIR, Result, Rung, Spell
 from study import objectives
 from study.progress import Progress
 from study.record import FAULTS, Record, new_result, now, state_of, why
@@ -157,6 +157,9 @@ class Searcher(TuneSearcher):
         if refused != self._proposals.refused:
             self._record.note(REFUSED, self._proposals.refused)
         self.progress.refused = self._proposals.refused
+        if point is None:
+            self._record.note(EXHAUSTED, True)
+            self.progress.exhausted()
         return point
 
     def _start(self, trial_id: str, point: dict[str, Any]) -> dict[str, Any]:

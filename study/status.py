@@ -5,7 +5,7 @@ from json import JSONDecodeError
 from pathlib import Path
 
 from results.commands import Parser, locate, names
-from results.record import REFUSED, RESULT
+from results.record import EXHAUSTED, REFUSED, RESULT
 from search_spaces.commands import exit_code, tell
 from search_spaces.errors import located
 from study import directory as directories
@@ -55,7 +55,10 @@ def _line(directory: Path) -> str:
         for trial in record.study.get_trials(deepcopy=False):
             known = trial.user_attrs[RESULT]
             progress.known(trial.state, known["epochs"], known["metrics"])
-        progress.refused |= record.notes().get(REFUSED, {})
+        notes = record.notes()
+    progress.refused |= notes.get(REFUSED, {})
+    if EXHAUSTED in notes:
+        progress.exhausted()
     state = "running" if is_held(directory) else "interrupted" if progress.unfinished else "complete"
     told = figures(progress)
     shown = {name: told[name] for name in told if name not in ("epochs/s", "ETA")}

@@ -187,23 +187,25 @@ def test_a_complete_study_says_how_to_extend_it(
     assert shlex.split(directories.resume_command(directory))[3:] == ["s", "--runs-dir", str(runs)]
 
 
+@pytest.mark.parametrize(("given", "trials"), [({"trials": 9}, 5), ({"trials": 5, "max_bops": 2e8}, 3)])
 def test_a_study_that_tried_all_of_its_space_is_complete(
-    command: Command, request_of: RequestOf, tmp_path: Path
+    given: dict[str, float], trials: int, command: Command, request_of: RequestOf, tmp_path: Path
 ) -> None:
-    request = request_of(name="s", space="paper_table_ii", trials=9)
+    request = request_of(name="s", space="paper_table_ii", **given)
     directory = directories.create(request, str(tmp_path))
     with Record.open(storage.url_in(directory), "s", request.objectives, new=True) as record:
         searcher = Searcher(request, record, directory, token="", extra={})
-        for name in "abcde":
+        for name in "abcde"[:trials]:
             metrics = metrics_of(searcher.suggest(name)["job"].flat, 9)  # type: ignore[index]
             searcher.on_trial_complete(
                 name, {"report": Report(epoch=9, seconds=1.0, metrics=metrics, last=True)}
             )
         assert searcher.suggest("f") == "FINISHED"
-    assert "s (complete): trials 5/5" in command("study.status", "s", "--runs-dir", str(tmp_path))[1]
+    out = command("study.status", "s", "--runs-dir", str(tmp_path))[1]
+    assert f"s (complete): trials {trials}/{trials}" in out
     code, out, _ = command("study.resume", "s", "--runs-dir", str(tmp_path))
     assert code == 0
-    assert "study s is complete with 5 trials; its space has no more" in out
+    assert f"study s is complete with {trials} trials; its space has no more" in out
 
 
 def test_status_tells_paused_trials_apart(command: Command, request_of: RequestOf, tmp_path: Path) -> None:
