@@ -205,7 +205,7 @@ def _spells(rows: database.Rows) -> pd.DataFrame:
     spells = [
         {"number": number, **spell}
         for number, result in rows.results.items()
-        for spell in result.get("spells", [])
+        for spell in result["spells"]
         if spell["ended"]
     ]
     return _with_times(pd.DataFrame(spells, columns=["number", "worker", "began", "ended"]))

@@ -70,7 +70,6 @@ class Searcher(TuneSearcher):
     def _learn(self, trial: FrozenTrial) -> None:
         """Take in a trial of an earlier driver."""
         known: Result = trial.user_attrs[RESULT]
-        known.setdefault("spells", [])  # the first studies did not keep them
         paused, stopped = (trial.state == state for state in (TrialState.WAITING, TrialState.PRUNED))
         self.progress.known(trial.state, known["epochs"], known["metrics"])
         self._proposals.start(trial.params)
