@@ -42,11 +42,16 @@ def from_unit(domain: Domain, place: float) -> Any:
     values = domain.finite()
     if isinstance(domain, Int) and domain.log:
         low, high = math.log(domain.low), math.log(domain.high)
-        return min(domain.high, max(domain.low, round(math.exp(low + place * (high - low)))))
+        return _within(domain, round(math.exp(low + place * (high - low))))
     if values is not None:
         return values[min(int(place * len(values)), len(values) - 1)]
     assert isinstance(domain, Float)
     if not domain.log:
-        return domain.low + place * (domain.high - domain.low)
+        return _within(domain, domain.low + place * (domain.high - domain.low))
     low, high = math.log(domain.low), math.log(domain.high)
-    return min(domain.high, max(domain.low, math.exp(low + place * (high - low))))
+    return _within(domain, math.exp(low + place * (high - low)))
+
+
+def _within(domain: Int | Float, value: float) -> float:
+    """Return `value`, which rounding may have taken out of its domain."""
+    return min(domain.high, max(domain.low, value))
