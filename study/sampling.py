@@ -20,8 +20,8 @@ PATIENCE = 200
 """Proposals refused in a row before what is left of the space is listed, or given up."""
 TAKEN_UP = 6
 """Of so many trials one may go on because the sampler would rather: it bounds what a study of so many trials costs."""
-LISTED = 100_000
-"""Configurations of a finite space that are looked through for one that is left."""
+LISTED = 10_000
+"""The size up to which a finite space is then listed: what a configuration costs is worked out in a millisecond."""
 
 
 class Sampler(Protocol):
@@ -74,7 +74,7 @@ class Proposals:
 
         Or return one that pauses, if the sampler would rather have it go on than begin the next new one.
 
-        Raises ValueError if the constraints leave nothing, or next to nothing, of an infinite space.
+        Raises ValueError if the constraints leave nothing, or next to nothing, of an infinite or large space.
         """
         while self._queue:
             if self._is_new(point := self._queue.pop(0)):
@@ -89,12 +89,13 @@ class Proposals:
                     self._taken_up += rather is not None
                     self.start(rather or point)
                     return rather or point
-            if self._space.size() is None:
+            size = self._space.size()
+            if size is None or size > LISTED:
                 raise ValueError(
                     f"the last {PATIENCE} proposals were infeasible or repeats; loosen --max-bops or --max-size"
                 )
         self._listed = self._listed or self._space.grid()
-        for left in islice(self._listed, LISTED):
+        for left in self._listed:
             if frozenset(left.items()) not in self._seen and self._is_new(left):
                 self.start(left)
                 return left

@@ -92,6 +92,17 @@ def test_constraints_that_leave_nothing_are_told() -> None:
     assert finite.next() is None
 
 
+def test_a_large_finite_space_is_never_taken_for_exhausted() -> None:
+    parameters = {f"bits.{layer}": {"type": "choice", "values": [2, 4, 8]} for layer in range(11)}
+    large = search_spaces.parse({"parameters": parameters}, "large")
+    last = list(large.grid())[-1]
+    proposals = proposals_of(large, "random", violated=lambda point: {} if point == last else {"bops": 1.0})
+    with pytest.raises(ValueError, match="--max-bops"):
+        proposals.next()
+    listed = proposals_of(large, "grid", violated=lambda point: {} if point == last else {"bops": 1.0})
+    assert [listed.next(), listed.next()] == [last, None]
+
+
 def test_the_queue_comes_first_and_once(request_of: Callable[..., Request]) -> None:
     request = request_of()
     proposals = proposals_of(request.space, "tpe", queue=request.queue)
