@@ -1,6 +1,6 @@
 """Schedulers: which trials go on at a rung, as Ray Tune's `TrialScheduler`."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,10 @@ class Fifo(FIFOScheduler):
 
     def taken_up(self, number: int) -> None:
         """Take in that trial `number`, which paused, goes on for another reason."""
+
+    def beyond(self, count: int) -> list[int]:
+        """Return the numbers of the paused trials but the best `count`."""
+        return []
 
 
 class ParetoAsha(Fifo):
@@ -101,11 +105,21 @@ class ParetoAsha(Fifo):
         for rung in self._rungs.values():
             rung.paused.discard(number)
 
+    def beyond(self, count: int) -> list[int]:
+        """As `Fifo`. Those at a higher rung are better."""
+        left: list[int] = []
+        for rung in self._rungs.values():
+            kept = rung.best(count, rung.paused)
+            count -= len(kept)
+            left += rung.paused.difference(kept)
+        return sorted(left)
+
     def _next(self) -> tuple["_Rung", int] | None:
         for rung in self._rungs.values():
-            for number in rung.best(going_on(rung.reached, self._factor, self.all_began)):
-                if number in rung.paused:
-                    return rung, number
+            if rung.paused:
+                for number in rung.best(going_on(rung.reached, self._factor, self.all_began), rung.gains):
+                    if number in rung.paused:
+                        return rung, number
         return None
 
 
@@ -123,12 +137,12 @@ class _Rung:
         """How many have reached it."""
         return len(self.gains) + self.stopped
 
-    def best(self, count: int) -> list[int]:
-        """Return the numbers of the best `count` trials, fewer if some have stopped."""
-        if not count or not self.paused:
+    def best(self, count: int, among: Collection[int]) -> list[int]:
+        """Return the best `count` of some of its trials, all if these are fewer."""
+        if not count or not among:
             return []
-        numbers = list(self.gains)
-        chosen = best(np.array(list(self.gains.values())), min(count, len(numbers)))
+        numbers = sorted(among)
+        chosen = best(np.array([self.gains[number] for number in numbers]), min(count, len(numbers)))
         return [numbers[i] for i in chosen]
 
 

@@ -64,7 +64,8 @@ class Searcher(TuneSearcher):
         for trial in earlier:
             self._learn(trial)
         wanted = max(0, request.trials - len(earlier) + len(self._unfinished))
-        for number in [*self._interrupted, *self._paused][wanted:]:  # the study is to have fewer than it was
+        surplus = self._interrupted[wanted:] + self.scheduler.beyond(max(0, wanted - len(self._interrupted)))
+        for number in surplus:  # the study is to have fewer than it was
             self._stop(number)
 
     def _learn(self, trial: FrozenTrial) -> None:
