@@ -79,7 +79,8 @@ def resume(directory: Path, trials: int | None = None, address: str = "", train:
     directory = directory.resolve()
     request = Request.read(directory)
     url = directories.record_url(request, directory)
-    with Record.open(url, request.name, request.objectives) as record, Lease(directory, record) as lease:
+    new = not Record.exists(url, request.name)
+    with Record.open(url, request.name, request.objectives, new) as record, Lease(directory, record) as lease:
         if trials is not None:
             request = replace(request, trials=trials)
             directories.rewrite(request, directory)

@@ -44,15 +44,30 @@ class Record:
         self._objectives = tuple(objectives)
         self._ids: list[int] = []
 
-    @classmethod
-    def open(cls, url: str, name: str, objectives: Mapping[str, Objective], new: bool = False) -> Self:
-        """Open the record of a study; create it if it is `new`, or if its launch was cut short before that.
-
-        Raises ValueError if the database cannot be opened, or already has a study of the name of a new one.
-        """
+    @staticmethod
+    def exists(url: str, name: str) -> bool:
+        """Tell whether there is a record of the study, which a launch that was cut short may not have made."""
+        if not storage.exists(url):
+            return False
         rdb = storage.connect(url)
         try:
-            if new or name not in optuna.get_all_study_names(rdb):
+            return name in optuna.get_all_study_names(rdb)
+        except FAULTS as error:
+            raise ValueError(why(error)) from None
+        finally:
+            storage.close(rdb)
+
+    @classmethod
+    def open(cls, url: str, name: str, objectives: Mapping[str, Objective], new: bool = False) -> Self:
+        """Open the record of a study; create that of a `new` one.
+
+        Raises ValueError if the database cannot be opened, lacks the study, or already has one of a new one's name.
+        """
+        if not new and not cls.exists(url, name):
+            raise ValueError(f"there is no record of {name} yet; start it with python -m study.resume {name}")
+        rdb = storage.connect(url)
+        try:
+            if new:
                 rdb.create_new_study([WAYS[objective.direction] for objective in objectives.values()], name)
             opened = cls(rdb, name, list(objectives))
         except DuplicatedStudyError:

@@ -51,18 +51,24 @@ def _status(directory: Path) -> str:
 def _line(directory: Path) -> str:
     request = Request.read(directory)
     progress = Progress(request)
-    with Record.open(directories.record_url(request, directory), request.name, request.objectives) as record:
-        for trial in record.study.get_trials(deepcopy=False):
-            known = trial.user_attrs[RESULT]
-            progress.known(trial.state, known["epochs"], known["metrics"])
-        notes = record.notes()
-    progress.refused |= notes.get(REFUSED, {})
-    if EXHAUSTED in notes:
-        progress.exhausted()
+    url = directories.record_url(request, directory)
+    if Record.exists(url, request.name):
+        with Record.open(url, request.name, request.objectives) as record:
+            _count(progress, record)
     state = "running" if is_held(directory) else "interrupted" if progress.unfinished else "complete"
     told = figures(progress)
     shown = {name: told[name] for name in told if name not in ("epochs/s", "ETA")}
     return f"{request.name} ({state}): " + ", ".join(f"{name} {value}" for name, value in shown.items())
+
+
+def _count(progress: Progress, record: Record) -> None:
+    for trial in record.study.get_trials(deepcopy=False):
+        known = trial.user_attrs[RESULT]
+        progress.known(trial.state, known["epochs"], known["metrics"])
+    notes = record.notes()
+    progress.refused |= notes.get(REFUSED, {})
+    if EXHAUSTED in notes:
+        progress.exhausted()
 
 
 if __name__ == "__main__":

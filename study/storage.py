@@ -59,6 +59,12 @@ def url_in(directory: Path) -> str:
     return f"sqlite:///{(directory / RECORD_FILE).absolute()}"
 
 
+def exists(url: str) -> bool:
+    """Tell whether `connect` would find a database at `url`, and not make a file."""
+    path = Path(_parse(url).database or "")
+    return _parse(url).get_backend_name() != "sqlite" or (path.is_file() and path.stat().st_size > 0)
+
+
 def connect(url: str) -> RDBStorage:
     """Open the database at `url`, making its tables if it has none; ValueError if it cannot be reached."""
     check(url)

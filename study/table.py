@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from optuna.trial import TrialState
 
 from results.record import TRIALS_DIR
-from study import objectives, points, storage
+from study import objectives, points
+from study.directory import record_url
 from study.record import Record
 from study.request import Request
 from study.worker import Report, saved_epochs
@@ -34,12 +35,18 @@ class Table:
 
     def __post_init__(self) -> None:
         """Raise ValueError for a table with gaps, which no replay could look up."""
-        size = self.request.space.size()
+        size, bounds = self.request.space.size(), self.request.constraints
         if len(self.points) != size:
+            without = f" without bounds on {' and '.join(bounds)}," if bounds else ""
             raise ValueError(
                 f"{len(self.points)} complete trials inside a space of {size or 'infinitely many'} configurations "
-                "are no table; record one with --sampler grid --scheduler fifo and enough --trials"
+                f"are no table; record one{without} with --sampler grid --scheduler fifo and enough --trials"
             )
+        for point, curve in zip(self.points, self.curves, strict=True):
+            if [report.epoch for report in curve] != list(range(1, self.request.epochs + 1)):
+                raise ValueError(
+                    f"{point} has {len(curve)} of {self.request.epochs} epochs on disk; copy the whole study again"
+                )
 
     @classmethod
     def read(cls, path: Path) -> "Table":
@@ -110,10 +117,8 @@ def _parsed(file: pa.Table) -> tuple[Request, list[dict[str, Any]], list[list[Re
 def table_of(directory: Path) -> Table:
     """Return the table that the complete trials of the study in `directory` recorded."""
     request = Request.read(directory)
-    with Record.open(
-        request.storage or storage.url_in(directory), request.name, request.objectives
-    ) as record:
-        trials = record.trials(request.epochs)
+    with Record.open(record_url(request, directory), request.name, request.objectives) as record:
+        trials = record.study.get_trials(deepcopy=False)
     complete = [t for t in trials if t.state == TrialState.COMPLETE and t.params in request.space]
     curves = [saved_epochs(directory / TRIALS_DIR / str(trial.number), request.epochs) for trial in complete]
     return Table(request, [trial.params for trial in complete], curves)

@@ -222,6 +222,16 @@ def test_status_tells_paused_trials_apart(command: Command, request_of: RequestO
     assert out == "s (interrupted): trials 2/2, paused 2, front 0, hypervolume 0.0000\n"
 
 
+def test_status_of_a_launch_that_is_being_made_writes_nothing(
+    command: Command, request_of: RequestOf, tmp_path: Path
+) -> None:
+    """Else the launch would find a record of its name."""
+    directory = directories.create(request_of(name="s"), str(tmp_path))
+    code, out, _ = command("study.status", "s", "--runs-dir", str(tmp_path))
+    assert (code, out) == (0, "s (interrupted): trials 0/15, front 0, hypervolume 0.0000\n")
+    assert not (directory / RECORD_FILE).exists()
+
+
 @pytest.mark.parametrize("module", ["study.resume", "study.status"])
 def test_a_study_that_is_not_there(module: str, command: Command, tmp_path: Path) -> None:
     code, _, error = command(module, "nothing", "--runs-dir", str(tmp_path))

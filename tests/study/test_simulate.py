@@ -1,5 +1,7 @@
 """The replay command as a user types it: a table of a recorded study, and everything that can be wrong with one."""
 
+import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from results.record import RECORD_FILE
 from study import storage
 from study.lease import LOCK_FILE
 from study.record import Record
@@ -53,6 +56,41 @@ def test_a_study_with_gaps_is_no_table(command: Command, table: Table, tmp_path:
     assert (code, len(error.splitlines())) == (2, 1)
     assert "11 complete trials inside a space of 12" in error
     assert not file.exists()
+
+
+def remove_a_curve(study: Path) -> None:
+    (study / "trials" / "2" / "curve.csv").unlink()
+
+
+def remove_the_record(study: Path) -> None:
+    (study / RECORD_FILE).unlink()
+
+
+def remove_all_but_the_request(study: Path) -> None:
+    remove_the_record(study)
+    shutil.rmtree(study / "trials")
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (remove_a_curve, "has 0 of 9 epochs on disk; copy the whole study"),
+        (remove_the_record, "missing or empty though there are trials; copy the whole study"),
+        (remove_all_but_the_request, "there is no record of s yet; start it with python -m study.resume s"),
+    ],
+)
+def test_a_damaged_study_is_no_table_and_stays_as_it_is(
+    damage: Callable[[Path], None], says: str, command: Command, table: Table, tmp_path: Path
+) -> None:
+    recorded(table, tmp_path, trials=12)
+    damage(tmp_path / "s")
+    before = sorted(tmp_path.rglob("*"))
+    code, _, error = command(
+        "study.simulate", "--record", "s", "--table", str(tmp_path / "t.parquet"), "--runs-dir", str(tmp_path)
+    )
+    assert (code, len(error.splitlines())) == (2, 1)
+    assert says in error
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_a_table_that_cannot_be_written_is_one_line(command: Command, table: Table, tmp_path: Path) -> None:
