@@ -75,7 +75,7 @@ def load(path: str | os.PathLike[str]) -> Study:
     """
     path = Path(path)
     request = _request(path / record.REQUEST_FILE)
-    objectives = {name: Objective(**pair) for name, pair in request["objectives"].items()}
+    objectives, constraints = _goals(request, path / record.REQUEST_FILE)
     rows = database.rows(path / record.RECORD_FILE, request["name"])
     if rows.directions and rows.directions != [objective.direction for objective in objectives.values()]:
         raise ValueError(
@@ -87,7 +87,7 @@ def load(path: str | os.PathLike[str]) -> Study:
         path=path,
         request=request,
         objectives=objectives,
-        trials=_trials(rows, params, objectives, request.get("constraints", {})),
+        trials=_trials(rows, params, objectives, constraints),
         spans=_spans(rows),
         spells=_spells(rows),
         confirmations=_with_metrics(
@@ -137,9 +137,18 @@ def _request(file: Path) -> dict[str, Any]:
             f"{file} has format {request['format']!r} and this version reads {record.FORMAT}; "
             "use the version of sgt-pact-study that its [versions] table names."
         )
-    if missing := {"format", "name", "objectives"} - request.keys():
+    if missing := {"format", "name", "objectives", "constraints"} - request.keys():
         raise ValueError(f"{file} lacks {', '.join(sorted(missing))}; copy the study again.")
     return request
+
+
+def _goals(request: Mapping[str, Any], file: Path) -> tuple[dict[str, Objective], dict[str, float]]:
+    """Return the objectives and the constraints."""
+    try:
+        objectives = {name: Objective(**table) for name, table in request["objectives"].items()}
+        return objectives, {**request["constraints"]}
+    except (TypeError, AttributeError):
+        raise ValueError(f"{file} does not tell its objectives whole; copy the study again.") from None
 
 
 def _params(rows: database.Rows) -> tuple[pd.DataFrame, dict[str, BaseDistribution]]:

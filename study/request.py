@@ -152,8 +152,10 @@ class Request:
             raise ValueError(f"{directory} is no study: it has no {REQUEST_FILE}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ValueError(f"{path} is not a TOML file: {error}; restore it from a copy") from None
-        except (KeyError, TypeError) as error:
+        except KeyError as error:
             raise ValueError(f"{path} is not whole (it lacks {error}); restore it from a copy") from None
+        except (TypeError, AttributeError) as error:
+            raise ValueError(f"{path} is not whole ({error}); restore it from a copy") from None
 
     def write(self, directory: Path) -> None:
         """Write `study.toml` into `directory`."""

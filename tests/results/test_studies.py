@@ -185,7 +185,7 @@ def test_a_damaged_result_is_one_clear_line(study_path, tmp_path):
         (record.RECORD_FILE, None, "study.db is missing"),
         (record.REQUEST_FILE, "format = 2\nname = 'sample'", "has format 2 and this version reads 1"),
         (record.REQUEST_FILE, "format = 1\nname = ", "study.toml cannot be read"),
-        (record.REQUEST_FILE, "format = 1\nname = 'sample'", "lacks objectives"),
+        (record.REQUEST_FILE, "format = 1\nname = 'sample'", "lacks constraints, objectives"),
         (record.RECORD_FILE, "not a database, but long enough to have a header" * 9, "file is not a database"),
     ],
 )  # fmt: skip

@@ -5,6 +5,7 @@ import shlex
 import shutil
 import tomllib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -169,6 +170,18 @@ def test_an_edited_request_is_one_line(
         assert says in error
 
 
+def test_a_request_that_is_cut_anywhere_is_no_traceback(request_of: RequestOf, tmp_path: Path) -> None:
+    request = request_of(name="s", trials=1)
+    directory = directories.create(request, str(tmp_path))
+    Record.open(storage.url_in(directory), "s", request.objectives, new=True).__exit__()
+    lines = (directory / REQUEST_FILE).read_text().splitlines(keepends=True)
+    for number in range(len(lines) - 1):
+        (directory / REQUEST_FILE).write_text("".join(lines[:number]))
+        for read in (results.load, Request.read):
+            with suppress(ValueError):
+                read(directory)
+
+
 def test_a_complete_study_says_how_to_extend_it(
     command: Command, request_of: RequestOf, tmp_path: Path
 ) -> None:
@@ -271,7 +284,7 @@ def test_status_shows_the_others_beside_broken_studies(
     assert "missing or empty though there are trials; copy the whole study" in emptied
     assert empty.startswith("error: empty: ")
     assert "it lacks 'format'); restore it from a copy" in empty
-    with pytest.raises(ValueError, match="lacks format, name, objectives; copy the study again"):
+    with pytest.raises(ValueError, match="lacks constraints, format, name, objectives; copy the study again"):
         results.load(tmp_path / "empty")
 
 
