@@ -1,9 +1,11 @@
 """What a study would try, cost and take, before it starts: the text of --dry-run."""
 
 import os
+from typing import Any
 
 import trainables
 from search_spaces import Domain, Float
+from study import points
 from study.objectives import COSTS
 from study.request import Request
 from study.scheduler import expected_epochs
@@ -15,11 +17,11 @@ def describe(request: Request) -> str:
     lines = [f"space {request.space.name}: {'infinitely many' if size is None else size} configurations"]
     lines += [f"  {name}: {_range(domain)}" for name, domain in request.space.parameters.items()]
     lines += [f"  {point}" for point in request.space.points]
-    extremes = request.space.points or request.queue or [{}]
+    extremes = _extremes(request) or [{}]
     costs = [trainables.costs(request.config(point)) for point in extremes]
     for name in COSTS:
         least, most = (pick(cost[name] for cost in costs) for pick in (min, max))
-        lines.append(f"{name}: {least:,.0f} to {most:,.0f}")
+        lines.append(f"{name}: {least:,.0f} to {min(most, request.constraints.get(name, most)):,.0f}")
     seconds = next(trainables.train(request.config(extremes[0]))).seconds
     workers = request.workers or os.cpu_count() or 1
     minutes = expected_epochs(request) * seconds / workers / 60
@@ -28,6 +30,15 @@ def describe(request: Request) -> str:
         f"take about {minutes:.0f} min"
     )
     return "\n".join(lines)
+
+
+def _extremes(request: Request) -> list[dict[str, Any]]:
+    """Return configurations that a study may try, the cheapest and the dearest among them."""
+    space = request.space
+    if space.points:
+        return [point for point in space.points if not request.violated(point)]
+    corners = points.corners(space, request.flat({}))
+    return [point for point in corners if point in space or point in request.queue]
 
 
 def _range(domain: Domain) -> str:

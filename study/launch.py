@@ -79,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="of pareto_asha: the best one in N goes on at each rung",
     )
-    add("--warm-start", metavar="NAME", help="try the front of that study first")
+    add("--warm-start", metavar="NAME", help="try the front of that study after the corners")
     add("--init", metavar="|".join(INITS), help="start every trial from one float model, trained first")
     add("--seed", type=int, metavar="S", help="of the sampler and of every trial (default: 0)")
     add(

@@ -5,6 +5,8 @@ from math import sqrt
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 import results
 from search_spaces import Choice, Domain, Space
 from search_spaces.bits import is_width
@@ -34,16 +36,26 @@ def corners(space: Space, defaults: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def front_of(directory: Path, space: Space) -> list[dict[str, Any]]:
-    """Return the searched values of the front of the study in `directory`, those that lie in `space`."""
+    """Return the searched values of the front of the study in `directory`, those that lie in `space`.
+
+    ValueError if none does.
+    """
     study = results.load(directory)
     directions = {name: objective.direction for name, objective in study.objectives.items()}
     front = results.front(study.trials, directions)
     columns = [name for name in front.columns if name.startswith("params.")]
     rows = front[columns].astype(object).to_dict("records")
     candidates = [
-        {str(name).removeprefix("params."): _plain(v) for name, v in row.items() if v == v} for row in rows
+        {str(name).removeprefix("params."): _plain(v) for name, v in row.items() if not pd.isna(v)}
+        for row in rows
     ]
-    return [point for point in candidates if point in space]
+    found = [point for point in candidates if point in space]
+    if not found:
+        raise ValueError(
+            f"none of the {len(front)} configurations on the front of {directory.name} is in space {space.name}; "
+            "leave out --warm-start"
+        )
+    return found
 
 
 def _central(domain: Domain, default: Any) -> Any:

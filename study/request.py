@@ -65,9 +65,10 @@ class Request:
     def attainable(self) -> int:
         """How many trials there can be: a finite space, with what the queue adds to it, has no more.
 
-        Constraints may leave fewer.
+        Of a space that does not list its points, constraints may leave fewer.
         """
-        size = self.space.size()
+        listed = self.space.points
+        size = sum(not self.violated(point) for point in listed) if listed else self.space.size()
         if size is None:
             return self.trials
         return min(self.trials, size + sum(p not in self.space and not self.violated(p) for p in self.queue))

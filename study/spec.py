@@ -47,7 +47,7 @@ class Spec:
     weights: str = ""
     """Pretrained ones of a model of torchvision, by its name for them or from a file; "" draws them."""
     trials: int | None = None
-    """How many configurations; None: `TRIALS`, or all of a finite space that has fewer."""
+    """How many configurations; None: `TRIALS`, or all of a finite space that has fewer, the corners included."""
     epochs: int | None = None
     """Epochs of a trial that completes; None: those of the preset."""
     time_budget_s: float = math.inf
@@ -88,8 +88,7 @@ def plan(spec: Spec) -> Request:
     queue = [] if space.points or spec.sampler == "grid" else points.corners(space, config.flat())
     if spec.warm_start:
         queue += points.front_of(locate(spec.warm_start, spec.runs_dir), space)
-    trials = spec.trials or min(TRIALS, space.size() or TRIALS)
-    return Request(
+    request = Request(
         name=directory.free_name(spec.name, space.name, spec.runs_dir),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=spec.command,
@@ -99,7 +98,7 @@ def plan(spec: Spec) -> Request:
         queue=queue,
         objectives=goals,
         constraints=constraints,
-        trials=trials,
+        trials=spec.trials or TRIALS,
         epochs=epochs,
         rungs=rungs(epochs, spec.reduction_factor),
         time_budget_s=spec.time_budget_s,
@@ -114,6 +113,7 @@ def plan(spec: Spec) -> Request:
         data={"dataset": config.dataset, **vars(facts)},
         versions=_versions(),
     )
+    return request if spec.trials else replace(request, trials=request.attainable)
 
 
 def rungs(epochs: int, reduction_factor: int) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """What a user types wrongly: one line that names the remedy, exit code 2, nothing written. No Ray gets to start."""
 
 import os
+import re
 import shlex
 import shutil
 import tomllib
@@ -304,6 +305,60 @@ def test_a_dry_run_prints_space_costs_and_time(
     assert most == 16 * least  # from all layers at 2 bits to all at 32
     assert "trials of up to 4 epochs" in out.splitlines()[-1]
     assert not (tmp_path / "runs").exists()
+
+
+def test_the_costs_of_a_dry_run_are_those_of_what_may_be_tried(
+    command: Command, tmp_path: Path, stripes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    data = ("--dataset", "folder", "--data-dir", str(stripes))
+    size = ("--set", "image_size=16", "--set", "batch_size=16", "--epochs", "1")
+    bounds = ("--sampler", "grid", "--max-bops", "2e7")
+    words = ("--space", str(two_by_two(tmp_path)), *data, *size, *bounds)
+    _, out, error = command("study.launch", *words, "--dry-run", "--runs-dir", str(tmp_path / "runs"))
+    assert not error
+    least, most = (float(n.replace(",", "")) for n in re.findall(r"flops: (.*) to (.*)", out)[0])
+    assert most == 4 * least  # 2 and 8 bits, and no float corner
+    assert re.search("bops: .* to 20,000,000\n", out)
+
+
+def two_by_two(folder: Path) -> Path:
+    """Write a space of four configurations."""
+    space = folder / "four.toml"
+    space.write_text(
+        "[parameters]\nlambda1 = { type = 'choice', values = [0.1, 1.0] }\n"
+        "bits = { type = 'choice', values = [2, 8] }\n"
+    )
+    return space
+
+
+def test_a_small_space_is_tried_whole_beside_its_float_corner(request_of: RequestOf, tmp_path: Path) -> None:
+    space = str(two_by_two(tmp_path))
+    assert request_of(space=space).trials == 4 + 1
+    assert request_of(space=space, sampler="grid").trials == 4
+    assert request_of(space=space, trials=3).trials == 3
+    assert request_of().trials == 15
+
+
+def test_a_warm_start_knows_inactive_parameters(request_of: RequestOf, tmp_path: Path) -> None:
+    space = tmp_path / "conditional.toml"
+    space.write_text(
+        "[parameters]\nmask = { type = 'choice', values = ['ratio', 'threshold'] }\n"
+        "batch_size = { type = 'choice', values = [64, 128], when = { mask = ['ratio'] } }\n"
+        "stop_gradient = { type = 'choice', values = [true, false], when = { mask = ['threshold'] } }\n"
+    )
+    request = request_of(name="s", space=str(space), sampler="grid")
+    directory = directories.create(request, str(tmp_path))
+    with Record.open(storage.url_in(directory), "s", request.objectives, new=True) as record:
+        searcher = Searcher(request, record, directory, token="", extra={})
+        for number in range(4):
+            searcher.suggest(str(number))
+            metrics = {"accuracy": number / 10, "faithfulness": 1 - number / 10, "flops": 1e5}
+            last = Report(epoch=9, seconds=1.0, metrics=metrics, last=True)
+            searcher.on_trial_complete(str(number), {"report": last})
+    assert request_of(space=str(space), sampler="grid", warm_start="s").queue == list(request.space.grid())
+    with pytest.raises(ValueError, match="none of the 4 configurations on the front of s is in space"):
+        request_of(warm_start="s")
 
 
 def test_a_request_reads_back_as_it_was(request_of: RequestOf, tmp_path: Path) -> None:
