@@ -147,7 +147,7 @@ def configuration(study: Study, row: pd.Series) -> dict[str, Any]:
 def export_command(study: Study, row: pd.Series) -> str:
     """Return the shell command that exports the trial's model."""
     checkpoint = study.path / record.TRIALS_DIR / str(row["number"]) / "checkpoint.safetensors"
-    out = f"{study.name}-{row['number']}"
+    out = f"{study.path.resolve().name}-{row['number']}"
     return f"python -m trainables.export {shlex.quote(str(checkpoint))} --out {shlex.quote(out)}"
 
 

@@ -86,12 +86,14 @@ def resume(directory: Path, trials: int | None = None, address: str = "", train:
             directories.rewrite(request, directory)
         held = _Held(request=request, directory=directory, record=record, lease=lease)
         known = record.trials(request.epochs)
-        whole = len(known) >= request.attainable or EXHAUSTED in record.notes()
+        another = replace(request, trials=len(known) + 1).attainable > len(known)
+        another = another and EXHAUSTED not in record.notes()
+        whole = len(known) >= request.trials or not another
         if whole and all(trial.state.is_finished() for trial in known):
             _write_results(held)
             with View(request, directory) as view:
-                more = "--trials N runs more" if len(known) >= request.trials else "its space has no more"
-                view.say(f"study {request.name} is complete with {len(known)} trials; {more}")
+                hint = "--trials N runs more" if another else "its space has no more"
+                view.say(f"study {request.name} is complete with {len(known)} trials; {hint}")
                 view.end("", None)
             return Outcome(directory=directory, reason="", code=0)
         with connected(address, request.workers) as cluster:

@@ -84,9 +84,9 @@ def _print(runs: dict[int, list[Replay]]) -> None:
     rows = [
         {
             "workers": count,
-            f"hours to {share}": np.median([r.seconds_to(SHARE) for r in replays]) / 3600,
+            f"minutes to {share}": np.median([r.seconds_to(SHARE) for r in replays]) / 60,
             f"epochs to {share}": np.median([r.epochs_to(SHARE) for r in replays]),
-            "hours to the end": np.median([r.seconds[-1] for r in replays]) / 3600,
+            "minutes to the end": np.median([r.seconds[-1] for r in replays]) / 60,
             "epochs": np.median([r.epochs[-1] for r in replays]),
             "hypervolume": np.median([r.hypervolume[-1] for r in replays]),
         }

@@ -58,7 +58,9 @@ def _line(directory: Path) -> str:
     state = "running" if is_held(directory) else "interrupted" if progress.unfinished else "complete"
     told = figures(progress)
     shown = {name: told[name] for name in told if name not in ("epochs/s", "ETA")}
-    return f"{request.name} ({state}): " + ", ".join(f"{name} {value}" for name, value in shown.items())
+    name = directory.resolve().name
+    copied = "" if name == request.name else f", a copy of {request.name}"
+    return f"{name}{copied} ({state}): " + ", ".join(f"{name} {value}" for name, value in shown.items())
 
 
 def _count(progress: Progress, record: Record) -> None:

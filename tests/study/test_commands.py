@@ -201,7 +201,9 @@ def test_a_complete_study_says_how_to_extend_it(
     assert shlex.split(directories.resume_command(directory))[3:] == ["s", "--runs-dir", str(runs)]
 
 
-@pytest.mark.parametrize(("given", "trials"), [({"trials": 9}, 5), ({"trials": 5, "max_bops": 2e8}, 3)])
+@pytest.mark.parametrize(
+    ("given", "trials"), [({}, 5), ({"trials": 9}, 5), ({"trials": 5, "max_bops": 2e8}, 3)]
+)
 def test_a_study_that_tried_all_of_its_space_is_complete(
     given: dict[str, float], trials: int, command: Command, request_of: RequestOf, tmp_path: Path
 ) -> None:
@@ -220,6 +222,8 @@ def test_a_study_that_tried_all_of_its_space_is_complete(
     code, out, _ = command("study.resume", "s", "--runs-dir", str(tmp_path))
     assert code == 0
     assert f"study s is complete with {trials} trials; its space has no more" in out
+    shutil.copytree(directory, tmp_path / "t")
+    assert "t, a copy of s (complete)" in command("study.status", "t", "--runs-dir", str(tmp_path))[1]
 
 
 def test_status_tells_paused_trials_apart(command: Command, request_of: RequestOf, tmp_path: Path) -> None:
