@@ -33,6 +33,9 @@ RESULT = "result"
 REFUSED = "refused"
 """User attribute of the study: configurations refused before training, ``{"infeasible": n, "repeat": n}``."""
 
+TAKEN_UP = "taken_up"
+"""User attribute of the study: how many paused trials went on because the sampler would rather."""
+
 EXHAUSTED = "exhausted"
 """User attribute of the study: true once its space has no feasible configuration left that was not tried."""
 

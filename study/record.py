@@ -63,8 +63,8 @@ class Record:
 
         Raises ValueError if the database cannot be opened, lacks the study, or already has one of a new one's name.
         """
-        if not new and not cls.exists(url, name):
-            raise ValueError(f"there is no record of {name} yet; start it with python -m study.resume {name}")
+        if not new and not storage.exists(url):
+            raise ValueError(_missing(name))
         rdb = storage.connect(url)
         try:
             if new:
@@ -73,6 +73,9 @@ class Record:
         except DuplicatedStudyError:
             storage.close(rdb)
             raise ValueError(f"the database has a study {name} already; choose another --name") from None
+        except KeyError:
+            storage.close(rdb)
+            raise ValueError(_missing(name)) from None
         except FAULTS as error:
             storage.close(rdb)
             raise ValueError(why(error)) from None
@@ -173,6 +176,10 @@ class Record:
     def __exit__(self, *_: object) -> None:
         """Close the database; a SQLite file is then whole in itself."""
         storage.close(self.rdb)
+
+
+def _missing(name: str) -> str:
+    return f"there is no record of {name} yet; start it with python -m study.resume {name}"
 
 
 def new_result(seed: int) -> Result:

@@ -18,7 +18,7 @@ from study.sms_ego import SmsEgo
 Point = Mapping[str, Any]
 PATIENCE = 200
 """Proposals refused in a row before what is left of the space is listed, or given up."""
-TAKEN_UP = 6
+ONE_IN = 6
 """Of so many trials one may go on because the sampler would rather: it bounds what a study of so many trials costs."""
 LISTED = 10_000
 """The size up to which a finite space is then listed: what a configuration costs is worked out in a millisecond."""
@@ -47,7 +47,10 @@ class Sampler(Protocol):
 
 
 class Proposals:
-    """The source of configurations of one study; `refused` counts what it kept back."""
+    """The source of configurations of one study.
+
+    `refused` counts what it kept back, `taken_up` what it let go on in place of a new one.
+    """
 
     def __init__(
         self,
@@ -61,12 +64,12 @@ class Proposals:
         `violated` tells by how much a configuration breaks each constraint that it breaks.
         """
         self.refused = {"infeasible": 0, "repeat": 0}
+        self.taken_up = 0
         self._space = space
         self._sampler = sampler
         self._violated = violated
         self._queue = list(queue)
         self._seen: set[frozenset[tuple[str, Any]]] = set()
-        self._taken_up = 0
         self._listed = None if sampler else space.grid()
 
     def next(self) -> dict[str, Any] | None:
@@ -83,10 +86,10 @@ class Proposals:
         if self._sampler and self._listed is None:
             rather = None
             for point, pauses in islice(self._sampler.propose(), PATIENCE):
-                if pauses and self._taken_up < len(self._seen) // TAKEN_UP:
+                if pauses and self.taken_up < len(self._seen) // ONE_IN:
                     rather = rather or point
                 elif not pauses and self._is_new(point):
-                    self._taken_up += rather is not None
+                    self.taken_up += rather is not None
                     self.start(rather or point)
                     return rather or point
             size = self._space.size()

@@ -11,7 +11,7 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher as TuneSearcher
 
-from results.record import EXHAUSTED, REFUSED, RESULT, TRIALS_DIR, Result, Rung, Spell
+from results.record import EXHAUSTED, REFUSED, RESULT, TAKEN_UP, TRIALS_DIR, Result, Rung, Spell
 from study import objectives
 from study.progress import Progress
 from study.record import FAULTS, Record, new_result, now, state_of, why
@@ -60,7 +60,9 @@ class Searcher(TuneSearcher):
         tried = [trial.params for trial in earlier]
         queue = [point for point in request.queue if point not in tried]
         self._proposals = Proposals(request.space, sampler, queue, request.violated)
-        self._proposals.refused |= record.notes().get(REFUSED, {})
+        notes = record.notes()
+        self._proposals.refused |= notes.get(REFUSED, {})
+        self._proposals.taken_up = notes.get(TAKEN_UP, 0)
         for trial in earlier:
             self._learn(trial)
         wanted = max(0, request.trials - len(earlier) + len(self._unfinished))
@@ -152,10 +154,12 @@ class Searcher(TuneSearcher):
         """Write nothing: the record is the state, and Tune's copy of it is never read."""
 
     def _proposal(self) -> dict[str, Any] | None:
-        refused = dict(self._proposals.refused)
+        refused, taken_up = dict(self._proposals.refused), self._proposals.taken_up
         point = self._proposals.next()
         if refused != self._proposals.refused:
             self._record.note(REFUSED, self._proposals.refused)
+        if taken_up != self._proposals.taken_up:
+            self._record.note(TAKEN_UP, self._proposals.taken_up)
         self.progress.refused = self._proposals.refused
         if point is None:
             self._record.note(EXHAUSTED, True)

@@ -10,7 +10,7 @@ import pytest
 import search_spaces
 from search_spaces import Space
 from study.request import SAMPLERS, Request
-from study.sampling import TAKEN_UP, Proposals, make_sampler
+from study.sampling import ONE_IN, Proposals, make_sampler
 
 FINITE = search_spaces.parse(
     {
@@ -148,7 +148,7 @@ def test_only_a_sampler_that_weighs_what_pauses_has_it_go_on(sampler: str) -> No
         proposals.pause(came[-1])
     assert (came.count(came[0]) > 1) == (sampler == "sms_ego")
     again = len(came) - len({frozenset(point.items()) for point in came})
-    assert again <= len(came) // TAKEN_UP
+    assert again <= len(came) // ONE_IN
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_what_pauses_does_not_go_on_for_want_of_new_configurations(sampler: str,
     feasible = [point for point in FINITE.grid() if not violated(point)]
     assert came.count(came[-1]) == 1, "the last that came was new"
     assert all(point in came for point in feasible)
-    assert len(came) - len(feasible) <= len(feasible) // TAKEN_UP
+    assert len(came) - len(feasible) <= len(feasible) // ONE_IN
 
 
 def test_what_runs_again_is_not_offered_as_paused() -> None:

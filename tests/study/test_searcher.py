@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.schedulers import TrialScheduler
 
-from results.record import RESULT
+from results.record import RESULT, TAKEN_UP
 from study import storage
 from study.record import Record
 from study.request import Request
-from study.sampling import Proposals
+from study.sampling import ONE_IN, Proposals
 from study.searcher import Searcher
 from study.worker import Job, Report
 from tests.study.toys import metrics_of
@@ -181,27 +181,46 @@ def test_a_paused_trial_goes_on_from_its_rung_also_after_a_resume(
     assert len(ended[6].user_attrs[RESULT]["spells"]) == 2, "the one between the two left nothing"
 
 
+@pytest.mark.parametrize("resumed", [False, True])
 def test_the_sampler_may_have_a_paused_trial_go_on_also_after_a_resume(
-    record: Record, request_of: RequestOf, tmp_path: Path
+    resumed: bool, record: Record, request_of: RequestOf, tmp_path: Path
 ) -> None:
     """The scheduler would not: of fewer than twenty nobody is among the best twentieth."""
     request = request_of(trials=20, reduction_factor=20)
-    for resumed in (False, True):
+    searcher = searcher_of(request, record, tmp_path)
+    for name in "abcdef":
+        pause(searcher, name)
+    if resumed:
         searcher = searcher_of(request, record, tmp_path)
-        while not (job := start(searcher, "t")).recorded:
-            good = 0.95 if job.number == 0 else 0.3
-            reach(searcher, "t", job, 1, accuracy=good, faithfulness=good)
-        assert job.number == 0
-        assert record.trials(request.epochs)[0].state == TrialState.RUNNING
-        assert (
-            searcher.progress.states["paused"]
-            == searcher.progress.tried
-            == len(record.trials(request.epochs)) - 1
-        )
-        if not resumed:
-            searcher.on_trial_complete("t", report(job, 1))  # it pauses again before it gets further
+    while not (job := start(searcher, "t")).recorded:
+        reach(searcher, "t", job, 1, accuracy=0.3, faithfulness=0.3)
+    assert job.number == 0
+    trials = record.trials(request.epochs)
+    assert trials[0].state == TrialState.RUNNING
+    assert searcher.progress.states["paused"] == searcher.progress.tried == len(trials) - 1
     searcher.scheduler.all_began = True
     assert 0 not in iter(searcher.scheduler.take_up, None), "it runs already"
+
+
+def test_the_sampler_has_no_more_go_on_for_being_resumed(
+    record: Record, request_of: RequestOf, tmp_path: Path
+) -> None:
+    request = request_of(trials=20, reduction_factor=20)
+    while len(record.trials(request.epochs)) < 18:
+        searcher = searcher_of(request, record, tmp_path)
+        for name in "abc":
+            pause(searcher, name)
+    assert 1 <= record.notes()[TAKEN_UP] <= 18 // ONE_IN
+
+
+def pause(searcher: Searcher, name: str) -> None:
+    """Let the next trial reach the first rung; the very first is the best by far."""
+    job = start(searcher, name)
+    good = 0.3 if job.number else 0.95
+    if job.recorded:
+        searcher.on_trial_complete(name, report(job, 1))
+    else:
+        reach(searcher, name, job, 1, accuracy=good, faithfulness=good)
 
 
 def test_a_stopped_trial_of_a_study_that_is_extended_counts_but_does_not_go_on(
