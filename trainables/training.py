@@ -172,16 +172,12 @@ class Run:
         about = {"config": self.config.flat(), "metrics": self.curve[-1], "signature": signature(self.data)}
         model = self.model.state_dict()
         checkpoint.write(directory / checkpoint.CHECKPOINT, model, about)
-        _write_csv(directory / "curve.csv", pd.DataFrame(self.curve).set_index("epoch"))
+        last = self.curve[-1]["epoch"] == self.config.epochs
+        if last:
+            self._write_pictures(directory)
+        _write_csv(directory / "curve.csv", pd.DataFrame(self.curve).set_index("epoch"))  # now it counts
         newest, older = directory / checkpoint.RESUME, directory / checkpoint.PREVIOUS
-        if self.curve[-1]["epoch"] == self.config.epochs:
-            assert self.confusion is not None, "measured every epoch"
-            assert self.faithfulness is not None, "measured at the last epoch"
-            names = pd.Index(self.data.class_names, name="class")
-            _write_csv(directory / "confusion.csv", pd.DataFrame(self.confusion.numpy(), names, names))
-            gallery.write(
-                directory / gallery.FILE, self.model, self.data, self.scale, self.config, self.faithfulness
-            )
+        if last:
             newest.unlink(missing_ok=True)
             older.unlink(missing_ok=True)
             return
@@ -191,6 +187,15 @@ class Run:
         for index, slots in self.optimizer.state_dict()["state"].items():
             state |= {f"optimizer.{index}.{slot}": tensor for slot, tensor in slots.items()}
         checkpoint.write(newest, state, {**about, "curve": self.curve})
+
+    def _write_pictures(self, directory: Path) -> None:
+        assert self.confusion is not None, "measured every epoch"
+        assert self.faithfulness is not None, "measured at the last epoch"
+        names = pd.Index(self.data.class_names, name="class")
+        _write_csv(directory / "confusion.csv", pd.DataFrame(self.confusion.numpy(), names, names))
+        gallery.write(
+            directory / gallery.FILE, self.model, self.data, self.scale, self.config, self.faithfulness
+        )
 
     def restore(self, directory: Path) -> int:
         """Take up the newest whole generation in `directory`; the number of its epoch, 0 if there is none."""

@@ -1,6 +1,7 @@
 """The worker's side: what is on disk is repeated, not trained again; a fenced worker writes nothing."""
 
 import csv
+import errno
 import multiprocessing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ import trainables
 from study.lease import LOCK_FILE
 from study.worker import Job, reports, saved_epochs, train
 from tests.study.toys import ToyEpoch, toy
+from trainables import gallery
 from trainables.checkpoint import CHECKPOINT, PREVIOUS, RESUME
 
 FLAT = trainables.Config.parse({"epochs": 4}).flat()
@@ -128,3 +130,18 @@ def test_real_training_goes_on_exactly_from_what_is_whole(
     assert ("falling back" in (tmp_path / "b" / "0" / "log.txt").read_text()) == (
         harm in ("truncated", "flipped")
     )
+
+
+@pytest.mark.parametrize("epochs", [1, 2])
+def test_a_last_epoch_without_its_pictures_is_trained_again(
+    epochs: int, real: dict[str, Any], tmp_path: Path
+) -> None:
+    """As after a kill in the last save, of which there may be no resume file."""
+    job = job_in(tmp_path, real | {"epochs": epochs, "rungs": (epochs,)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(gallery, "write", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
+        *_, last = reports(job, train)
+    assert last.no_space
+    *_, last = reports(job, train)
+    assert (last.epoch, last.error) == (epochs, None)
+    assert (tmp_path / "0" / gallery.FILE).exists()
