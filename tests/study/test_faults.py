@@ -12,7 +12,7 @@ import pytest
 import results
 import study
 import trainables
-from results.record import RESULT
+from results.record import INIT_DIR, RESULT
 from study import storage
 from study.driver import RETRIES
 from study.record import Record
@@ -35,7 +35,11 @@ def test_a_worker_that_takes_all_memory_is_killed_and_then_failed(spec_of: SpecO
     share = 1 - (kilobytes["MemAvailable:"] - 2e6) / kilobytes["MemTotal:"]
     with start_ray(memory_usage_threshold=share, memory_monitor_refresh_ms=100):
         spec = spec_of(trials=2, workers=1, scheduler="fifo")
-        outcome = study.run(spec, train=partial(toys.greedy, trial=1))
+        outcome = study.run(spec, train=partial(toys.greedy, greedy="1"))
+        spec = spec_of(name="float", trials=2, workers=1, init="float")
+        stopped = study.run(spec, train=partial(toys.greedy, greedy=INIT_DIR))
+    assert stopped.code == 1
+    assert f"the float model failed: its worker died {RETRIES + 1} times" in stopped.reason
     frame = results.load(outcome.directory).trials.set_index("number")
     assert frame["state"].tolist() == ["complete", "failed"]
     assert f"died {RETRIES + 1} times" in frame.loc[1, "error"]

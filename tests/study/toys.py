@@ -142,9 +142,9 @@ def locking(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:
     yield from toy(flat, directory)
 
 
-def greedy(flat: Mapping[str, Any], directory: Path, trial: int) -> Iterator[ToyEpoch]:
-    """As `toy`, but one trial takes memory, 100 MB at a time, up to 6 GB."""
-    taken = [bytearray(b"x") * 10**8 for _ in range(60) if int(directory.name) == trial]
+def greedy(flat: Mapping[str, Any], directory: Path, greedy: str) -> Iterator[ToyEpoch]:
+    """As `toy`, but the run in the directory of that name takes memory, 100 MB at a time, up to 6 GB."""
+    taken = [bytearray(b"x") * 10**8 for _ in range(60) if directory.name == greedy]
     assert not taken, "there was memory enough"
     return toy(flat, directory)
 
