@@ -77,6 +77,7 @@ def connect(url: str) -> RDBStorage:
         if is_sqlite:
             with rdb.engine.connect() as connection:
                 connection.execute(sqlalchemy.text("PRAGMA journal_mode=WAL"))
+            rdb.engine.dispose()  # connections of before the switch, which would not take part in the log
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
         raise ValueError(f"cannot open the record {_shown(url)}: {reason}; {KINDS[kind]}") from None

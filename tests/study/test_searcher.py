@@ -315,10 +315,18 @@ def test_three_statements_write_what_optuna_would(record: Record, request_of: Re
 
 
 def test_a_snapshot_is_the_record(record: Record, request_of: RequestOf, tmp_path: Path) -> None:
-    searcher = searcher_of(request_of(trials=2), record, tmp_path)
-    play(searcher, "a", start(searcher, "a"), "complete")
+    objectives = request_of().objectives
+    with Record.open(storage.url_in(tmp_path), "other", objectives, new=True) as other:
+        start(searcher_of(request_of(), other, tmp_path), "a")
+    searcher = searcher_of(request_of(trials=3), record, tmp_path)
+    for name, end in {"a": "complete", "b": "paused", "c": "left"}.items():
+        play(searcher, name, start(searcher, name), end)
+    record.note("said", [1])
     record.snapshot(tmp_path / "copy.db")
     url = f"sqlite:///{tmp_path / 'copy.db'}"
-    with Record.open(url, "s", request_of().objectives) as copy:
-        assert copy.study.get_trials()[0].values == record.study.get_trials()[0].values
+    with Record.open(url, "s", objectives) as copy:
+        assert copy.study.get_trials() == record.study.get_trials()
+        assert copy.notes() == record.notes()
+    with pytest.raises(ValueError, match="there is no record of other"):
+        Record.open(url, "other", objectives)
     assert [path.name for path in tmp_path.glob("copy*")] == ["copy.db"]
