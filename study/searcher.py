@@ -208,7 +208,8 @@ class Searcher(TuneSearcher):
     def _take(self, trial_id: str, report: Report) -> bool:
         """Add a report to what is known of a trial, once; tell whether it was that of a rung."""
         point, known = self._unfinished[self._running[trial_id]]
-        known["spells"][-1] |= {"worker": report.worker, "ended": now()}
+        spell = known["spells"][-1]
+        spell |= {"worker": report.worker, "ended": max(now(), spell["began"])}  # clocks may be set back
         if report.error is not None or report.epoch <= known["epochs"]:
             return False
         known["epochs"] = report.epoch
@@ -233,7 +234,7 @@ class Searcher(TuneSearcher):
         complete = state_of(known, self._request.epochs) == TrialState.COMPLETE
         if complete and not objectives.are_finite(self._request.objectives, known["metrics"]):
             error = error or f"an objective is not a finite number: {known['metrics']}"
-        known["error"], known["finished"] = error, now()
+        known["error"], known["finished"] = error, max(now(), known["started"])
         if self._finish(number, TrialState.RUNNING):
             del self._running[trial_id]
 

@@ -94,6 +94,13 @@ def test_a_damaged_checkpoint_is_seen_and_the_one_before_it_used(spec_of: SpecOf
 def test_a_clock_that_jumps_changes_nothing(spec_of: SpecOf, monkeypatch: pytest.MonkeyPatch) -> None:
     real, jumps = time.time, itertools.cycle((0.0, 1e8, -1e8))
     monkeypatch.setattr(time, "time", lambda: real() + next(jumps))
+    stamps = itertools.cycle(f"20{year}-11-01T00:00:00.000+00:00" for year in (26, 29, 23))
+    for module in (study.record, study.searcher):
+        monkeypatch.setattr(module, "now", lambda: next(stamps))
     outcome = study.run(spec_of(trials=6, scheduler="fifo", time_budget_s=600.0), train=toys.toy)
     assert (outcome.code, outcome.reason) == (0, "")
     assert states(outcome) == ["complete"] * 6
+    told = results.load(outcome.directory)
+    assert (told.spans["finished"] >= told.spans["started"]).all()
+    assert (told.spells["ended"] >= told.spells["began"]).all()
+    assert told.spans["started"].dt.year.nunique() > 1, "it did jump"

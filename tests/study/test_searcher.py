@@ -330,3 +330,16 @@ def test_a_snapshot_is_the_record(record: Record, request_of: RequestOf, tmp_pat
     with pytest.raises(ValueError, match="there is no record of other"):
         Record.open(url, "other", objectives)
     assert [path.name for path in tmp_path.glob("copy*")] == ["copy.db"]
+
+
+def test_a_driver_that_was_taken_over_adds_nothing(
+    record: Record, request_of: RequestOf, tmp_path: Path
+) -> None:
+    """As of a machine that was suspended for longer than its lease lasts."""
+    request = request_of(trials=4)
+    suspended = searcher_of(request, record, tmp_path)
+    with Record.open(storage.url_in(tmp_path), "s", request.objectives) as other:
+        start(searcher_of(request, other, tmp_path), "a")
+    assert suspended.suggest("a") == suspended.FINISHED
+    assert "another driver" in suspended.halted
+    assert len(record.trials(request.epochs)) == 1
