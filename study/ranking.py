@@ -4,9 +4,9 @@ import moocore
 import numpy as np
 from numpy.typing import NDArray
 
-from results.fronts import EXACT_UP_TO
-
 Points = NDArray[np.float64]
+EXACT_UP_TO = 4
+"""Objectives up to which exclusive hypervolumes are; at five, those of 1,000 points would take a second."""
 
 
 def best(gains: Points, k: int) -> NDArray[np.intp]:
@@ -34,7 +34,7 @@ def exclusive_hypervolumes(points: Points) -> Points:
     """Return the hypervolume that each of the finite `points` (n, m) dominates alone, (n,); of equal rows the first.
 
     It is measured from 0, or where points are below that from the worst of them. With more objectives than
-    `EXACT_UP_TO`, where it would take minutes, it is the whole hypervolume of each.
+    `EXACT_UP_TO` it is the whole hypervolume of each.
 
     >>> exclusive_hypervolumes(np.array([[1.0, 0.5], [0.5, 1.0], [1.0, 0.5]])).tolist()
     [0.25, 0.25, 0.0]
