@@ -41,8 +41,7 @@ def front_of(directory: Path, space: Space) -> list[dict[str, Any]]:
     ValueError if none does.
     """
     study = results.load(directory)
-    directions = {name: objective.direction for name, objective in study.objectives.items()}
-    front = results.front(study.trials, directions)
+    front = results.front(study.trials, study.directions)
     columns = [name for name in front.columns if name.startswith("params.")]
     rows = front[columns].astype(object).to_dict("records")
     candidates = [

@@ -19,10 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from results.fronts import volume
 from search_spaces import Space
 from study.encoding import encode, from_unit, to_unit
-from study.ranking import best
+from study.ranking import best, hypervolume_improvements
 from study.surrogate import Places, Setting, Surrogate, choose
 
 Point = Mapping[str, Any]
@@ -122,7 +121,7 @@ class SmsEgo:
         vectors = np.array([encode(self._space, point) for point in candidates])
         bounds = np.minimum(np.column_stack([sum(model.predict(vectors)) for model in models]), 1.0)
         beliefs = np.column_stack([model.beliefs for model in models])
-        improvements = _improvements(bounds, np.vstack([self._front, beliefs]))
+        improvements = hypervolume_improvements(bounds, np.vstack([self._front, beliefs]))
         return [candidates[i] for i in np.lexsort((-bounds.sum(axis=1), -improvements))]
 
     def _models(self, trials: list[_Trial]) -> list[Surrogate]:
@@ -190,14 +189,3 @@ def _best(trials: list[_Trial], epoch: int) -> list[_Trial]:
         return []
     chosen = best(np.array([trial.measured[epoch] for trial in trials]), min(PARENTS, len(trials)))
     return [trials[i] for i in chosen]
-
-
-def _improvements(bounds: Array, front: Array) -> Array:
-    """Return by how much each row of `bounds` (n, m) would enlarge the hypervolume of `front` (k, m) above 0."""
-    reached = volume(1 - front)
-    return np.array(
-        [
-            0.0 if (front >= bound).all(axis=1).any() else volume(1 - np.vstack([front, bound])) - reached
-            for bound in bounds
-        ]
-    )

@@ -11,7 +11,6 @@ another, since when the first trial is complete, 64 have trained for as long.
 
 import argparse
 import json
-import statistics
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import optuna
+from numpy.typing import NDArray
 from optuna.samplers import RandomSampler, TPESampler
 
 from search_spaces import Choice
@@ -32,6 +32,9 @@ TABLE = Path(__file__).with_name("four_layers.parquet")
 SHARE = 0.95
 OURS, TPE, RANDOM = "ours", "tpe + fifo", "random + fifo"
 PEERS = ("syne tune moasha", "syne tune mo-rea")
+RATIOS = {"compute_ratio_over_tpe_fifo": (TPE,), "compute_ratio_over_best_syne_tune": PEERS}
+Spent = dict[str, NDArray[np.float64]]
+"""Epochs by driver, (numbers of workers, seeds)."""
 WORKERS = (1, 4, 64)
 
 
@@ -57,25 +60,37 @@ def main() -> None:
 
 
 def measured(table: Table, seeds: int, workers: Sequence[int]) -> dict[str, Any]:
-    """Print and return the median epochs of each driver, and our ratios."""
-    medians: dict[str, list[float]] = {name: [] for name in DRIVERS}
-    for count in workers:
+    """Print and return the median epochs of each driver, and our ratios with their 90 % intervals."""
+    spent: Spent = {name: np.empty((len(workers), seeds)) for name in DRIVERS}
+    for row, count in enumerate(workers):
         for name, driver in DRIVERS.items():
-            spent = [epochs(table, driver, seed, count) for seed in range(seeds)]
-            medians[name].append(float(np.median(spent)))
-            print(f"{name:18} {count:5} workers {medians[name][-1]:8.1f} epochs", flush=True)
-    ratios = {
-        "compute_ratio_over_tpe_fifo": ratio(medians, TPE),
-        "compute_ratio_over_best_syne_tune": max(ratio(medians, peer) for peer in PEERS),
+            spent[name][row] = [epochs(table, driver, seed, count) for seed in range(seeds)]
+            print(f"{name:18} {count:5} workers {np.median(spent[name][row]):8.1f} epochs", flush=True)
+    figures: dict[str, Any] = {
+        "epochs": {name: np.median(each, axis=1).tolist() for name, each in spent.items()}
     }
-    for name, figure in ratios.items():
-        print(f"{name} {figure:.3f}")
-    return ratios | {"epochs": medians}
+    for name, peers in RATIOS.items():
+        figures[name] = ratio(spent, peers)
+        figures[f"{name}_interval"] = low, high = interval(spent, peers)
+        print(f"{name} {figures[name]:.3f} ({low:.3f} to {high:.3f})")
+    return figures
 
 
-def ratio(medians: dict[str, list[float]], peer: str) -> float:
-    """Return our epochs as a share of the peer's, the median over numbers of workers."""
-    return statistics.median(a / b for a, b in zip(medians[OURS], medians[peer], strict=True))
+def ratio(spent: Spent, peers: Sequence[str]) -> float:
+    """Return our epochs as a share of the best peer's: medians over seeds, then over numbers of workers."""
+    medians = {name: np.median(spent[name], axis=1) for name in (OURS, *peers)}
+    return max(float(np.median(medians[OURS] / medians[peer])) for peer in peers)
+
+
+def interval(spent: Spent, peers: Sequence[str]) -> tuple[float, float]:
+    """Return the 5th and 95th percentile of the ratio over bootstrap samples of each driver's seeds."""
+    random = np.random.default_rng(0)
+    drawn = [
+        ratio({name: random.choice(each, each.shape[1], axis=1) for name, each in spent.items()}, peers)
+        for _ in range(1000)
+    ]
+    low, high = np.percentile(drawn, [5, 95])
+    return float(low), float(high)
 
 
 def with_lambda1(table: Table, *values: float) -> Table:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from ray.tune.schedulers import TrialScheduler
 
 from results import Objective
-from study.ranking import best, exclusive_hypervolumes
+from results.fronts import volume
+from study.ranking import best, exclusive_hypervolumes, hypervolume_improvements
 from study.scheduler import ParetoAsha
 from study.worker import Report
 
@@ -67,6 +68,36 @@ def test_an_exclusive_hypervolume_is_that_of_the_cells_no_other_point_covers(
     alone = (covers & (covers.sum(axis=0) == 1)).sum(axis=1) / 4**3
     assert exclusive_hypervolumes(np.array(front)).tolist() == pytest.approx(alone.tolist())
     assert exclusive_hypervolumes(np.array(front * 2)).tolist() == pytest.approx([*alone, *0 * alone])
+
+
+SIGNED = st.one_of(GOOD, st.just(-0.5))
+
+
+@given(
+    points=st.lists(st.tuples(SIGNED, SIGNED, SIGNED), min_size=1, max_size=8),
+    front=st.lists(st.tuples(SIGNED, SIGNED, SIGNED), max_size=8),
+)
+def test_an_improvement_is_that_of_the_cells_the_front_does_not_cover(
+    points: list[tuple[float, ...]], front: list[tuple[float, ...]]
+) -> None:
+    covers = np.array([(np.array(point) >= CELLS).all(axis=1) for point in points])
+    covered = (
+        np.array([(np.array(point) >= CELLS).all(axis=1) for point in front]).reshape(-1, 64).any(axis=0)
+    )
+    expected = (covers & ~covered).sum(axis=1) / 4**3
+    found = hypervolume_improvements(np.array(points), np.array(front).reshape(-1, 3))
+    assert found.tolist() == pytest.approx(expected.tolist())
+
+
+@pytest.mark.parametrize("objectives", [2, 5, 6])
+def test_improvements_are_the_differences_of_two_hypervolumes(objectives: int) -> None:
+    points = np.random.default_rng(objectives).random((30, objectives))
+    front, some = points[:20], points[20:]
+    expected = [volume(1 - np.vstack([front, point])) - volume(1 - front) for point in some]
+    assert hypervolume_improvements(some, front).tolist() == pytest.approx(expected, abs=1e-12)
+    assert not hypervolume_improvements(0.9 * front, front).any(), (
+        "not even by rounding: these are ordered otherwise"
+    )
 
 
 def test_where_all_are_worse_than_the_reference_the_order_is_still_one() -> None:
