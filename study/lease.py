@@ -54,6 +54,7 @@ class Lease:
         self._file.truncate(0)
         self._file.write(json.dumps(self._holder))
         self._file.flush()
+        os.fsync(self._file.fileno())  # other machines see on a shared disk what is synced
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._thread.start()

@@ -137,8 +137,8 @@ class Searcher(TuneSearcher):
         if error or result is None:
             return  # `lost` follows, and knows why
         report: Report = result["report"]
-        if report.no_space:
-            self.halted = self.halted or f"the disk is full ({report.error})"
+        if report.halts:
+            self.halted = self.halted or str(report.error)
             return
         self._take(trial_id, report)
         if report.last or report.error is not None:

@@ -75,8 +75,8 @@ class Report:
     seconds: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
     error: str | None = None
-    no_space: bool = False
-    """The disk is full: the error is no fault of the configuration."""
+    halts: bool = False
+    """The error is no fault of the configuration: it halts the study."""
     worker: str = ""
 
 
@@ -113,6 +113,10 @@ class Worker(tune.Trainable):
 def reports(job: Job, train: Train) -> Generator[Report, None, None]:
     """Yield what is on disk and not in the record, then go on training; an exception becomes the last report."""
     worker = f"{socket.gethostname()}:{os.getpid()}"
+    if not job.study.is_dir():
+        reason = f"{job.study} is not on {socket.gethostname()}; use a --runs-dir that all machines share"
+        yield Report(error=reason, halts=True, worker=worker)
+        return
     try:
         job.directory.mkdir(parents=True, exist_ok=True)
         (job.directory / CONFIG).write_text(tomli_w.dumps(job.flat), encoding="utf-8")
@@ -124,8 +128,9 @@ def reports(job: Job, train: Train) -> Generator[Report, None, None]:
                 log.exception("failed")
                 raise
     except Exception as error:
-        no_space = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        yield Report(error=f"{type(error).__name__}: {error}", no_space=no_space, worker=worker)
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = f"the disk is full ({error})" if full else f"{type(error).__name__}: {error}"
+        yield Report(error=reason, halts=full, worker=worker)
 
 
 def _epochs(job: Job, train: Train) -> Iterator[Report]:

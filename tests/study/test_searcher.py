@@ -79,7 +79,7 @@ def play(searcher: Searcher, trial_id: str, job: Job, end: str) -> None:
             searcher.on_trial_complete(trial_id, None, error=True)
             searcher.lost(trial_id, "its worker died 3 times")
         case "no space":
-            searcher.on_trial_complete(trial_id, {"report": Report(error="OSError", no_space=True)})
+            searcher.on_trial_complete(trial_id, {"report": Report(error="the disk is full", halts=True)})
 
 
 @settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -4,6 +4,7 @@ import csv
 import errno
 import multiprocessing
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -132,6 +133,15 @@ def test_real_training_goes_on_exactly_from_what_is_whole(
     )
 
 
+def test_a_machine_without_the_disk_of_the_study_halts_it(tmp_path: Path) -> None:
+    """Rather than fail one trial after another, or train where nobody looks."""
+    job = replace(job_in(tmp_path, {}), study=tmp_path / "elsewhere")
+    (only,) = reports(job, train)
+    assert only.halts
+    assert "use a --runs-dir that all machines share" in str(only.error)
+    assert not job.directory.exists()
+
+
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_a_last_epoch_without_its_pictures_is_trained_again(
     epochs: int, real: dict[str, Any], tmp_path: Path
@@ -141,7 +151,8 @@ def test_a_last_epoch_without_its_pictures_is_trained_again(
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(gallery, "write", lambda *_: (_ for _ in ()).throw(OSError(errno.ENOSPC, "full")))
         *_, last = reports(job, train)
-    assert last.no_space
+    assert last.halts
+    assert "disk is full" in str(last.error)
     *_, last = reports(job, train)
     assert (last.epoch, last.error) == (epochs, None)
     assert (tmp_path / "0" / gallery.FILE).exists()
