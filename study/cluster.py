@@ -39,7 +39,7 @@ def connected(address: str, workers: int) -> Iterator[Cluster]:
     options = (
         {"address": address}
         if address
-        else {"num_cpus": min(workers or cpus, cpus), "include_dashboard": True}
+        else {"address": "local", "num_cpus": min(workers or cpus, cpus), "include_dashboard": True}
     )
     try:
         context = ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)

@@ -66,12 +66,6 @@ def confirm(
     What was confirmed before is not trained or looked at again. ValueError if a training fails, or another driver
     runs the study.
     """
-    _retrain(directory, chosen, seeds, refit=refit, address=address)
-    _examine(directory, chosen)
-    results.write(directory)
-
-
-def _retrain(directory: Path, chosen: Sequence[int], seeds: int, *, refit: bool, address: str) -> None:
     request = Request.read(directory)
     url = directories.record_url(request, directory)
     with Record.open(url, request.name, request.objectives) as record, Lease(directory, record) as lease:
@@ -79,26 +73,38 @@ def _retrain(directory: Path, chosen: Sequence[int], seeds: int, *, refit: bool,
         done = {(entry["trial"], entry["seed"], entry["refit"]) for entry in known}
         fresh = range(request.seed + 1, request.seed + 1 + seeds)
         wanted = [(n, seed) for n in chosen for seed in fresh if (n, seed, refit) not in done]
-        params = {trial.number: trial.params for trial in record.study.get_trials(deepcopy=False)}
-        if not wanted:
-            return
-        with connected(address, request.workers):
-            floats = _floats(request, directory, lease.token, sorted({seed for _, seed in wanted}), refit)
-            jobs = [
-                _job(directory, lease.token, f"{number}-{seed}{'-refit' * refit}",
-                     request.flat(params[number]) | {"seed": seed, "refit": refit} | floats.get(seed, {}))
-                for number, seed in wanted
-            ]  # fmt: skip
-            _train(jobs, request)
-        for (number, seed), job in zip(wanted, jobs, strict=True):
-            now = datetime.now(UTC).isoformat(timespec="seconds")
-            record.note(
-                TEST_LOOKS,
-                [*record.notes().get(TEST_LOOKS, []), {"trial": number, "seed": seed, "time": now}],
-            )
-            metrics = trainables.test_metrics(job.directory / CHECKPOINT)
-            known.append(Confirmation(trial=number, seed=seed, refit=refit, metrics=metrics, time=now))
-            record.note(CONFIRMATIONS, known)
+        if wanted:
+            request.check_images()
+            with connected(address, request.workers):
+                _retrain(request, directory, record, lease.token, wanted, refit)
+        _examine(directory, chosen)
+        directories.write_results(request, directory, record)
+
+
+def _retrain(
+    request: Request,
+    directory: Path,
+    record: Record,
+    token: str,
+    wanted: Sequence[tuple[int, int]],
+    refit: bool,
+) -> None:
+    """Train each wanted pair of a trial and a seed, and look at the test split."""
+    params = {trial.number: trial.params for trial in record.study.get_trials(deepcopy=False)}
+    floats = _floats(request, directory, token, sorted({seed for _, seed in wanted}), refit)
+    jobs = [
+        _job(directory, token, f"{number}-{seed}{'-refit' * refit}",
+             request.flat(params[number]) | {"seed": seed, "refit": refit} | floats.get(seed, {}))
+        for number, seed in wanted
+    ]  # fmt: skip
+    _train(jobs, request)
+    for (number, seed), job in zip(wanted, jobs, strict=True):
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        look = {"trial": number, "seed": seed, "time": now}
+        record.note(TEST_LOOKS, [*record.notes().get(TEST_LOOKS, []), look])
+        metrics = trainables.test_metrics(job.directory / CHECKPOINT)
+        confirmation = Confirmation(trial=number, seed=seed, refit=refit, metrics=metrics, time=now)
+        record.note(CONFIRMATIONS, [*record.notes().get(CONFIRMATIONS, []), confirmation])
 
 
 def _examine(directory: Path, numbers: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""The directory of a study, `runs/<name>/`: naming it, making it in one step."""
+"""The directory of a study, `runs/<name>/`: naming it, making it in one step, and writing what the study says."""
 
 import re
 import shlex
@@ -7,8 +7,10 @@ import tempfile
 from itertools import count
 from pathlib import Path
 
+import results
 from results.record import RECORD_FILE, REQUEST_FILE, TRIALS_DIR
 from study import storage
+from study.record import Record
 from study.request import Request
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -79,3 +81,10 @@ def rewrite(request: Request, directory: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".study-", dir=directory) as draft:
         request.write(Path(draft))
         (Path(draft) / REQUEST_FILE).replace(directory / REQUEST_FILE)
+
+
+def write_results(request: Request, directory: Path, record: Record) -> None:
+    """Write table, front and report; and beside them a copy of a record that is kept elsewhere."""
+    if request.storage:
+        record.snapshot(directory / RECORD_FILE)
+    results.write(directory)

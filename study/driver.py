@@ -12,9 +12,8 @@ import ray
 from ray import tune
 from ray.tune.execution import tune_controller
 
-import results
 import trainables
-from results.record import EXHAUSTED, INIT_DIR, RECORD_FILE
+from results.record import EXHAUSTED, INIT_DIR
 from study import directory as directories
 from study import storage
 from study.actors import ActorManager
@@ -75,7 +74,10 @@ def run(spec: Spec, train: Train = train) -> Outcome:
 
 
 def resume(directory: Path, trials: int | None = None, address: str = "", train: Train = train) -> Outcome:
-    """Continue the study in `directory`, with `trials` as its new total; ValueError if another driver runs it."""
+    """Continue the study in `directory`, with `trials` as its new total.
+
+    ValueError if another driver runs it, or its images are others than when it began.
+    """
     directory = directory.resolve()
     request = Request.read(directory)
     url = directories.record_url(request, directory)
@@ -83,19 +85,23 @@ def resume(directory: Path, trials: int | None = None, address: str = "", train:
     with Record.open(url, request.name, request.objectives, new) as record, Lease(directory, record) as lease:
         if trials is not None:
             request = replace(request, trials=trials)
-            directories.rewrite(request, directory)
-        held = _Held(request=request, directory=directory, record=record, lease=lease)
         known = record.trials(request.epochs)
         another = replace(request, trials=len(known) + 1).attainable > len(known)
         another = another and EXHAUSTED not in record.notes()
-        whole = len(known) >= request.trials or not another
-        if whole and all(trial.state.is_finished() for trial in known):
-            _write_results(held)
+        tried = len(known) >= request.trials or not another
+        whole = tried and all(trial.state.is_finished() for trial in known)
+        if not whole:
+            request.check_images()
+        if trials is not None:
+            directories.rewrite(request, directory)
+        if whole:
+            directories.write_results(request, directory, record)
             with View(request, directory) as view:
                 hint = "--trials N runs more" if another else "its space has no more"
                 view.say(f"study {request.name} is complete with {len(known)} trials; {hint}")
                 view.end("", None)
             return Outcome(directory=directory, reason="", code=0)
+        held = _Held(request=request, directory=directory, record=record, lease=lease)
         with connected(address, request.workers) as cluster:
             return _drive(held, cluster, train)
 
@@ -112,7 +118,7 @@ def _drive(held: _Held, cluster: Cluster, train: Train) -> Outcome:
             progress = searcher.progress
             interrupt.faults = lambda: searcher.halted or held.lease.lost
             _tune(held, searcher, cluster, train, interrupt, view)
-            _write_results(held)
+            directories.write_results(held.request, held.directory, held.record)
         except InterruptedBatchError:
             pass
         except ray.exceptions.RayError as error:
@@ -178,10 +184,3 @@ def _float_model(held: _Held, train: Train, interrupt: Interrupt, view: View) ->
     if report.error:
         raise ValueError(f"the float model failed: {report.error}")
     return {"init": str(model)}
-
-
-def _write_results(held: _Held) -> None:
-    """Write table, front and report; and beside them a copy of a record that is kept elsewhere."""
-    if held.request.storage:
-        held.record.snapshot(held.directory / RECORD_FILE)
-    results.write(held.directory)

@@ -15,7 +15,7 @@ from results.record import FORMAT, REQUEST_FILE
 from search_spaces import Choice, Domain, Float, Int, Space
 from search_spaces.errors import check_known, located
 from study import objectives as rules
-from trainables import Config, costs
+from trainables import Config, costs, dataset_facts
 
 SAMPLERS = ("sms_ego", "tpe", "nsga2", "nsga3", "gp", "random", "grid")
 SCHEDULERS = ("pareto_asha", "fifo")
@@ -80,6 +80,14 @@ class Request:
     def flat(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return that configuration by flat names, defaults included."""
         return self.config(values).flat()
+
+    def check_images(self) -> None:
+        """Raise ValueError if the images are missing, or are not those that the study began with."""
+        if dataset_facts(self.config({})).fingerprint != self.data.get("fingerprint"):
+            raise ValueError(
+                f"{self.fixed.get('data_dir') or self.fixed['dataset']} holds other images than when the study "
+                f"{self.name} began; restore them, or launch a new study"
+            )
 
     def violated(self, values: Mapping[str, Any]) -> dict[str, float]:
         """Return by how much each constraint that these searched `values` break is exceeded, relative to its bound."""

@@ -222,7 +222,7 @@ def interval(ends: list[float]) -> float:
 def local_ray() -> Iterator[None]:
     """A Ray of two CPUs, new for each of those that are compared."""
     ray.cloudpickle.register_pickle_by_value(toys)
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    ray.init("local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
     try:
         yield
     finally:

@@ -36,8 +36,9 @@ def start_ray(**system: object) -> Iterator[None]:
     """Start a Ray of two CPUs whose workers know the toys; `system` are settings of its own."""
     ray.cloudpickle.register_pickle_by_value(toys)
     ray.init(
-        num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR", _system_config=system
-    )
+        "local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
+        _system_config=system,
+    )  # fmt: skip
     try:
         yield
     finally:

@@ -1,6 +1,7 @@
-"""A driver in a process of its own, to be killed: python -m tests.study.drive RUNS TRIALS PAUSE
+"""A driver in a process of its own, to be killed: python -m tests.study.drive RUNS TRIALS PAUSE RAY
 
-Starts the study `s` under RUNS, or resumes it; an epoch takes PAUSE seconds.
+Starts the study `s` under RUNS, or resumes it; an epoch takes PAUSE seconds. RAY is the address of one
+to join, or "".
 """
 
 import sys
@@ -14,17 +15,18 @@ from tests.study import toys
 ROOT = Path(__file__).parents[2]
 
 
-def command(runs: Path, trials: int, pause: float) -> list[str]:
+def command(runs: Path, trials: int, pause: float, address: str = "") -> list[str]:
     """Return the words that start it, in the directory `ROOT`."""
-    return [sys.executable, "-m", "tests.study.drive", str(runs), str(trials), str(pause)]
+    return [sys.executable, "-m", "tests.study.drive", str(runs), str(trials), str(pause), address]
 
 
-def drive(runs: str, trials: str, pause: str) -> int:
+def drive(runs: str, trials: str, pause: str, address: str) -> int:
     """Run the study to its end and return the exit code."""
     train = partial(toys.toy, pause=float(pause))
     if (Path(runs) / "s" / REQUEST_FILE).exists():
-        return study.resume(Path(runs) / "s", train=train).code
-    spec = study.Spec(space="mixed_bits", name="s", runs_dir=runs, trials=int(trials), epochs=3, workers=2)
+        return study.resume(Path(runs) / "s", address=address, train=train).code
+    given = {"space": "mixed_bits", "name": "s", "runs_dir": runs, "trials": int(trials), "epochs": 3}
+    spec = study.Spec(**given, workers=2, address=address)  # type: ignore[arg-type]
     return study.run(spec, train=train).code
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
+from PIL import Image
 
 import results
 from results.record import RECORD_FILE, REQUEST_FILE
@@ -26,6 +27,7 @@ from study.worker import Report
 from tests.conftest import Command
 from tests.make_kvasir import make
 from tests.study.toys import metrics_of
+from trainables.data.dataset import load
 
 RequestOf = Callable[..., Request]
 
@@ -224,6 +226,29 @@ def test_a_study_that_tried_all_of_its_space_is_complete(
     assert f"study s is complete with {trials} trials; its space has no more" in out
     shutil.copytree(directory, tmp_path / "t")
     assert "t, a copy of s (complete)" in command("study.status", "t", "--runs-dir", str(tmp_path))[1]
+
+
+def test_a_study_goes_on_with_its_own_images_only(
+    command: Command, request_of: RequestOf, tmp_path: Path, stripes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    images = shutil.copytree(stripes, tmp_path / "images")
+    size = {"image_size": 16, "batch_size": 16}
+    request = request_of(name="s", trials=1, dataset="folder", data_dir=str(images), fixed=size)
+    directory = directories.create(request, str(tmp_path))
+    with Record.open(storage.url_in(directory), "s", request.objectives, new=True) as record:
+        searcher = Searcher(request, record, directory, token="", extra={})
+        metrics = metrics_of(searcher.suggest("a")["job"].flat, 9)  # type: ignore[index]
+        searcher.on_trial_complete("a", {"report": Report(epoch=9, seconds=1.0, metrics=metrics, last=True)})
+    Image.open(images / "down" / "0.png").rotate(45).save(images / "down" / "more.png")
+    load.cache_clear()  # the commands are processes of their own
+    for words in (("study.resume", "s", "--trials", "2"), ("study.confirm", "s", "--trials", "0")):
+        code, _, error = command(*words, "--runs-dir", str(tmp_path))
+        assert code == 2
+        assert error.strip() == (
+            f"error: {images} holds other images than when the study s began; restore them, or launch a new study"
+        )
+    assert command("study.resume", "s", "--runs-dir", str(tmp_path))[0] == 0, "a complete one needs no images"
 
 
 def test_status_tells_paused_trials_apart(command: Command, request_of: RequestOf, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from results.record import CONFIRMATIONS, Confirmation
+from results.record import CONFIRMATIONS, REPORT_FILE, Confirmation
 from study import directory as directories
 from study import storage
 from study.record import Record
@@ -16,16 +16,18 @@ from tests.conftest import Command
 from tests.study.toys import metrics_of
 
 
-@pytest.fixture
-def runs(request_of: Callable[..., Request], tmp_path: Path) -> Path:
-    """A directory with a study of one trial, complete and confirmed with one seed."""
-    request = request_of(name="s", trials=1)
-    directory = directories.create(request, str(tmp_path))
-    with Record.open(storage.url_in(directory), "s", request.objectives, new=True) as record:
-        searcher = Searcher(request, record, directory, token="", extra={})
+@pytest.fixture(params=["in the directory", "elsewhere"])
+def runs(request_of: Callable[..., Request], tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A directory with a study of one trial, complete and confirmed with one seed; its record there or elsewhere."""
+    kept = f"sqlite:///{tmp_path}/elsewhere.db" if request.param == "elsewhere" else ""
+    asked = request_of(name="s", trials=1, storage=kept)
+    directory = directories.create(asked, str(tmp_path))
+    with Record.open(kept or storage.url_in(directory), "s", asked.objectives, new=True) as record:
+        searcher = Searcher(asked, record, directory, token="", extra={})
         flat = searcher.suggest("a")["job"].flat  # type: ignore[index]
         metrics = metrics_of(flat, 9)
         searcher.on_trial_complete("a", {"report": Report(epoch=9, seconds=1.0, metrics=metrics, last=True)})
+        directories.write_results(asked, directory, record)
         record.note(
             CONFIRMATIONS, [Confirmation(trial=0, seed=1, refit=False, metrics=metrics, time="2026-05-04")]
         )
@@ -36,6 +38,7 @@ def test_the_table_is_whole_and_one_seed_has_no_spread(command: Command, runs: P
     words = ("s", "--trials", "0", "--seeds", "1", "--runs-dir", str(runs))
     code, out, error = command("study.confirm", *words)
     assert (code, error) == (0, "")
+    assert 'id="confirmed"' in (runs / "s" / REPORT_FILE).read_text()
     heading, *rows = [
         [cell.strip() for cell in line.strip("┃│").replace("┃", "│").split("│")]
         for line in out.splitlines()

@@ -25,10 +25,10 @@ TRIALS = 16
 
 @pytest.fixture
 def driver(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """A driver once at least two of its trials have ended."""
+    """A driver once at least two of its trials have ended; it starts a Ray of its own, whatever others there are."""
     process = subprocess.Popen(
         drive.command(tmp_path, TRIALS, pause=0.4), cwd=drive.ROOT, text=True, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stderr=subprocess.STDOUT, env=os.environ | {"RAY_ADDRESS": "127.0.0.1:1"},
     )  # fmt: skip
     assert process.stdout
     for line in process.stdout:
