@@ -107,13 +107,20 @@ def metric(frame: pd.DataFrame, name: str) -> pd.Series:
 def error_bar(row: pd.Series, name: str, study: Study) -> float:
     """Return the half width of the 95 % interval of a metric of ``row``, NaN where it has none.
 
-    It is the sampling error of the images it was measured on (binomial for accuracy, the recorded standard
-    error for faithfulness); how much another seed would differ is what ``study.confirm`` measures.
+    It is the sampling error of the images; how much another seed would differ is what ``study.confirm`` measures.
+    """
+    return Z95 * standard_error(row, name, study)
+
+
+def standard_error(row: pd.Series, name: str, study: Study) -> float:
+    """Return the standard error of a metric of ``row`` that its validation images leave, NaN where it has none.
+
+    Binomial for accuracy, the recorded one for faithfulness.
     """
     if name == "accuracy" and (images := study.request.get("data", {}).get("validation")):
         share = row["metrics.accuracy"]
-        return float(Z95 * np.sqrt(share * (1 - share) / images))
-    return float(Z95 * row.get(f"metrics.{name}_se", np.nan))
+        return float(np.sqrt(share * (1 - share) / images))
+    return float(row.get(f"metrics.{name}_se", np.nan))
 
 
 def widths(study: Study, row: pd.Series) -> dict[str, dict[str, int]]:
