@@ -110,8 +110,7 @@ def _float_strip(strips: list[gallery.Strip], study: Study) -> list[gallery.Stri
 def _column(study: Study, strip: gallery.Strip) -> dict[str, Any]:
     """Return a strip with what stands above it: whose it is, how accurate and how wide."""
     if strip.number is None:
-        curve = pd.read_csv(study.path / record.INIT_DIR / "curve.csv")
-        return {"strip": strip, "accuracy": curve["accuracy"].iloc[-1], "widths": []}
+        return {"strip": strip, "accuracy": _float_accuracy(study), "widths": []}
     row = study.trials[study.trials["number"] == strip.number].iloc[0]
     widths = choosing.widths(study, row).values()
     kinds = {kind: [w[kind] for w in widths if kind in w] for kind in ("weights", "activations")}
@@ -121,6 +120,13 @@ def _column(study: Study, strip: gallery.Strip) -> dict[str, Any]:
         if kinds[kind]
     ]
     return {"strip": strip, "accuracy": row.get("metrics.accuracy", math.nan), "widths": told}
+
+
+def _float_accuracy(study: Study) -> float:
+    try:
+        return float(pd.read_csv(study.path / record.INIT_DIR / "curve.csv")["accuracy"].iloc[-1])
+    except (OSError, ValueError, LookupError):  # not copied, or cut short
+        return math.nan
 
 
 def _brief(bits: list[int]) -> str:

@@ -352,6 +352,11 @@ def test_the_float_model_stands_beside_the_trials_that_start_from_it(study_path,
     assert elements(html).count["img"] == before + 1
     widths = choosing.widths(study, study.trials.loc[first]).values()
     assert f"<br>weights {' '.join(str(w['weights']) for w in widths)}<br>inputs " in html
+    for content in ("", "epoch,loss\n1,0.5\n", "epoch,accuracy\n"):  # cut short
+        (copy / "init" / "curve.csv").write_text(content)
+        assert '<div class="head">float model<br>-</div>' in page(study)
+    (copy / "init" / "curve.csv").unlink()
+    assert '<div class="head">float model<br>-</div>' in page(study)
     sample.write_saliency(copy, 99, images=3)  # of other images
     shutil.copy(copy / "trials" / "99" / "saliency.npz", copy / "init")
     assert "float model" not in page(study)
