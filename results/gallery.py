@@ -7,8 +7,8 @@ Drawn from ``trials/<number>/saliency.npz``, which a complete trial leaves behin
 import base64
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -38,8 +38,6 @@ class Strip:
     """Of each image: the label, the prediction, and whether they agree."""
     removal: pd.DataFrame
     """What happens as pixels are removed: order (morf, lerf, random), fraction, kept, accuracy; may be empty."""
-    examination: dict[str, float]
-    """Robustness, agreement and sanity of the maps; empty for a trial that was not examined."""
 
 
 def strip(study: Study, number: int | None) -> Strip | None:
@@ -61,11 +59,22 @@ def strip(study: Study, number: int | None) -> Strip | None:
         images=_uri(_colour(images)),
         captions=[(names[y], names[p], bool(y == p)) for y, p in zip(labels, predictions, strict=True)],
         removal=removal,
-        examination=_examination(file.with_name("faithfulness.json")),
     )
 
 
-def _examination(file: Path) -> dict[str, float]:
+def examined(study: Study, first: Sequence[int] = ()) -> pd.DataFrame:
+    """Return robustness, agreement and sanity of the maps of each complete trial that was examined for them.
+
+    Index: number, those of ``first`` before the others; NaN for what a trial was not examined for.
+    """
+    complete = study.trials.loc[study.trials["state"] == "complete", "number"]
+    found = {number: _examination(study, number) for number in dict.fromkeys([*first, *complete])}
+    found = {number: figures for number, figures in found.items() if figures}
+    return pd.DataFrame(list(found.values()), index=list(found))
+
+
+def _examination(study: Study, number: int) -> dict[str, float]:
+    file = study.path / record.TRIALS_DIR / str(number) / "faithfulness.json"
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # not examined, or cut short

@@ -40,7 +40,8 @@ def page(study: Study) -> str:
     """Return the report of ``study`` as HTML."""
     recommended = choosing.recommend(study)
     chosen = [int(row["number"]) for row in recommended.values()]
-    drawn = drawing.drawn(study, always=[*chosen, *study.confirmations["trial"]])
+    examined = gallery.examined(study, chosen)
+    drawn = drawing.drawn(study, always=[*chosen, *study.confirmations["trial"], *examined.index])
     strips = _strips(study, drawn, chosen)
     columns = [_column(study, strip) for strip in _float_strip(strips, study) + strips]
     sections = panels(study, drawn, strips)
@@ -54,15 +55,14 @@ def page(study: Study) -> str:
         sentence=wording.in_a_sentence(study),
         cards=[_card(study, tests, name, row) for name, row in recommended.items()],
         sections=sections,
-        strips=strips,
         columns=columns,
+        examined=examined,
         confused=_confused(study, chosen),
         looks=len(study.test_looks),
         confirmed=_confirmed(study, tests),
         failures=_failures(study),
         shown=len(drawn),
         tell=wording.tell,
-        nan=math.nan,
         style=Markup(source.joinpath("page.css").read_text("utf-8")),
         plotly=Markup(get_plotlyjs()),
         script=Markup("\n".join(source.joinpath(name).read_text("utf-8") for name in SCRIPTS)),

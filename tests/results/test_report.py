@@ -313,30 +313,44 @@ def test_colour_images_are_shown_beneath_their_maps(study_path, tmp_path):
     assert (np.diff(over[0].sum(axis=-1)) > 0).all()  # what counts more is brighter
 
 
-def test_removal_curves_and_examined_maps_are_shown(study_path, tmp_path):
-    copy = shutil.copytree(study_path, tmp_path / "copy")
-    study = results.load(copy)
-    number = int(results.front(study.trials, study.directions)["number"].iloc[0])
-    found = {"faithfulness": 0.5, "faithfulness_zero_se": 0.1, "sanity.conv1": 0.2, "sanity_passed": True}
-    (copy / "trials" / str(number) / "faithfulness.json").write_text(json.dumps(found))
-    strip = gallery.strip(study, number)
-    assert strip.examination == {"faithfulness": 0.5, "sanity_passed": 1.0}
+def test_removal_curves_are_shown(study):
+    front = results.front(study.trials, study.directions)["number"]
+    strip = gallery.strip(study, int(front.iloc[0]))
     assert strip.removal.groupby("order")["fraction"].max().to_dict() == {
         "morf": 0.9,
         "lerf": 0.9,
         "random": 0.9,
     }
-    html = page(study)
-    assert "Maps that were examined further" in html
-    figures = data_of(html)["figures"]
-    kept = {trace["name"]: trace for trace in figures["saliency-0"]["data"]}
+    kept = {trace["name"]: trace for trace in data_of(page(study))["figures"]["saliency-0"]["data"]}
     assert list(kept) == ["least salient first", "in random order", "most salient first"]
     assert kept["in random order"]["y"][:2] == [1.0, 0.9]
-    assert set(kept["in random order"]["customdata"]) == set(
-        results.front(study.trials, study.directions)["number"][:3]
-    )
-    (copy / "trials" / str(number) / "faithfulness.json").write_text('{"faithfulness": ')
-    assert gallery.strip(study, number).examination == {}
+    assert set(kept["in random order"]["customdata"]) == set(front[:3])
+
+
+def test_every_examined_trial_is_listed(study_path, tmp_path):
+    """In the gallery or not, the recommended first, with all that any of them was examined for."""
+    copy = shutil.copytree(study_path, tmp_path / "copy")
+    study = results.load(copy)
+    best = int(results.recommend(study)["Most accurate"]["number"])
+    complete = study.trials.loc[study.trials["state"] == "complete", "number"]
+    first, last = complete.iloc[0], complete.iloc[-1]
+    assert len({first, last, best}) == 3
+
+    def examine(number, text):
+        (copy / "trials" / str(number)).mkdir(parents=True, exist_ok=True)
+        (copy / "trials" / str(number) / "faithfulness.json").write_text(text)
+
+    assert "Maps that were examined further" not in page(study)
+    found = {"faithfulness": 0.5, "faithfulness_zero_se": 0.1, "sanity.conv1": 0.2, "sanity_passed": True}
+    examine(last, json.dumps(found))
+    examine(first, '{"faithfulness": ')  # cut short
+    examine(best, json.dumps({"faithfulness": 0.25, "ssim": 0.75}))
+    html = page(study)
+    table = html[html.index("Maps that were examined further") :].partition("</table>")[0]
+    assert re.findall(r"<th [^>]*>(?:<[^>]*>)?([^<]*)", table) == [
+        "trial", "faithfulness", "ssim", "sanity_passed", f"#{best}", f"#{last}"
+    ]  # fmt: skip
+    assert re.findall(r"<td[^>]*>([^<]*)", table) == ["0.25", "0.75", "-", "0.5", "-", "1"]
 
 
 def test_the_float_model_stands_beside_the_trials_that_start_from_it(study_path, tmp_path):
@@ -352,9 +366,8 @@ def test_the_float_model_stands_beside_the_trials_that_start_from_it(study_path,
     assert elements(html).count["img"] == before + 1
     widths = choosing.widths(study, study.trials.loc[first]).values()
     assert f"<br>weights {' '.join(str(w['weights']) for w in widths)}<br>inputs " in html
-    for content in ("", "epoch,loss\n1,0.5\n", "epoch,accuracy\n"):  # cut short
-        (copy / "init" / "curve.csv").write_text(content)
-        assert '<div class="head">float model<br>-</div>' in page(study)
+    (copy / "init" / "curve.csv").write_text("epoch,accuracy\n")  # cut short
+    assert '<div class="head">float model<br>-</div>' in page(study)
     (copy / "init" / "curve.csv").unlink()
     assert '<div class="head">float model<br>-</div>' in page(study)
     sample.write_saliency(copy, 99, images=3)  # of other images
