@@ -8,6 +8,7 @@ import optuna
 import pandas as pd
 from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
+from scipy.special import stdtrit
 
 from results import choosing, drawing, fronts
 from results.studies import Study
@@ -46,9 +47,9 @@ def importances(study: Study) -> pd.DataFrame:
 def width_effects(study: Study) -> pd.DataFrame:
     """Return what halving the width of one layer does to each objective but costs, other widths equal.
 
-    One row a width parameter and objective: parameter, objective, effect, low, high (95 % interval). Least
-    squares of the objective on log2 of every searched width, over the n complete trials; O(n w^2) for w
-    widths. Empty where n is too small to tell, or the widths were not searched.
+    One row a width parameter and objective: parameter, objective, effect, low, high (95 % interval by
+    Student's t). Least squares of the objective on log2 of every searched width, over the n complete
+    trials; O(n w^2) for w widths. Empty where n is too small to tell, or the widths were not searched.
     """
     rows = study.trials[fronts.eligible(study.trials, study.directions)]
     columns = {name: rows[f"params.{name}"] for name in choosing.searched_widths(study)}
@@ -59,11 +60,12 @@ def width_effects(study: Study) -> pd.DataFrame:
         halvings = -np.log2(rows[[f"params.{name}" for name in names]].to_numpy(float))
         design = np.column_stack([np.ones(len(rows)), halvings])
         inverse = np.linalg.pinv(design.T @ design)
+        freedom = len(rows) - design.shape[1]
         for objective in objectives:
             values = rows[f"metrics.{objective}"].to_numpy()
             slopes = inverse @ design.T @ values
-            noise = np.sum((values - design @ slopes) ** 2) / (len(rows) - design.shape[1])
-            half = choosing.Z95 * np.sqrt(noise * np.diag(inverse))
+            noise = np.sum((values - design @ slopes) ** 2) / freedom
+            half = stdtrit(freedom, 0.975) * np.sqrt(noise * np.diag(inverse))
             for name, slope, h in zip(names, slopes[1:], half[1:], strict=True):
                 found.append((name, objective, slope, slope - h, slope + h))
     return pd.DataFrame(found, columns=["parameter", "objective", "effect", "low", "high"])

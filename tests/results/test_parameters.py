@@ -88,5 +88,21 @@ def test_effects_are_ordinary_least_squares(study):
     assert mine["effect"].to_list() == pytest.approx(expected[1:].tolist())
 
 
+def test_the_interval_of_an_effect_covers(study):
+    """In 300 studies of five trials, one width and pure noise, 95 % of the intervals hold 0."""
+    rng = np.random.default_rng(0)
+    one = replace(study, distributions={"bits.conv1": study.distributions["bits.conv1"]})
+    five = study.trials[study.trials["state"] == "complete"].head(5)
+    covered = []
+    for _ in range(300):
+        drawn = {
+            "params.bits.conv1": rng.permutation(sample.WIDTHS),
+            "metrics.accuracy": rng.normal(0.8, 0.01, 5),
+        }
+        effect = results.width_effects(replace(one, trials=five.assign(**drawn))).iloc[0]
+        covered.append(effect["low"] <= 0 <= effect["high"])
+    assert np.mean(covered) == pytest.approx(0.95, abs=0.038)  # three standard errors
+
+
 def test_too_few_trials_tell_no_effect(study):
     assert results.width_effects(replace(study, trials=study.trials.head(9))).empty
