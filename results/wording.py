@@ -34,11 +34,12 @@ def tell_duration(seconds: float) -> str:
     >>> tell_duration(48), tell_duration(252), tell_duration(7260)
     ('48 s', '4 min 12 s', '2 h 1 min')
     """
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    if seconds < 3600:
-        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
-    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
 def in_a_sentence(study: Study) -> str:
