@@ -76,7 +76,13 @@ def load(path: str | os.PathLike[str]) -> Study:
     path = Path(path)
     request = _request(path / record.REQUEST_FILE)
     objectives, constraints = _goals(request, path / record.REQUEST_FILE)
-    rows = database.rows(path / record.RECORD_FILE, request["name"])
+    file, storage = path / record.RECORD_FILE, request.get("request", {}).get("storage")
+    if storage and not file.is_file():
+        raise ValueError(
+            f"{file} is not there yet: the record is in {storage} and is copied here when the driver ends; "
+            f"python -m study.resume {path.name} writes it."
+        )
+    rows = database.rows(file, request["name"])
     if rows.directions and rows.directions != [objective.direction for objective in objectives.values()]:
         raise ValueError(
             f"{path / record.REQUEST_FILE} has other objectives than {record.RECORD_FILE}; copy the study again."

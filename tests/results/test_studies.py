@@ -199,6 +199,16 @@ def test_what_is_no_study_is_one_clear_line(study_path, tmp_path, file, content,
     assert "\n" not in str(caught.value)
 
 
+def test_a_record_kept_elsewhere_that_is_not_copied_yet_is_one_clear_line(tmp_path):
+    asked = {**sample.request()["request"], "storage": "postgresql://me@host/studies"}
+    path = sample.write_study(tmp_path / "s", sample.trials(3), request=asked)
+    assert len(results.load(path).trials) == 3
+    (path / record.RECORD_FILE).unlink()
+    with pytest.raises(ValueError, match=r"is in postgresql://me@host/studies .* study.resume s") as caught:
+        results.load(path)
+    assert "\n" not in str(caught.value)
+
+
 def test_a_record_of_another_study_is_one_clear_line(study_path, tmp_path):
     copy = shutil.copytree(study_path, tmp_path / "copy")
     text = (copy / record.REQUEST_FILE).read_text()
