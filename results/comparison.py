@@ -22,7 +22,7 @@ def compare(studies: Sequence[Study]) -> pd.DataFrame:
     Zitzler et al. 2003). O(n log n).
 
     Raises:
-        ValueError: fewer than two studies, one twice, or different objectives.
+        ValueError: fewer than two studies, one twice, different objectives, or different data sets.
     """
     points = _points(studies)
     everything = np.concatenate(points)
@@ -90,6 +90,13 @@ def _points(studies: Sequence[Study]) -> list[NDArray[np.float64]]:
                 f"{study.name} optimises {_aims(study)} and {first.name} {_aims(first)}; "
                 "compare studies of the same objectives."
             )
+    images = {
+        data["fingerprint"]: f"{study.name} is of {data.get('dataset')} ({data['fingerprint']})"
+        for study in studies
+        if "fingerprint" in (data := study.request.get("data", {}))
+    }
+    if len(images) > 1:
+        raise ValueError(f"{' and '.join(images.values())}; compare studies of the same data set.")
     fronts_of = [fronts.front(study.trials, first.directions) for study in studies]
     return [fronts.normalised(front, first.objectives) for front in fronts_of]
 

@@ -74,6 +74,23 @@ def test_what_cannot_be_compared():
         results.compare([ONE, other])
 
 
+def test_studies_of_other_images_are_not_compared():
+    small, full = (
+        replace(
+            study, request={"data": {"dataset": name, "fingerprint": fingerprint}, "request": {"seed": seed}}
+        )
+        for seed, (study, name, fingerprint) in enumerate([(ONE, "small", "0f0f"), (TWO, "full", "1e1e")])
+    )
+    for function in (results.compare, results.coverage, results.attainment):
+        with pytest.raises(
+            ValueError, match=r"one is of small \(0f0f\) and two is of full \(1e1e\); compare"
+        ) as caught:
+            function([small, full])
+        assert "\n" not in str(caught.value)
+        function([small, TWO])  # of unknown images
+        function([small, replace(TWO, request=small.request | {"request": {"seed": 1}})])
+
+
 def test_an_empty_study_compares():
     empty = made("none", np.empty((0, 2)))
     table = results.compare([ONE, empty]).set_index("study")
