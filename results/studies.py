@@ -76,17 +76,7 @@ def load(path: str | os.PathLike[str]) -> Study:
     path = Path(path)
     request = _request(path / record.REQUEST_FILE)
     objectives, constraints = _goals(request, path / record.REQUEST_FILE)
-    file, storage = path / record.RECORD_FILE, request.get("request", {}).get("storage")
-    if storage and not file.is_file():
-        raise ValueError(
-            f"{file} is not there yet: the record is in {storage} and is copied here when the driver ends; "
-            f"python -m study.resume {path.name} writes it."
-        )
-    rows = database.rows(file, request["name"])
-    if rows.directions and rows.directions != [objective.direction for objective in objectives.values()]:
-        raise ValueError(
-            f"{path / record.REQUEST_FILE} has other objectives than {record.RECORD_FILE}; copy the study again."
-        )
+    rows = _rows(path, request, objectives)
     params, distributions = _params(rows)
     return Study(
         name=request["name"],
@@ -155,6 +145,28 @@ def _goals(request: Mapping[str, Any], file: Path) -> tuple[dict[str, Objective]
         return objectives, {**request["constraints"]}
     except (TypeError, AttributeError):
         raise ValueError(f"{file} does not tell its objectives whole; copy the study again.") from None
+
+
+def _rows(path: Path, request: Mapping[str, Any], objectives: Mapping[str, Objective]) -> database.Rows:
+    """Return the record, of these objectives and by this version."""
+    file, storage = path / record.RECORD_FILE, request.get("request", {}).get("storage")
+    if storage and not file.is_file():
+        raise ValueError(
+            f"{file} is not there yet: the record is in {storage} and is copied here when the driver ends; "
+            f"python -m study.resume {path.name} writes it."
+        )
+    rows = database.rows(file, request["name"])
+    if rows.directions and rows.directions != [objective.direction for objective in objectives.values()]:
+        raise ValueError(
+            f"{path / record.REQUEST_FILE} has other objectives than {record.RECORD_FILE}; copy the study again."
+        )
+    needed = record.Result.__required_keys__ - {"rungs"}  # those are read when they are drawn
+    if not all(needed <= result.keys() for result in rows.results.values()):
+        raise ValueError(
+            f"{file} was written by another version; use the version of sgt-pact-study that the [versions] "
+            f"table of {record.REQUEST_FILE} names."
+        )
+    return rows
 
 
 def _params(rows: database.Rows) -> tuple[pd.DataFrame, dict[str, BaseDistribution]]:

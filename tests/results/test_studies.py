@@ -178,6 +178,17 @@ def test_a_damaged_result_is_one_clear_line(study_path, tmp_path):
         results.load(copy)
 
 
+def test_results_of_another_version_are_one_clear_line(tmp_path):
+    older = sample.result(0, [sample.outcome(dict.fromkeys(sample.SPACE, 4), np.random.default_rng(0))], [1])
+    older["worker"] = older.pop("spells")[0]["worker"]
+    path = sample.write_study(tmp_path / "s", [sample.trial({"lambda1": 1.0}, older)])
+    with pytest.raises(
+        ValueError, match=r"study.db was written by another version; .* \[versions\]"
+    ) as caught:
+        results.load(path)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
