@@ -93,7 +93,7 @@ def _masked(model: nn.Module, split: Split, scale: Scale, config: Config) -> dic
     for images, labels in zip(some.images.split(CHUNK), some.labels.split(CHUNK), strict=True):
         X = scale(images).requires_grad_()
         o = model(X)
-        kept = keep(saliency(o, X, labels, scalar=config.saliency), config, epsilon).detach()
+        kept = keep(saliency(o, X, labels.to(X.device), scalar=config.saliency), config, epsilon).detach()
         with torch.no_grad():
             kl += kl_divergence(o, model(torch.lerp(fill(X), X, kept))).item() * len(X)
         masked += (1 - kept).mean().item() * len(X)

@@ -13,7 +13,9 @@ from trainables.config import Config
 from trainables.data import batches
 from trainables.errors import NonFiniteError
 from trainables.evaluate import main as evaluate_main
-from trainables.evaluation import choose, evaluate
+from trainables.evaluation import _masked, choose, evaluate
+from trainables.inputs import data_of, scale_of
+from trainables.models import build
 from trainables.network import load_checkpoint
 from trainables.training import Run, train
 
@@ -208,3 +210,12 @@ def test_maps_that_are_not_finite_end_the_run(trained):
         run.model.fc2.weight.mul_(torch.nan)
     with pytest.raises(NonFiniteError, match="gradient maps of 100 of 100"):
         run.measure(1)
+
+
+def test_no_step_of_the_masked_pass_mixes_devices(trained):
+    """A device of shapes alone stands for a GPU: all goes well until a value is asked for."""
+    config = load_checkpoint(trained[0] / checkpoint.CHECKPOINT)[1]
+    data, elsewhere = data_of(config), torch.device("meta")
+    model = build("paper_cnn", channels=1, size=28, classes=10).to(elsewhere)
+    with pytest.raises(RuntimeError, match=r"item\(\) cannot be called on meta tensors"):
+        _masked(model, data.validation, scale_of(data, elsewhere), config)
