@@ -5,7 +5,7 @@
 The standard library is all this package needs.
 """
 
-from search_spaces.bits import KINDS, WIDTHS, BitGroup, reached
+from search_spaces.bits import KINDS, WIDTHS, BitGroup, owners
 from search_spaces.domains import Choice, Domain, Float, Int, Scalar
 from search_spaces.errors import nearest, unknown
 from search_spaces.files import load, names, parse
@@ -25,7 +25,7 @@ __all__ = [
     "load",
     "names",
     "nearest",
+    "owners",
     "parse",
-    "reached",
     "unknown",
 ]

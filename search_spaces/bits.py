@@ -109,11 +109,41 @@ def reached(name: str, layers: Sequence[str]) -> list[str]:
     return matching
 
 
-def covers(general: str, name: str) -> bool:
-    """Tell whether setting the parameter `general` also sets the parameter `name`.
+def places(name: str, layers: Sequence[str]) -> set[str]:
+    """Return the widths of single `layers` that the width `name` sets; ValueError as `reached` raises it.
 
-    >>> covers("bits.conv*", "bits.conv1"), covers("bits", "bits.conv1"), covers("bits.conv1", "bits")
+    >>> sorted(places("bits", ["conv1", "fc"]))
+    ['a_bits.fc', 'w_bits.conv1', 'w_bits.fc']
+    """
+    kind, hit = name.partition(".")[0], reached(name, layers)
+    kinds = ("w_bits", "a_bits") if kind == "bits" else (kind,)
+    return {f"{k}.{layer}" for k in kinds for layer in hit} - {f"a_bits.{layers[0]}"}
+
+
+def owners(names: Iterable[str], layers: Sequence[str]) -> dict[str, str]:
+    """Return for each width of a single layer the most special of `names` that sets it.
+
+    "w_bits" and "a_bits" go before "bits", then a name for fewer layers before one for more.
+
+    >>> owners(["w_bits", "bits.conv1", "bits"], ["conv1", "fc"]) == {
+    ...     "w_bits.conv1": "w_bits", "w_bits.fc": "w_bits", "a_bits.fc": "bits"}
+    True
+    """
+    hits = {name: places(name, layers) for name in names}
+
+    def speciality(name: str) -> tuple[bool, int, bool]:
+        kind, _, layer = name.partition(".")
+        return kind != "bits", -len(hits[name]), layer in layers
+
+    return {place: name for name in sorted(hits, key=speciality) for place in hits[name]}
+
+
+def covers(general: str, name: str) -> bool:
+    """Tell whether setting the parameter `general` also sets all that the parameter `name` does.
+
+    >>> covers("bits.conv*", "bits.conv1"), covers("bits", "w_bits.conv1"), covers("bits.conv1", "bits")
     (True, True, False)
     """
     kind, _, glob = general.partition(".")
-    return general == name or (is_width(general) and fnmatchcase(name, f"{kind}.{glob or '*'}"))
+    own, _, layer = name.partition(".")
+    return general == name or (own in KINDS and kind in ("bits", own) and fnmatchcase(layer, glob or "*"))

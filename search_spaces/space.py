@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
-from search_spaces.bits import KINDS, BitGroup, check_widths, covers, is_width, reached
+from search_spaces.bits import KINDS, BitGroup, check_widths, covers, is_width, owners, places, reached
 from search_spaces.domains import Choice, Domain, Scalar, is_scalar
 from search_spaces.errors import located
 
@@ -76,13 +76,13 @@ class Space:
     def fix(self, values: Mapping[str, Scalar]) -> "Space":
         """Return the space in which every trial has `values`: what they set no longer varies.
 
-        "bits" fixes the bits of every layer, "bits.conv*" of those that match, "bits.conv1" of one.
+        "bits" fixes both widths of every layer, "w_bits.conv*" those of the weights that match.
         """
         points = [{name: v for name, v in p.items() if not _is_set(name, values)} for p in self.points]
         return replace(
             self,
             parameters={name: d for name, d in self.parameters.items() if not _is_set(name, values)},
-            bits=tuple(group for group in self.bits if group.kind not in values),
+            bits=tuple(group for group in self.bits if not _is_set(group.kind, values)),
             fixed={**self.fixed, **values},
             points=tuple(point for n, point in enumerate(points) if point and point not in points[:n]),
         ).settle({})
@@ -108,19 +108,38 @@ class Space:
     def resolve(self, layers: Sequence[str]) -> "Space":
         """Return the space for a model with these `layers`: groups of bits become Choice parameters.
 
-        A layer with a width of its own, fixed or a parameter or from an earlier group, keeps that; a fixed
-        bare "bits" is for the layers that nothing else names. ValueError, with the nearest name, for a layer
-        or glob that the model does not have, and for "a_bits" of the first layer, whose input is the image.
+        A layer with a width of its own, fixed or a parameter or from an earlier group of the kind, keeps that;
+        a bare "bits" is for the layers that nothing else names, and goes if there are none. ValueError, with
+        the nearest name, for a layer or glob that the model does not have, for "a_bits" of the first layer,
+        whose input is the image, and for a layer that two names set of which neither is the more special.
         """
         for name in filter(is_width, self.names()):
             reached(name, layers)
         parameters = dict(self.parameters)
-        own = [name for name in self.fixed if name not in KINDS]
         for group in self.bits:
+            own = [name for name in parameters if name.partition(".")[0] == group.kind]
+            own += filter(is_width, self.fixed)
+            taken = set().union(*(places(name, layers) for name in own if name not in KINDS))
             for name in group.names(layers):
-                if not _is_set(name, own):
+                if not places(name, layers) <= taken:
                     parameters.setdefault(name, Choice(values=group.values))
-        return replace(self, parameters=parameters, bits=())
+        used = self._owners(parameters, layers)
+        kept = {n: d for n, d in parameters.items() if not is_width(n) or d.when or n in used}
+        return replace(self, parameters=kept, bits=())
+
+    def _owners(self, parameters: Mapping[str, Domain], layers: Sequence[str]) -> set[str]:
+        """Return the widths that set a layer whatever other parameters are; ValueError where none is special."""
+        always = [name for name, domain in parameters.items() if not domain.when]
+        varied = set(filter(is_width, (*always, *(self.points[0] if self.points else ()))))
+        hits = {name: places(name, layers) for name in (*filter(is_width, self.fixed), *sorted(varied))}
+        found = owners(hits, layers)
+        for name, hit in hits.items():
+            for place in sorted(hit):
+                winner = found[place]
+                rivals = name in self.fixed or name.partition(".")[0] == winner.partition(".")[0]
+                if rivals and winner in varied and not hits[winner] <= hit:
+                    raise ValueError(f"{name} and {winner} both set {place}; give {place} a value of its own")
+        return set(found.values())
 
     def size(self) -> int | None:
         """Return how many different configurations there are, or None if a range of floats varies.

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from importlib.resources import files
 from typing import Any, Self
 
-from search_spaces import WIDTHS, reached, unknown
+from search_spaces import KINDS, WIDTHS, owners, unknown
 from trainables.attribution import METHODS
 from trainables.data import NAMES as DATASETS
 from trainables.models import MODELS, TORCHVISION, layer_names
@@ -163,23 +163,22 @@ class Config:
     def parse(cls, flat: Mapping[str, Any]) -> Self:
         """Read flat names; `preset` names the recipe that they change, widths are `bits`, `bits.conv1`, `w_bits.*`.
 
-        The more special width wins: a layer's over a glob's over all layers', `w_bits` over `bits`. `bits` of the
-        first layer is the width of its weights. Raises ValueError, with the nearest valid name, for an unknown key,
+        The more special width wins: `w_bits` over `bits`, then a layer's over a glob's over all layers'. `bits` of
+        the first layer is the width of its weights. Raises ValueError, with the nearest valid name, for an unknown key,
         layer or value, and for `a_bits` of the first layer.
         """
         flat = {**preset(str(flat.get("preset", cls.preset)))["run"], **flat}
         widths = {
-            name: value for name, value in flat.items() if name.split(".")[0] in ("bits", "w_bits", "a_bits")
+            name: _width(name, value) for name, value in flat.items() if name.partition(".")[0] in KINDS
         }
         plain = {name: _convert(name, value) for name, value in flat.items() if name not in widths}
         config = cls(**plain)
         names = layer_names(config.model)
-        w_bits, a_bits = dict.fromkeys(names, 32), dict.fromkeys(names[1:], 32)
-        for name in sorted(widths, key=_speciality):
-            kind, hit = name.partition(".")[0], reached(name, names)
-            for target, kinds in ((w_bits, ("bits", "w_bits")), (a_bits, ("bits", "a_bits"))):
-                if kind in kinds:
-                    target.update({n: _width(name, widths[name]) for n in hit if n in target})
+        found = owners(widths, names)
+        w_bits, a_bits = (
+            {n: widths[found[f"{kind}.{n}"]] if f"{kind}.{n}" in found else 32 for n in layers}
+            for kind, layers in (("w_bits", names), ("a_bits", names[1:]))
+        )
         return replace(config, w_bits=w_bits, a_bits=a_bits)
 
     def flat(self) -> dict[str, Any]:
@@ -260,12 +259,6 @@ def _width(name: str, value: Any) -> int:
         raise ValueError(
             f"{name} is {value!r}; a bit-width is one of {', '.join(map(str, WIDTHS))}"
         ) from None
-
-
-def _speciality(width: str) -> tuple[int, bool]:
-    """Order widths by how much they say: `bits`, then a glob, then a layer; `bits` before `w_bits` and `a_bits`."""
-    kind, _, layer = width.partition(".")
-    return (0 if not layer else 1 if any(c in layer for c in "*?[") else 2, kind != "bits")
 
 
 def _require(good: bool, name: str, what: str, value: object) -> None:

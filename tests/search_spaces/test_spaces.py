@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import search_spaces
-from search_spaces import Choice, Float, Int, Space
+from search_spaces import KINDS, BitGroup, Choice, Float, Int, Space, owners
+from search_spaces.bits import places
 
 LAYERS = ["conv1", "conv2", "fc1", "fc2"]
 RESNET18 = [
@@ -168,9 +169,64 @@ def test_groups_leave_a_layer_to_what_names_it_first():
     }
     assert resolved.size() == 8
     fixed = space.fix({"bits": 4}).resolve(layers)
-    assert list(fixed.parameters) == ["w_bits.layer2.1"]
+    assert list(fixed.parameters) == []
     assert fixed.fixed == {"bits.stem": 8, "bits": 4}
-    assert list(resolved.fix({"bits.layer*": 4}).parameters) == ["bits.head", "w_bits.layer2.1"]
+    assert list(resolved.fix({"bits.layer*": 4}).parameters) == ["bits.head"]
+
+
+WIDTH_NAMES = [
+    f"{kind}{layer}" for kind in KINDS for layer in ("", ".*", ".conv*", ".*1", ".conv2", ".fc1", ".f*")
+]
+GROUPS = st.builds(
+    BitGroup,
+    kind=st.sampled_from(KINDS),
+    layers=st.sampled_from([("*",), ("conv*",), ("*1",), ("fc2",), ("f*",)]),
+    values=st.just((2, 4)),
+    shared=st.booleans(),
+)
+
+
+@given(st.lists(GROUPS, min_size=1, max_size=3), st.sets(st.sampled_from(WIDTH_NAMES), max_size=3))
+def test_what_is_fixed_holds_and_what_varies_counts(groups, names):
+    """Whatever groups overlap with whatever else, unless it is refused."""
+    space = Space(name="drawn", bits=tuple(groups)).fix(dict.fromkeys(names, 8))
+    try:
+        parameters = space.resolve(LAYERS).parameters
+    except ValueError as error:
+        assert "both set" in str(error)  # noqa: PT017 - not refused is right too
+        return
+    setters = owners([*names, *parameters], LAYERS)
+    assert set(parameters) <= set(setters.values())
+    for name in names:
+        assert all(setters[place] in names for place in places(name, LAYERS))
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "left"),
+    [
+        (("conv*", True), ("*", False), ["bits.conv*", "bits.fc1", "bits.fc2"]),
+        (("*", True), ("*", False), [f"bits.{layer}" for layer in LAYERS]),
+        (("conv*", True), ("*", True), ["bits.conv*", "bits"]),
+        (("f*", True), ("fc*", True), ["bits.f*"]),
+        (("c*", False), ("conv*", True), ["bits.conv1", "bits.conv2"]),
+    ],
+)
+def test_an_earlier_group_keeps_its_layers(first, second, left):
+    groups = [
+        BitGroup(kind="bits", layers=(glob,), values=(2,), shared=shared) for glob, shared in (first, second)
+    ]
+    assert list(Space(name="x", bits=tuple(groups)).resolve(LAYERS).parameters) == left
+
+
+def test_layers_that_two_names_could_set_are_refused():
+    space = Space(name="x", bits=(BitGroup(kind="w_bits", layers=("*",), values=(2,), shared=True),))
+    with pytest.raises(
+        ValueError, match=r"bits\.fc1 and w_bits both set w_bits\.fc1; give w_bits\.fc1 a value of"
+    ):
+        space.fix({"bits.fc1": 8}).resolve(LAYERS)
+    groups = [BitGroup(kind="bits", layers=(glob,), values=(2,), shared=True) for glob in ("conv*", "*1")]
+    with pytest.raises(ValueError, match=r"both set [aw]_bits\..*1; give"):
+        Space(name="x", bits=tuple(groups)).resolve(LAYERS)
 
 
 def test_a_glob_does_not_reach_beyond_its_kind():

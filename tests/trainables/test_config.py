@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import search_spaces
 from search_spaces import WIDTHS
 from trainables import Config, costs, float_config, layers, presets
 
@@ -35,6 +36,20 @@ def test_the_more_special_width_wins(widths: dict[str, int]) -> None:
         for layer, bits in found.items():
             named = (widths.get(n) for n in (f"{kind}.{layer}", f"bits.{layer}", "bits"))
             assert bits == next((b for b in named if b), 32)
+
+
+@pytest.mark.parametrize("space", ["mixed_bits", "uniform_bits", "paper_table_i", "paper_table_ii"])
+@pytest.mark.parametrize("name", ["w_bits", "a_bits", "a_bits.*", "w_bits.fc*", "bits.fc*", "bits.fc1"])
+def test_a_width_fixed_for_a_study_is_that_of_every_trial(space: str, name: str) -> None:
+    fixed = {name: 8}
+    resolved = search_spaces.load(space).fix(fixed).resolve(LAYERS)
+    varied = {n: d.finite()[0] for n, d in resolved.parameters.items() if d.finite()}
+    expected = Config.parse(fixed)
+    for values in resolved.points or [varied]:
+        config = Config.parse({**fixed, **values})
+        for kind in ("w_bits", "a_bits"):
+            wanted = {layer: bits for layer, bits in getattr(expected, kind).items() if bits == 8}
+            assert wanted.items() <= getattr(config, kind).items()
 
 
 def test_globs_stand_between_all_layers_and_one() -> None:
