@@ -21,6 +21,8 @@ def decode(path: Path, size: int, *, crop_border: bool = False) -> np.ndarray:
 
     Raises
     ------
+    ValueError
+        pixels of 32 bits, or signed ones, have no range of which a byte could be kept.
     Exception
         a damaged file can make its decoder raise anything.
     """
@@ -54,6 +56,8 @@ def _extent(shares: np.ndarray) -> tuple[int, int]:
 
 
 def _colour(image: Image.Image) -> Image.Image:
+    if image.mode in ("F", "I"):
+        raise ValueError("pictures of 32 bits are not read; save them with 8 or 16 bits without a sign")
     if image.mode.startswith("I"):
         grey = np.asarray(image) >> 8
         return Image.fromarray(grey.clip(0, 255).astype(np.uint8)).convert("RGB")

@@ -78,6 +78,14 @@ def test_sixteen_bits_keep_the_high_byte(tmp_path, suffix):
     assert (decode(path, 8) == 0x80).all()
 
 
+@pytest.mark.parametrize("kind", [np.float32, np.int32, np.uint32])
+def test_thirty_two_bits_are_refused(tmp_path, kind):
+    path = tmp_path / "image.tif"
+    Image.fromarray(np.arange(100, dtype=kind).reshape(10, 10)).save(path)
+    with pytest.raises(ValueError, match="pictures of 32 bits are not read; save them with 8 or 16"):
+        decode(path, 8)
+
+
 def test_transparent_is_black(tmp_path):
     path = tmp_path / "image.png"
     image = two_tone().convert("RGBA")
