@@ -8,6 +8,8 @@ _LEVELS = np.arange(256) / 255
 def mean_and_std(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Return each channel's mean and standard deviation in [0, 1], reading few images at a time.
 
+    The deviation of a channel that is the same everywhere is 1: images are divided by it.
+
     Parameters
     ----------
     images
@@ -19,4 +21,6 @@ def mean_and_std(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ..
         counts += [np.bincount(channel.ravel(), minlength=256) for channel in channels]
     shares = counts / counts.sum(1, keepdims=True)
     mean = shares @ _LEVELS
-    return tuple(mean.tolist()), tuple(np.sqrt(shares @ _LEVELS**2 - mean**2).tolist())
+    std = np.sqrt((shares @ _LEVELS**2 - mean**2).clip(0))
+    std[shares.max(1) == 1] = 1  # rounding leaves some of them just above 0
+    return tuple(mean.tolist()), tuple(std.tolist())
