@@ -1,6 +1,6 @@
 """Image folders decoded once: bytes of the training size in files that all trials on a node map into memory.
 
-    <cache folder>/images-v1/<fingerprint>-<size>[-cropped]/{train,validation,test}[_labels].npy, facts.json
+    <cache folder>/images-v2/<fingerprint>-<size>[-cropped]/{train,validation,test}[_labels].npy, facts.json
 
 The fingerprint is that of the images' contents and classes, so a changed folder gets a new cache.
 """
@@ -23,8 +23,8 @@ from trainables.data.splits import stratified
 from trainables.data.statistics import mean_and_std
 from trainables.data.storage import cache_folder, locked, new_array
 
-VERSION = 1
-"""Of the decoding: with a new one, old caches are not used."""
+VERSION = 2
+"""Of decoding and split: with a new one, old caches are not used."""
 ON_BAD_IMAGE = ("refuse", "skip")
 SHARE = 0.1
 """The share of the images that validation has; testing too, if no published split says otherwise."""
@@ -135,7 +135,10 @@ def _build(listing: Listing, contents: Contents, preparation: Preparation, folde
 
 
 def _split(listing: Listing, contents: Contents, usable: np.ndarray) -> dict[str, np.ndarray]:
-    """Return which of the contents each split has: 80, 10 and 10 % stratified, or testing as published."""
+    """Return which of the contents each split has: 80, 10 and 10 % stratified, or testing as published.
+
+    Each has an image of every class: without one, a macro metric would count the class as 0.
+    """
     tested = usable[contents.tested[usable]]
     rest = np.setdiff1d(usable, tested)
     counts = np.bincount(contents.labels[rest], minlength=len(listing.class_names))
@@ -146,7 +149,7 @@ def _split(listing: Listing, contents: Contents, usable: np.ndarray) -> dict[str
             )
     part = round(SHARE * usable.size)
     if not tested.size:
-        tested = rest[stratified(contents.labels[rest], part)]
+        tested = rest[stratified(contents.labels[rest], part, least=1)]
         rest = np.setdiff1d(rest, tested)
-    validation = rest[stratified(contents.labels[rest], part)]
+    validation = rest[stratified(contents.labels[rest], part, least=1)]
     return {"train": np.setdiff1d(rest, validation), "validation": validation, "test": tested}

@@ -7,7 +7,7 @@ SEED = 0
 """The seed of every split: it is part of what a data set is, never of a trial."""
 
 
-def stratified(labels: npt.ArrayLike, count: int) -> np.ndarray:
+def stratified(labels: npt.ArrayLike, count: int, *, least: int = 0) -> np.ndarray:
     """Choose `count` indices in which every class has its share of `labels`, to within one image.
 
     Parameters
@@ -16,10 +16,12 @@ def stratified(labels: npt.ArrayLike, count: int) -> np.ndarray:
         (n,) classes of the images.
     count
         how many to choose, 0 to n. Classes with the largest remainders get the images that shares leave over.
+    least
+        a class whose share is less than that has so many, beyond `count`.
 
     Returns
     -------
-    (count,) ascending indices, the same for the same `labels` and `count`.
+    (count,) ascending indices, or more for `least`; the same for the same `labels` and `count`.
 
     >>> stratified([0, 0, 0, 0, 1, 1, 1, 1], 4).size
     4
@@ -31,6 +33,7 @@ def stratified(labels: npt.ArrayLike, count: int) -> np.ndarray:
     shares = sizes * count / max(labels.size, 1)
     quotas = np.floor(shares).astype(int)
     quotas[np.argsort(quotas - shares, kind="stable")[: count - quotas.sum()]] += 1
+    quotas = quotas.clip(least)
     chosen = [
         generator.permutation(np.flatnonzero(labels == label))[:quota]
         for label, quota in zip(classes, quotas, strict=True)

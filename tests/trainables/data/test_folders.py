@@ -13,6 +13,7 @@ from PIL import Image
 from tests.make_kvasir import make
 from trainables.data import Preparation, load, load_test
 from trainables.data.listing import KVASIR
+from trainables.inputs import scale_of
 
 SMALL = ((180, 144), (320, 256))
 
@@ -223,7 +224,7 @@ def test_classes_and_files_may_have_spaces_and_any_letters(tmp_path):
 
 def test_small_and_twin_classes(tmp_path):
     folder = two_classes(tmp_path / "set", each=3)
-    assert len(fresh("folder", folder).train.labels) == 4
+    assert sorted(fresh("folder", folder).train.labels.tolist()) == [0, 1]
     (folder / "class 1" / "1.png").unlink()
     assert "the class class 1 in" in refused("folder", folder)
     assert "has only 2 usable images, not 3" in refused("folder", folder)
@@ -231,6 +232,33 @@ def test_small_and_twin_classes(tmp_path):
         (folder / "class 2").mkdir(exist_ok=True)
         (folder / "class 2" / f"other {path.name}").write_bytes(path.read_bytes())
     assert "the classes class 0 and class 2" in refused("folder", folder)
+
+
+@pytest.mark.parametrize("few", [3, 4, 6])
+def test_a_class_of_few_images_is_in_every_split(tmp_path, few):
+    for number in range(100):
+        noise(tmp_path / "set" / ("rare" if number < few else "usual") / f"{number}.png", number, (8, 8), "L")
+    data, test = (
+        fresh("folder", tmp_path / "set", image_size=8),
+        load_test("folder", tmp_path / "set", Preparation(image_size=8)),
+    )
+    splits = (data.train, data.validation, test)
+    rare, usual = zip(*(split.labels.bincount().tolist() for split in splits), strict=True)
+    assert rare == (few - 2, 1, 1)
+    assert sum(usual) == 100 - few
+    assert {9, 10} >= set(usual[1:])
+
+
+def test_a_constant_channel_has_a_scale(tmp_path):
+    for number, label in enumerate("ab" * 3):
+        pixels = np.asarray(Image.open(noise(tmp_path / "set" / label / f"{number}.png", number))).copy()
+        pixels[:, :, 1] = 77
+        Image.fromarray(pixels).save(tmp_path / "set" / label / f"{number}.png")
+    data = fresh("folder", tmp_path / "set")
+    scaled = scale_of(data, torch.device("cpu"))(data.train.images)
+    assert data.mean[1] == pytest.approx(77 / 255)
+    assert scaled.isfinite().all()
+    assert scaled[:, 1].abs().max() < 1e-6
 
 
 def test_links_out_of_the_folder_are_refused(tmp_path):
