@@ -133,6 +133,7 @@ class Config:
             if getattr(self, name) not in choices:
                 raise unknown(name, getattr(self, name), choices)
         _require(self.epochs >= 0, "epochs", "0 or above", self.epochs)
+        _require(0 <= self.seed < 2**31, "seed", f"0 to {2**31 - 1}", self.seed)
         for name in ("batch_size", "image_size"):
             _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
         for name in ("lr", "lr_alpha", "gamma", "alpha_init"):

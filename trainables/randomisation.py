@@ -43,7 +43,7 @@ def cascade(
 
 def redraw(config: Config, data: Data) -> nn.Module:
     """The configuration's model with weights of another seed and quantisers fitted to them."""
-    model = new_model(replace(config, seed=config.seed + 1, init="", pretrained=""), data).to(
+    model = new_model(replace(config, seed=(config.seed + 1) % 2**31, init="", pretrained=""), data).to(
         memory_format=torch.channels_last
     )
     images = data.train.images[:CALIBRATION]

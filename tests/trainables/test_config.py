@@ -81,6 +81,8 @@ def test_typed_text_becomes_values() -> None:
         ({"preset": "bets"}, "best"),
         ({"epochs": -1}, "0 or above"),
         ({"epochs": "many"}, "int"),
+        ({"seed": -1}, "seed is -1; it must be 0 to 2147483647"),
+        ({"seed": 2**31}, "seed is 2147483648; it must be 0 to 2147483647"),
         ({"lr": -1}, "above 0"),
         ({"lambda1": float("nan")}, "0 or above"),
         ({"mask_ratio": 1.0}, "between 0 and 1"),
