@@ -212,9 +212,15 @@ _SHARED = (
 
 
 def float_config(config: Config) -> Config:
-    """The shared float model of `--init float`: one per `_SHARED` settings, by the preset's `[init]`."""
+    """The shared float model of `--init float`: one per `_SHARED` settings, by the preset's `[init]`.
+
+    Who lowers `batch_size` below the preset's, since the images are few, lowers it for this model too.
+    """
     same = {name: getattr(config, name) for name in _SHARED}
-    return Config.parse({**same, **preset(config.preset)["init"]})
+    floats = Config.parse({**same, **preset(config.preset)["init"]})
+    if config.batch_size < Config.parse({"preset": config.preset}).batch_size:
+        return replace(floats, batch_size=min(floats.batch_size, config.batch_size))
+    return floats
 
 
 def presets() -> tuple[str, ...]:
