@@ -5,11 +5,13 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from search_spaces.commands import Parser
 from trainables import commands
-from trainables.checkpoint import CHECKPOINT, RESUME, read
+from trainables.checkpoint import CHECKPOINT, PREVIOUS, RESUME, read
 from trainables.config import Config
-from trainables.training import train
+from trainables.training import CURVE, train
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,12 +44,17 @@ def run(arguments: argparse.Namespace) -> dict[str, float]:
 
 
 def _check(out: Path, config: Config) -> None:
-    """Raise ValueError if the folder holds a complete run, or one of other settings."""
+    """Raise ValueError if the folder holds a complete run, or one of other settings.
+
+    A complete one has the last epoch in its curve and no resume files: saving ends with that.
+    """
     if not (out / CHECKPOINT).exists():
         return
     if read(out / CHECKPOINT)[1]["config"] != config.flat():
         raise ValueError(f"{out} holds a run of other settings; give another --out")
-    if not (out / RESUME).exists():
+    half_saved = any((out / name).exists() for name in (RESUME, PREVIOUS))
+    curve = out / CURVE
+    if curve.exists() and pd.read_csv(curve)["epoch"].max() == config.epochs and not half_saved:
         raise ValueError(f"the run in {out} is complete; give another --out")
 
 

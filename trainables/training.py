@@ -33,6 +33,8 @@ from trainables.removal import Faithfulness
 from trainables.sgt import class_weights, losses
 
 log = logging.getLogger("trainables")
+CURVE = "curve.csv"
+"""The metrics of every epoch so far."""
 EPSILON_BOUNDS = (0.01, 0.99)  # KL falls as masking vanishes, so epsilon drifts to 0 and would turn SGT off
 
 
@@ -175,7 +177,7 @@ class Run:
         last = self.curve[-1]["epoch"] == self.config.epochs
         if last:
             self._write_pictures(directory)
-        _write_csv(directory / "curve.csv", pd.DataFrame(self.curve).set_index("epoch"))  # now it counts
+        _write_csv(directory / CURVE, pd.DataFrame(self.curve).set_index("epoch"))  # now it counts
         newest, older = directory / checkpoint.RESUME, directory / checkpoint.PREVIOUS
         if last:
             newest.unlink(missing_ok=True)

@@ -1,13 +1,15 @@
 """The commands as they are typed: bad input ends in one line and exit code 2, before anything is trained."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Command
+from trainables.checkpoint import PREVIOUS, RESUME
 from trainables.config import Config
-from trainables.training import train
+from trainables.training import CURVE, train
 
 
 def test_a_run_is_saved_continued_and_not_trained_over(
@@ -25,6 +27,34 @@ def test_a_run_is_saved_continued_and_not_trained_over(
     assert again == (2, "", f"error: the run in {out} is complete; give another --out\n")
     other = command("trainables.train", *words, "--set", "lambda1=2", "--out", str(out))
     assert other == (2, "", f"error: {out} holds a run of other settings; give another --out\n")
+
+
+def no_resume_file_yet(out: Path) -> None:
+    (out / RESUME).unlink()
+
+
+def between_the_renames(out: Path) -> None:
+    (out / RESUME).replace(out / PREVIOUS)
+
+
+def no_curve_yet(out: Path) -> None:
+    (out / CURVE).unlink()
+
+
+@pytest.mark.parametrize(
+    ("epochs", "cut"), [(2, no_resume_file_yet), (2, between_the_renames), (1, no_curve_yet)]
+)
+def test_a_run_is_continued_wherever_its_first_save_was_cut(
+    epochs: int, cut: Callable[[Path], None], command: Command, settings: dict[str, object], tmp_path: Path
+) -> None:
+    given = {**settings, "epochs": epochs}
+    next(train(Config.parse(given))).save(tmp_path)
+    cut(tmp_path)
+    words = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
+    code, printed, error = command("trainables.train", *words, "--out", str(tmp_path))
+    assert (code, error) == (0, "")
+    assert printed.splitlines()[-2].startswith(f"epoch {epochs}")
+    assert command("trainables.train", *words, "--out", str(tmp_path))[0] == 2
 
 
 @pytest.mark.parametrize(
