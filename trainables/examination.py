@@ -1,8 +1,10 @@
 """All that is asked of a front member's maps beyond its faithfulness: other fills, robustness, agreement, sanity."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
@@ -10,9 +12,8 @@ from torch import Tensor, nn
 
 from trainables.agreement import agreement
 from trainables.attribution import saliency_maps
-from trainables.config import Config
 from trainables.evaluation import FAITHFULNESS_IMAGES, choose, evaluating
-from trainables.inputs import data_of, scale_of
+from trainables.inputs import check_images, data_of, scale_of
 from trainables.network import load_checkpoint
 from trainables.pixels import Scale
 from trainables.randomisation import LIMIT, cascade, redraw
@@ -54,9 +55,10 @@ def examine(path: Path, *, reference: Path | None = None) -> Examination:
 
     Raises ValueError, in one sentence, for files that cannot be used, and NonFiniteError for maps with NaN.
     """
-    model, config, _ = load_checkpoint(path)
-    other = _reference(reference, config) if reference else None
+    model, config, about = load_checkpoint(path)
+    other = _reference(reference, about) if reference else None
     data = data_of(config)
+    check_images(path, about, data)
     scale = scale_of(data, torch.device("cpu"))
     split = choose(data.validation, FAITHFULNESS_IMAGES)
     X, method = scale(split.images), config.attribution
@@ -99,8 +101,13 @@ def _robustness(model: nn.Module, X: Tensor, target: Tensor, method: str, scale:
     }
 
 
-def _reference(path: Path, config: Config) -> nn.Module:
-    model, other, _ = load_checkpoint(path)
-    if other.dataset != config.dataset:
-        raise ValueError(f"{path} was trained on {other.dataset}; name a reference for {config.dataset}")
+def _reference(path: Path, about: Mapping[str, Any]) -> nn.Module:
+    model, config, other = load_checkpoint(path)
+    dataset = about["config"]["dataset"]
+    if config.dataset != dataset:
+        raise ValueError(f"{path} was trained on {config.dataset}; name a reference for {dataset}")
+    if other["signature"] != about["signature"]:
+        raise ValueError(
+            f"{path} takes images of other channels, size or classes; name a reference trained on the same images"
+        )
     return model

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from search_spaces.commands import Parser
 from trainables import commands, packed
-from trainables.checkpoint import read
 from trainables.network import load_checkpoint
 
 
@@ -20,13 +19,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> dict[str, float]:
     """Pack the model, and read the file back to see that it holds the same weights."""
-    model, config, metrics = load_checkpoint(arguments.checkpoint)
-    signature = read(arguments.checkpoint)[1]["signature"]
+    model, config, about = load_checkpoint(arguments.checkpoint)
+    metrics = about["metrics"]
     path = arguments.out / packed.FILE
     if path.exists():
         raise ValueError(f"{path} exists already; choose another --out")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    body = packed.write(path, model, config, signature)
+    body = packed.write(path, model, config, about["signature"])
     assert body == metrics["size_bytes"], "the packed file is as large as the cost says"
     for name, tensor in packed.read(path).tensors.items():
         module, _, kind = name.rpartition(".")

@@ -1,13 +1,19 @@
 """The images of a configuration: loaded, described for a study, and scaled for a network."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
 import torch
 
 from trainables.config import Config
 from trainables.data import Data, Preparation, Split, load, load_test
 from trainables.pixels import Scale
+
+DESCRIBED = ("signature", "fingerprint", "class_names", "mean", "std")
+"""What a checkpoint and a packed file keep of their data set."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +68,18 @@ def signature(data: Data) -> tuple[int, int, int]:
     """Channels, height and classes of a data set: what a model must fit."""
     _, channels, size, _ = data.train.images.shape
     return channels, size, len(data.class_names)
+
+
+def described(data: Data) -> dict[str, Any]:
+    """`DESCRIBED` of a data set, ready for JSON."""
+    return {"signature": signature(data), **{name: getattr(data, name) for name in DESCRIBED[1:]}}
+
+
+def check_images(path: Path, about: Mapping[str, Any], data: Data) -> None:
+    """Raise ValueError if the checkpoint at `path`, described by `about`, was trained on other images than `data`."""
+    if about.get("fingerprint", data.fingerprint) != data.fingerprint:
+        where = about["config"]["data_dir"] or data.name
+        raise ValueError(f"{path} was trained on other images than {where} holds now; restore them")
 
 
 def _preparation(config: Config) -> Preparation:

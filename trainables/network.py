@@ -62,7 +62,10 @@ def load_float(model: nn.Module, path: Path) -> None:
 
 
 def load_checkpoint(path: Path) -> tuple[nn.Module, Config, dict[str, Any]]:
-    """The model of a checkpoint file in evaluation mode, its configuration, and the metrics recorded with it."""
+    """The model of a checkpoint file in evaluation mode, its configuration, and what else was recorded with it.
+
+    That is its `metrics`, and `inputs.DESCRIBED` of its images.
+    """
     tensors, about = checkpoint.read(path)
     if "signature" not in about or any(name.startswith("model.") for name in tensors):
         raise ValueError(f"{path} holds no finished model; name the {checkpoint.CHECKPOINT} beside it")
@@ -77,7 +80,7 @@ def load_checkpoint(path: Path) -> tuple[nn.Module, Config, dict[str, Any]]:
     except RuntimeError:
         raise ValueError(f"{path} is of another version of this program; train it again") from None
     model.to(memory_format=torch.channels_last)  # as it was trained: the same bits come out
-    return model.eval(), config, about["metrics"]
+    return model.eval(), config, about
 
 
 def _quantise(model: nn.Module, config: Config) -> None:

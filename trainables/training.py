@@ -25,7 +25,7 @@ from trainables.cost import costs, inventory
 from trainables.data import augmentation, batches
 from trainables.errors import NonFiniteError
 from trainables.evaluation import evaluate, measure_faithfulness
-from trainables.inputs import data_of, scale_of, signature
+from trainables.inputs import check_images, data_of, described, scale_of, signature
 from trainables.network import load_float, new_model
 from trainables.optimiser import autocast, optimizer
 from trainables.quantise import calibrate, clipping_levels, keep_positive
@@ -171,7 +171,7 @@ class Run:
     def save(self, directory: Path) -> None:
         """Write checkpoint, curve and resume files of the latest epoch; after the last, pictures and no resume."""
         directory.mkdir(parents=True, exist_ok=True)
-        about = {"config": self.config.flat(), "metrics": self.curve[-1], "signature": signature(self.data)}
+        about = {"config": self.config.flat(), "metrics": self.curve[-1], **described(self.data)}
         model = self.model.state_dict()
         checkpoint.write(directory / checkpoint.CHECKPOINT, model, about)
         last = self.curve[-1]["epoch"] == self.config.epochs
@@ -209,6 +209,7 @@ class Run:
             except ValueError as error:
                 log.warning("%s; falling back to the generation before it", error)
                 continue
+            check_images(path, about, self.data)
             self.adopt(tensors)
             self.curve = about["curve"]
             return int(self.curve[-1]["epoch"])

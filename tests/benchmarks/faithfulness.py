@@ -111,7 +111,7 @@ def measure(arguments: argparse.Namespace) -> None:
     for path in sorted(
         path for study in arguments.studies for path in study.glob("trials/*/" + gallery.FILE)
     ):
-        model, config, metrics = load_checkpoint(path.with_name(checkpoint.CHECKPOINT))
+        model, config, recorded = load_checkpoint(path.with_name(checkpoint.CHECKPOINT))
         data = data_of(config)
         scale = scale_of(data, torch.device("cpu"))
         split = choose(data.validation, arguments.images)
@@ -123,7 +123,7 @@ def measure(arguments: argparse.Namespace) -> None:
             drop = curves(model, X, split.labels, found[0]).set_index("fraction")
         study, number = path.parts[-4], path.parts[-2]
         about.append(
-            {"study": study, "number": number, **metrics, **config.flat(), **run_costs(config)}
+            {"study": study, "number": number, **recorded["metrics"], **config.flat(), **run_costs(config)}
             | _summary(drop)
         )
         scores.append([one.each.tolist() for one in found])

@@ -1,14 +1,16 @@
 """The commands as they are typed: bad input ends in one line and exit code 2, before anything is trained."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import Command
-from trainables.checkpoint import PREVIOUS, RESUME
+from trainables.checkpoint import CHECKPOINT, PREVIOUS, RESUME
 from trainables.config import Config
+from trainables.data import load
 from trainables.training import CURVE, train
 
 
@@ -55,6 +57,34 @@ def test_a_run_is_continued_wherever_its_first_save_was_cut(
     assert (code, error) == (0, "")
     assert printed.splitlines()[-2].startswith(f"epoch {epochs}")
     assert command("trainables.train", *words, "--out", str(tmp_path))[0] == 2
+
+
+def test_a_checkpoint_does_not_meet_other_images(
+    command: Command, settings: dict[str, object], tmp_path: Path
+) -> None:
+    folder, out = shutil.copytree(str(settings["data_dir"]), tmp_path / "images"), tmp_path / "out"
+    given = {**settings, "data_dir": str(folder), "epochs": 2}
+    next(train(Config.parse(given))).save(out)
+    (folder / "plain").rename(folder / "a new first class")
+    load.cache_clear()
+    words = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
+    for typed, file in (
+        (["train", *words, "--out", str(out)], RESUME),
+        (["evaluate", str(out / CHECKPOINT)], CHECKPOINT),
+        (["faithfulness", str(out / CHECKPOINT)], CHECKPOINT),
+    ):
+        says = f"error: {out / file} was trained on other images than {folder} holds now; restore them\n"
+        assert command(f"trainables.{typed[0]}", *typed[1:]) == (2, "", says)
+
+
+def test_a_reference_for_images_of_another_size(
+    command: Command, settings: dict[str, object], tmp_path: Path
+) -> None:
+    for size in (16, 20):
+        next(train(Config.parse({**settings, "epochs": 1, "image_size": size}))).save(tmp_path / str(size))
+    own, other = (str(tmp_path / size / CHECKPOINT) for size in ("16", "20"))
+    says = f"error: {other} takes images of other channels, size or classes; name a reference trained on the same"
+    assert command("trainables.faithfulness", own, "--reference", other) == (2, "", f"{says} images\n")
 
 
 @pytest.mark.parametrize(

@@ -140,8 +140,8 @@ def test_what_cannot_be_evaluated_ends_with_one_line(damage, trained, tmp_path, 
 
 
 def test_metrics_of_the_classes_against_counting(trained):
-    model, config, recorded = load_checkpoint(trained[0] / checkpoint.CHECKPOINT)
-    run = Run(config)
+    model, config, about = load_checkpoint(trained[0] / checkpoint.CHECKPOINT)
+    run, recorded = Run(config), about["metrics"]
     images, y = run.data.validation
     with torch.no_grad():
         p = model(run.scale(images)).double().softmax(1)
