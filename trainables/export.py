@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> dict[str, float]:
     if path.exists():
         raise ValueError(f"{path} exists already; choose another --out")
     arguments.out.mkdir(parents=True, exist_ok=True)
-    body = packed.write(path, model, config, about["signature"])
+    body = packed.write(path, model, config, about)
     assert body == metrics["size_bytes"], "the packed file is as large as the cost says"
     for name, tensor in packed.read(path).tensors.items():
         module, _, kind = name.rpartition(".")

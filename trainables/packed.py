@@ -3,10 +3,14 @@
 A file is one line of JSON, the header, then the tensors that it lists, one behind the other: codes of `bits` each,
 least significant bit first, every tensor padded to a whole byte; everything else float32, little-endian. A quantised
 weight is (codes - zero) * step, bit for bit what the model multiplied with.
+
+What it takes to run the network without its images is in the header: it reads (pixel / 255 - `mean`) / `std` of each
+channel, and its logits are those of `class_names`, in this order.
 """
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +22,7 @@ from torch.nn.utils import parametrize
 
 from trainables.config import Config
 from trainables.folding import FoldedNorm
+from trainables.inputs import DESCRIBED
 from trainables.quantise import Pact, weight_quantiser
 
 FILE = "model.packed"
@@ -28,13 +33,17 @@ class Packed:
     """What a packed file holds."""
 
     header: dict[str, Any]
-    """`config`, `signature` (channels, size, classes), `signed` layer inputs, `tensors`."""
+    """`config`, `signature` (channels, size, classes), `class_names`, `mean` and `std` of each channel in [0, 1], the
+    `fingerprint` of the images, `signed` layer inputs, `tensors`."""
     tensors: dict[str, Tensor]
     """Float32 tensors by the model's names, quantised weights as `<layer>.weight`."""
 
 
-def write(path: Path, model: nn.Module, config: Config, signature: list[int]) -> int:
-    """Write a model to `path`; the number of bytes behind the header, which is `size_bytes`."""
+def write(path: Path, model: nn.Module, config: Config, about: Mapping[str, Any]) -> int:
+    """Write a model and what its checkpoint says `about` its images to `path`.
+
+    Returns the number of bytes behind the header, which is `size_bytes`.
+    """
     entries, blobs = [], []
     for entry, tensor in _parts(model):
         entries.append(entry | {"shape": list(tensor.shape)})
@@ -43,7 +52,7 @@ def write(path: Path, model: nn.Module, config: Config, signature: list[int]) ->
     header = {
         "format": 1,
         "config": config.flat(),
-        "signature": signature,
+        **{name: about[name] for name in DESCRIBED if name in about},
         "signed": signed,
         "tensors": entries,
     }

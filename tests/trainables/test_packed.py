@@ -4,12 +4,14 @@ import json
 import runpy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from trainables import Config, packed
+from trainables.inputs import data_of, scale_of
 from trainables.training import train
 
 
@@ -41,6 +43,12 @@ def test_an_exported_model_is_the_model(
     assert path == str(tmp_path / "out" / "model.packed")
     size = Path(path).stat().st_size
     assert size == metrics["size_bytes"] + metrics["header_bytes"]
+    data, header = data_of(config), packed.read(Path(path)).header
+    mean, std = (np.array(header[name])[:, None, None] for name in ("mean", "std"))
+    images = data.validation.images
+    expected = scale_of(data, torch.device("cpu"))(images).numpy()
+    np.testing.assert_allclose((images.numpy() / 255 - mean) / std, expected, rtol=1e-4, atol=1e-5)
+    assert header["class_names"] == ["across", "down", "plain"]
     assert main([str(tmp_path / "checkpoint.safetensors"), "--out", str(tmp_path / "out")]) == 2
     assert "exists already; choose another --out" in capsys.readouterr().err
 
