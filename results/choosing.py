@@ -104,22 +104,16 @@ def metric(frame: pd.DataFrame, name: str) -> pd.Series:
     return frame[f"metrics.{name}"]
 
 
-def error_bar(row: pd.Series, name: str, study: Study) -> float:
+def error_bar(row: pd.Series, name: str) -> float:
     """Return the half width of the 95 % interval of a metric of ``row``, NaN where it has none.
 
     It is the sampling error of the images; how much another seed would differ is what ``study.confirm`` measures.
     """
-    return Z95 * standard_error(row, name, study)
+    return Z95 * standard_error(row, name)
 
 
-def standard_error(row: pd.Series, name: str, study: Study) -> float:
-    """Return the standard error of a metric of ``row`` that its validation images leave, NaN where it has none.
-
-    Binomial for accuracy, the recorded one for faithfulness.
-    """
-    if name == "accuracy" and (images := study.request.get("data", {}).get("validation")):
-        share = row["metrics.accuracy"]
-        return float(np.sqrt(share * (1 - share) / images))
+def standard_error(row: pd.Series, name: str) -> float:
+    """Return the standard error of a metric of ``row`` that its images leave, NaN where none was recorded."""
     return float(row.get(f"metrics.{name}_se", np.nan))
 
 

@@ -32,7 +32,7 @@ def confirmed(study: Study) -> pd.DataFrame:
             seen = row[f"metrics.{name}"]
             better = seen - mean if direction == "max" else mean - seen
             test_error = np.mean(group.get(f"metrics.{name}_se", np.nan))  # every seed met the same images
-            margin = _margin(sd, seeds, choosing.standard_error(row, name, study), float(test_error))
+            margin = _margin(sd, seeds, choosing.standard_error(row, name), float(test_error))
             rows.append(
                 {
                     "trial": trial,

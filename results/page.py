@@ -75,7 +75,7 @@ def _card(study: Study, tests: pd.DataFrame, name: str, row: pd.Series) -> dict[
     figures = []
     for metric in dict.fromkeys([*CARD_METRICS, *study.objectives]):
         if f"metrics.{metric}" in row:
-            error = choosing.error_bar(row, metric, study)
+            error = choosing.error_bar(row, metric)
             figures.append((metric, *_with_error(metric, row[f"metrics.{metric}"], error)))
     for test in tests[(tests["trial"] == row["number"]) & (tests["sd"] > 0)].itertuples():
         metric = f"{test.objective}, test{' after refit' if test.refit else ''}"

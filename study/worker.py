@@ -21,9 +21,9 @@ from ray import tune
 import trainables
 from study.lease import held
 from trainables.checkpoint import PREVIOUS, RESUME
+from trainables.training import CURVE
 
 log = logging.getLogger("study")
-CURVE = "curve.csv"
 CONFIG = "config.toml"
 LOG = "log.txt"
 

@@ -1,5 +1,6 @@
 """The metrics of a model on a split: quality, KL under masking, faithfulness. Always float32 and in evaluation mode."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -34,8 +35,8 @@ class Evaluation(NamedTuple):
 def evaluate(model: nn.Module, split: Split, scale: Scale, config: Config) -> Evaluation:
     """The metrics of every epoch, on a split of uint8 images (n, C, H, W), and which classes are confused.
 
-    accuracy (top-1); sensitivity, specificity and auroc (macro, one-vs-rest); loss (mean CE); kl and mask_fraction
-    over `KL_IMAGES` of the images.
+    accuracy (top-1), accuracy_se (its standard error); sensitivity, specificity and auroc (macro, one-vs-rest); loss
+    (mean CE); kl and mask_fraction over `KL_IMAGES` of the images.
     """
     with evaluating(model):
         logits, labels = _logits(model, split.images, scale).cpu(), split.labels
@@ -75,8 +76,10 @@ def _logits(model: nn.Module, images: Tensor, scale: Scale) -> Tensor:
 
 def _quality(logits: Tensor, labels: Tensor) -> dict[str, float]:
     classes = logits.shape[1]
+    accuracy = (logits.argmax(1) == labels).double().mean().item()
     return {
-        "accuracy": (logits.argmax(1) == labels).double().mean().item(),
+        "accuracy": accuracy,
+        "accuracy_se": math.sqrt(accuracy * (1 - accuracy) / len(labels)),
         "sensitivity": classification.multiclass_recall(logits, labels, classes, average="macro").item(),
         "specificity": classification.multiclass_specificity(logits, labels, classes, average="macro").item(),
         "auroc": classification.multiclass_auroc(logits.double().softmax(1), labels, classes).item(),

@@ -76,7 +76,8 @@ def outcome(params: dict[str, Any], noise: np.random.Generator, progress: float 
                        + noise.normal(0, 0.01), 0, 1)  # fmt: skip
     faithful = np.clip(0.35 + 0.12 * np.log10(params["lambda1"]) - lost / 2 + noise.normal(0, 0.02), -1, 1)
     return {
-        "accuracy": float(accuracy), "sensitivity": float(accuracy), "specificity": float(1 - (1 - accuracy) / 9),
+        "accuracy": float(accuracy), "accuracy_se": float(np.sqrt(accuracy * (1 - accuracy) / 1000)),
+        "sensitivity": float(accuracy), "specificity": float(1 - (1 - accuracy) / 9),
         "loss": float(2 * (1 - accuracy)), "kl": float(0.3 / (1 + params["lambda1"])),
         "mask_fraction": params["mask_ratio"],
         "faithfulness": float(faithful), "faithfulness_se": 0.015, "faithfulness_images": 256.0,
@@ -182,7 +183,7 @@ def confirm(path: Path, rows: pd.DataFrame, noise: np.random.Generator, seeds: i
             "metrics": {
                 name.removeprefix("metrics."): float(value) - (noise.normal(0.01, 0.004) if name in NOISY else 0.0)
                 for name, value in row.items() if name.startswith("metrics.")
-            } | {"accuracy_se": 0.011},
+            },
         }
         for _, row in rows.iterrows() for seed in range(seeds)
     ]  # fmt: skip

@@ -59,9 +59,9 @@ def test_error_bars(study):
     draws = (
         np.random.default_rng(0).binomial(1000, p, 200_000) / 1000
     )  # the sample has 1,000 validation images
-    assert choosing.error_bar(row, "accuracy", study) == pytest.approx(1.96 * draws.std(), rel=0.01)
-    assert choosing.error_bar(row, "faithfulness", study) == pytest.approx(1.96 * 0.015)
-    assert np.isnan(choosing.error_bar(row, "flops", study))
+    assert choosing.error_bar(row, "accuracy") == pytest.approx(1.96 * draws.std(), rel=0.01)
+    assert choosing.error_bar(row, "faithfulness") == pytest.approx(1.96 * 0.015)
+    assert np.isnan(choosing.error_bar(row, "flops"))
 
 
 def test_widths_from_the_record_and_rather_from_the_config(study, study_path, tmp_path):

@@ -56,7 +56,7 @@ def test_luck_is_flagged_as_often_as_promised(study, seeds):
         share = (rng.random(images)[:, None] < skills).mean(axis=0)
         return share, np.sqrt(share * (1 - share) / images)
 
-    seen = [right(rng.normal(0.85, 0.0097, 1))[0][0] for _ in range(trials)]
+    seen = [(*share, *error) for share, error in (right(rng.normal(0.85, 0.0097, 1)) for _ in range(trials))]
     rows = [
         (trial, seed, False, *pair)
         for trial in range(trials)
@@ -66,7 +66,7 @@ def test_luck_is_flagged_as_often_as_promised(study, seeds):
     honest = replace(
         study,
         objectives={"accuracy": study.objectives["accuracy"]},
-        trials=pd.DataFrame({"number": range(trials), "metrics.accuracy": seen}),
+        trials=pd.DataFrame(seen, columns=columns[3:]).assign(number=range(trials)),
         confirmations=pd.DataFrame(rows, columns=columns),
     )
     assert results.confirmed(honest)["lucky"].mean() == pytest.approx(
