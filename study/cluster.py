@@ -46,8 +46,8 @@ def connected(address: str, workers: int) -> Iterator[Cluster]:
     except Exception as error:  # Ray has no class for a node that does not start in time
         why = str(error).partition("\n")[0]
         raise ValueError(
-            f"cannot join the Ray at {address}: {why}; start it with RAY_AUTH_MODE=token ray start --head, and give "
-            "this machine its ~/.ray/auth_token"
+            f"cannot join the Ray at {address}: {why}; start it with RAY_AUTH_MODE=token ray start --head and give "
+            "this machine its ~/.ray/auth_token, or set RAY_AUTH_MODE=disabled if it runs without a token"
             if address
             else f"Ray did not start on this machine: {why}; if it is busy, try again with "
             "RAY_raylet_start_wait_time_s=120 in the environment"
