@@ -18,13 +18,13 @@ from pathlib import Path
 
 from results.record import TRIALS_DIR
 from study.table import Table
-from study.worker import CONFIG, CURVE
+from study.worker import CONFIG
 from trainables import checkpoint, prepare_process
 from trainables.attribution import saliency_maps
 from trainables.config import Config
 from trainables.evaluation import choose, evaluating
 from trainables.removal import faithfulness, predict
-from trainables.training import Run
+from trainables.training import CURVE, Run
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ import pytest
 import results
 import study
 from results.record import TRIALS_DIR
-from study.worker import CURVE
 from tests.study import drive, toys
+from trainables.training import CURVE
 
 pytestmark = pytest.mark.usefixtures(
     "local_ray"
