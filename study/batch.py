@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 import ray
 from ray.exceptions import NodeDiedError, OutOfMemoryError, WorkerCrashedError
 
+from study.cluster import keep_to_given_gpus
 from study.worker import Job, Report, Train, reports
 
 RETRIES = 2
@@ -51,5 +52,6 @@ def run_all(
 
 
 def _last_report(job: Job, train: Train) -> Report:
+    keep_to_given_gpus()
     *_, last = reports(job, train)
     return last

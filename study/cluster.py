@@ -25,6 +25,17 @@ class Cluster:
         fitting = min(self.cpus, int(self.gpus / gpus_per_trial)) if gpus_per_trial else self.cpus
         return min(wanted, fitting) if wanted else fitting
 
+    def unused(self, gpus_per_trial: float) -> str:
+        """Return what to do about GPUs that no trial uses, "" if there are none.
+
+        >>> Cluster(dashboard="", cpus=8, gpus=1.0).unused(0.0)
+        'this Ray has 1 GPU and no trial uses it; --gpus-per-trial 0.5 would train two at a time on one'
+        """
+        if gpus_per_trial or not self.gpus:
+            return ""
+        has = "1 GPU and no trial uses it" if self.gpus == 1 else f"{self.gpus:g} GPUs and no trial uses them"
+        return f"this Ray has {has}; --gpus-per-trial 0.5 would train two at a time on one"
+
 
 @contextmanager
 def connected(address: str, workers: int) -> Iterator[Cluster]:
@@ -56,6 +67,20 @@ def connected(address: str, workers: int) -> Iterator[Cluster]:
         yield _describe(context.dashboard_url)
     finally:
         ray.shutdown()
+
+
+def hide_gpus() -> None:
+    """Keep this process, which has not used one yet, from the GPUs of its machine."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+
+
+def keep_to_given_gpus() -> None:
+    """Keep this worker from the GPUs of its machine if Ray gave it none; if it gave some, Ray hides the others.
+
+    Without that every trial would train on the first GPU, as many at a time as there are CPUs.
+    """
+    if not ray.get_gpu_ids():
+        hide_gpus()
 
 
 def _describe(dashboard: str | None) -> Cluster:

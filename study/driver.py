@@ -112,6 +112,8 @@ def _drive(held: _Held, cluster: Cluster, train: Train) -> Outcome:
     progress = None
     with interrupt.catching_signals(), View(held.request, held.directory) as view:
         view.begin(cluster.dashboard)
+        if unused := cluster.unused(held.request.gpus_per_trial):
+            view.say(unused)
         try:
             extra = _float_model(held, train, interrupt, view)
             searcher = Searcher(held.request, held.record, held.directory, held.lease.token, extra)

@@ -6,6 +6,7 @@ from typing import Any
 import trainables
 from search_spaces import Domain, Float
 from study import points
+from study.cluster import hide_gpus
 from study.objectives import COSTS
 from study.request import Request
 from study.scheduler import expected_epochs
@@ -22,6 +23,8 @@ def describe(request: Request) -> str:
     for name in COSTS:
         least, most = (pick(cost[name] for cost in costs) for pick in (min, max))
         lines.append(f"{name}: {least:,.0f} to {min(most, request.constraints.get(name, most)):,.0f}")
+    if not request.gpus_per_trial:
+        hide_gpus()
     seconds = next(trainables.train(request.config(extremes[0]))).seconds
     workers = request.workers or os.cpu_count() or 1
     minutes = expected_epochs(request) * seconds / workers / 60

@@ -61,7 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--epochs", type=int, metavar="N", help="of a trial that completes (default: the preset's)")
     add("--time-budget", metavar="30m", help="stop then; a resume goes on")
     add("--workers", type=int, metavar="N", help="trials at a time (default: one a CPU)")
-    add("--gpus-per-trial", type=float, metavar="F", help="a share of a GPU, or several")
+    add(
+        "--gpus-per-trial",
+        type=float,
+        metavar="F",
+        help="a share of a GPU, or several (default: 0, on a CPU)",
+    )
     add("--objectives", metavar="NAME:max|min,...", help=f"(default: {Spec.objectives})")
     add("--max-bops", type=float, metavar="X", help="never train a configuration with more bit-operations")
     add("--max-size", type=float, metavar="BYTES", help="never train a configuration with a larger file")

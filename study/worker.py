@@ -19,6 +19,7 @@ import tomli_w
 from ray import tune
 
 import trainables
+from study.cluster import keep_to_given_gpus
 from study.lease import held
 from trainables.checkpoint import PREVIOUS, RESUME
 from trainables.training import CURVE
@@ -91,6 +92,7 @@ class Worker(tune.Trainable):
 
     def setup(self, config: dict[str, Any], train: Train = train) -> None:
         """Take the first job; the work begins with the first `step`."""
+        keep_to_given_gpus()
         self._train = train
         self._reports = reports(config["job"], train)
 

@@ -33,10 +33,10 @@ def spec_of(tmp_path: Path) -> Callable[..., Spec]:
 
 @contextmanager
 def start_ray(**system: object) -> Iterator[None]:
-    """Start a Ray of two CPUs whose workers know the toys; `system` are settings of its own."""
+    """Start a Ray of two CPUs and a GPU in name only; its workers know the toys. `system` are settings of its own."""
     ray.cloudpickle.register_pickle_by_value(toys)
     ray.init(
-        "local", num_cpus=2, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
+        "local", num_cpus=2, num_gpus=1, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
         _system_config=system,
     )  # fmt: skip
     try:

@@ -39,6 +39,16 @@ def test_every_trial_ends_as_what_it_is(spec_of: SpecOf) -> None:
     assert gone.count("taking it up again") == RETRIES
 
 
+@pytest.mark.parametrize(("share", "seen"), [(0.0, ""), (0.5, "0")])
+def test_a_trial_uses_a_gpu_only_if_it_is_given_a_share(
+    share: float, seen: str, spec_of: SpecOf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory = study.run(spec_of(trials=2, gpus_per_trial=share, init="float"), toys.noting_gpus).directory
+    trained = [directory / INIT_DIR, directory / "trials/0", directory / "trials/1"]
+    assert [(each / "gpus").read_text() for each in trained] == [seen] * 3
+    assert ("--gpus-per-trial 0.5" in capsys.readouterr().out) == (not share)
+
+
 @pytest.fixture(scope="module")
 def twins(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The same study twice."""

@@ -70,6 +70,12 @@ def saving(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:
         yield epoch
 
 
+def noting_gpus(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:
+    """Train nothing and write down which GPUs could be used."""
+    (directory / "gpus").write_text(os.environ.get("CUDA_VISIBLE_DEVICES", "all"))
+    return toy(flat, directory)
+
+
 def slow_toy(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:
     """As `toy`, a tenth of a second an epoch."""
     return toy(flat, directory, pause=0.1)
