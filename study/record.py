@@ -174,17 +174,19 @@ class Record:
         draft.unlink(missing_ok=True)
         copy = storage.connect(f"sqlite:///{draft.absolute()}")
         ours = sqlalchemy.select(_TRIALS.c.trial_id).where(_TRIALS.c.study_id == self.study._study_id)
-        with self.rdb.engine.connect() as source, copy.engine.begin() as target:
-            for table in models.BaseModel.metadata.sorted_tables:
-                if "study_id" in table.c:
-                    rows = sqlalchemy.select(table).where(table.c.study_id == self.study._study_id)
-                elif "trial_id" in table.c:
-                    rows = sqlalchemy.select(table).where(table.c.trial_id.in_(ours))
-                else:  # the version, which the copy has of its own
-                    continue
-                if found := source.execute(rows).mappings().all():
-                    target.execute(sqlalchemy.insert(table), [dict(row) for row in found])
-        storage.close(copy)
+        try:
+            with self.rdb.engine.connect() as source, copy.engine.begin() as target:
+                for table in models.BaseModel.metadata.sorted_tables:
+                    if "study_id" in table.c:
+                        rows = sqlalchemy.select(table).where(table.c.study_id == self.study._study_id)
+                    elif "trial_id" in table.c:
+                        rows = sqlalchemy.select(table).where(table.c.trial_id.in_(ours))
+                    else:  # the version, which the copy has of its own
+                        continue
+                    if found := source.execute(rows).mappings().all():
+                        target.execute(sqlalchemy.insert(table), [dict(row) for row in found])
+        finally:
+            storage.close(copy)
         draft.replace(path)
 
     def __enter__(self) -> Self:
