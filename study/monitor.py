@@ -44,7 +44,14 @@ class Monitor(Callback):
         _log_line(trial, f"{_reason(trial)}; taking it up again from its checkpoint")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
-        """Fail a trial whose workers died too often."""
+        """Fail a trial whose workers died too often.
+
+        Of a worker that dies between two trials Tune (seen in Ray 2.60) tells twice, and gives its next trial up the
+        second time, when it had taken it up again.
+        """
+        if trial.num_failures <= trial.max_failures:
+            self._searcher.given_up(trial.trial_id)
+            return
         reason = f"its worker died {trial.num_failures} times; last: {_reason(trial)}"
         _log_line(trial, reason)
         self._searcher.lost(trial.trial_id, reason)

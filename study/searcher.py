@@ -146,6 +146,10 @@ class Searcher(TuneSearcher):
         else:
             self._pause(trial_id)
 
+    def given_up(self, trial_id: str) -> None:
+        """Have a trial that Tune gave up too early go on as another one of Tune's, as after a resume."""
+        self._interrupted.append(self._running.pop(trial_id))
+
     def lost(self, trial_id: str, reason: str) -> None:
         """Give up a trial whose workers died again and again."""
         self._end(trial_id, reason)

@@ -39,6 +39,14 @@ def test_every_trial_ends_as_what_it_is(spec_of: SpecOf) -> None:
     assert gone.count("taking it up again") == RETRIES
 
 
+def test_a_worker_that_dies_between_two_trials_costs_none(spec_of: SpecOf) -> None:
+    outcome = study.run(spec_of(trials=3, scheduler="fifo", workers=1), train=toys.dying_between)
+    assert outcome.code == 0
+    frame = results.load(outcome.directory).trials
+    assert frame["state"].tolist() == ["complete"] * 3
+    assert (outcome.directory / "trials/0" / toys.DIED).exists()
+
+
 @pytest.mark.parametrize(("share", "seen"), [(0.0, ""), (0.5, "0")])
 def test_a_trial_uses_a_gpu_only_if_it_is_given_a_share(
     share: float, seen: str, spec_of: SpecOf, capsys: pytest.CaptureFixture[str]
