@@ -11,7 +11,19 @@ from typing import Any
 def command(module: str, argv: Sequence[str] | None) -> str:
     """Return the command line as a user would type it again, without the password of a storage URL."""
     words = list(sys.argv[1:] if argv is None else argv)
-    return f"python -m {module} " + shlex.join(re.sub(r"(://[^:/@]*):[^@]*@", r"\1@", word) for word in words)
+    return f"python -m {module} " + shlex.join(map(_public, words))
+
+
+def _public(word: str) -> str:
+    """Return `word`, if it is a URL without its password.
+
+    >>> _public("postgresql://me:secret@db/studies"), _public("postgresql://me@db/studies?password=secret&sslmode=require")
+    ('postgresql://me@db/studies', 'postgresql://me@db/studies?sslmode=require')
+    """
+    if "://" not in word:
+        return word
+    word = re.sub(r"(://[^:/@]*):[^@]*@", r"\1@", word)
+    return re.sub(r"password=[^&]*&?", "", word).rstrip("?&")
 
 
 def duration(text: str) -> float:

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,24 +16,40 @@ class Cluster:
     dashboard: str
     """URL, "" if it runs without one."""
     cpus: int
-    gpus: float
+    gpus: Sequence[int] = ()
+    """Of each machine."""
 
     def workers(self, wanted: int, gpus_per_trial: float) -> int:
-        """Return how many trials run at a time: `wanted`, or if that is 0 as many as fit; ValueError if none fits."""
-        if gpus_per_trial > self.gpus:
-            raise ValueError(f"the cluster has {self.gpus:g} GPUs; lower --gpus-per-trial to at most that")
-        fitting = min(self.cpus, int(self.gpus / gpus_per_trial)) if gpus_per_trial else self.cpus
+        """Return how many trials run at a time: `wanted`, or if that is 0 as many as fit; ValueError if none fits.
+
+        >>> Cluster(dashboard="", cpus=8, gpus=[2, 1]).workers(wanted=0, gpus_per_trial=0.6)
+        3
+        """
+        fitting = min(self.cpus, self._sharing(gpus_per_trial)) if gpus_per_trial else self.cpus
+        if not fitting:
+            raise ValueError(
+                f"a trial is to have {gpus_per_trial:g} GPUs and no machine of this Ray has more than "
+                f"{max(self.gpus, default=0)}; launch with a lower --gpus-per-trial, or join a Ray that has them "
+                "with --address"
+            )
         return min(wanted, fitting) if wanted else fitting
+
+    def _sharing(self, gpus_per_trial: float) -> int:
+        """Return how many trials the GPUs are enough for: each has a part of one, or whole ones of one machine."""
+        if gpus_per_trial < 1:
+            return sum(self.gpus) * int(1 / gpus_per_trial)
+        return sum(int(gpus // gpus_per_trial) for gpus in self.gpus)
 
     def unused(self, gpus_per_trial: float) -> str:
         """Return what to do about GPUs that no trial uses, "" if there are none.
 
-        >>> Cluster(dashboard="", cpus=8, gpus=1.0).unused(0.0)
+        >>> Cluster(dashboard="", cpus=8, gpus=[1]).unused(gpus_per_trial=0.0)
         'this Ray has 1 GPU and no trial uses it; --gpus-per-trial 0.5 would train two at a time on one'
         """
-        if gpus_per_trial or not self.gpus:
+        count = sum(self.gpus)
+        if gpus_per_trial or not count:
             return ""
-        has = "1 GPU and no trial uses it" if self.gpus == 1 else f"{self.gpus:g} GPUs and no trial uses them"
+        has = "1 GPU and no trial uses it" if count == 1 else f"{count} GPUs and no trial uses them"
         return f"this Ray has {has}; --gpus-per-trial 0.5 would train two at a time on one"
 
 
@@ -84,9 +100,9 @@ def keep_to_given_gpus() -> None:
 
 
 def _describe(dashboard: str | None) -> Cluster:
-    resources = ray.cluster_resources()
+    machines = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     return Cluster(
         dashboard=f"http://{dashboard}" if dashboard else "",
-        cpus=int(resources.get("CPU", 0)),
-        gpus=resources.get("GPU", 0.0),
+        cpus=int(sum(machine.get("CPU", 0) for machine in machines)),
+        gpus=[int(machine.get("GPU", 0)) for machine in machines],
     )

@@ -75,7 +75,8 @@ def confirm(
         wanted = [(n, seed) for n in chosen for seed in fresh if (n, seed, refit) not in done]
         if wanted:
             request.check_images()
-            with connected(address, request.workers):
+            with connected(address, request.workers) as cluster:
+                cluster.workers(request.workers, request.gpus_per_trial)
                 _retrain(request, directory, record, lease.token, wanted, refit)
         _examine(directory, chosen)
         directories.write_results(request, directory, record)

@@ -20,13 +20,19 @@ def record_url(request: Request, directory: Path) -> str:
     """Return the URL of the study's record; ValueError if its file is gone or empty though there are trials."""
     if request.storage:
         return request.storage
-    file, trials = directory / RECORD_FILE, directory / TRIALS_DIR
+    file = directory / RECORD_FILE
     empty = not file.exists() or file.stat().st_size == 0
-    if empty and trials.is_dir() and any(trials.iterdir()):
+    if empty and has_trials(directory):
         raise ValueError(
             f"{file} is missing or empty though there are trials; copy the whole study while no driver is running"
         )
     return storage.url_in(directory)
+
+
+def has_trials(directory: Path) -> bool:
+    """Tell whether a trial of the study in `directory` has begun."""
+    trials = directory / TRIALS_DIR
+    return trials.is_dir() and any(trials.iterdir())
 
 
 def free_name(name: str, space: str, runs_dir: str) -> str:

@@ -82,6 +82,11 @@ def resume(directory: Path, trials: int | None = None, address: str = "", train:
     request = Request.read(directory)
     url = directories.record_url(request, directory)
     new = not Record.exists(url, request.name)
+    if new and directories.has_trials(directory):
+        raise ValueError(
+            f"{storage.public(url)} has no record of {request.name} though there are trials; restore that database, "
+            "or launch a new study"
+        )
     with Record.open(url, request.name, request.objectives, new) as record, Lease(directory, record) as lease:
         if trials is not None:
             request = replace(request, trials=trials)
@@ -103,6 +108,7 @@ def resume(directory: Path, trials: int | None = None, address: str = "", train:
             return Outcome(directory=directory, reason="", code=0)
         held = _Held(request=request, directory=directory, record=record, lease=lease)
         with connected(address, request.workers) as cluster:
+            cluster.workers(request.workers, request.gpus_per_trial)
             return _drive(held, cluster, train)
 
 
@@ -179,6 +185,7 @@ def _float_model(held: _Held, train: Train, interrupt: Interrupt, view: View) ->
     if not model.exists():  # its curve may be there still: whoever deletes models keeps figures
         shutil.rmtree(directory, ignore_errors=True)
     view.say(f"training the float model that all trials start from: {config.epochs} epochs")
+    interrupt.start_clock()
     job = Job(
         number=-1, flat=config.flat(), directory=directory, study=held.directory, token=held.lease.token
     )

@@ -23,6 +23,7 @@ def describe(request: Request) -> str:
     for name in COSTS:
         least, most = (pick(cost[name] for cost in costs) for pick in (min, max))
         lines.append(f"{name}: {least:,.0f} to {min(most, request.constraints.get(name, most)):,.0f}")
+    trainables.prepare_process()  # on one thread, as a worker does
     if not request.gpus_per_trial:
         hide_gpus()
     seconds = next(trainables.train(request.config(extremes[0]))).seconds

@@ -17,10 +17,12 @@ from study.window import Window
 
 Point = Mapping[str, Any]
 Key = frozenset[tuple[str, Any]]
+STUBBORN = 10
+"""Refused proposals in a row after which a sampler is not asked any more."""
 
 
 class Mirror:
-    """A `study.sampling.Sampler`. Optuna's can use the last rung only, and paused trials only as bad ones."""
+    """A `study.sampling.Sampler`. Optuna's can use the last rung only, and trials that pause as pruned ones."""
 
     def __init__(self, space: Space, name: str, objectives: int, seed: int, epochs: int) -> None:
         """`name` is one of --sampler."""
@@ -31,18 +33,27 @@ class Mirror:
             directions=["maximize"] * objectives,
             sampler=_make(name, seed),
         )
+        self._random = optuna.create_study(
+            directions=["maximize"] * objectives, sampler=RandomSampler(seed=2**31 + seed)
+        )
         self._proposed: tuple[Key, Trial] | None = None
         self._running: dict[Key, Trial] = {}
         self._reached: dict[Key, list[float]] = {}
 
     def propose(self) -> Iterator[tuple[dict[str, Any], bool]]:
-        """Yield new configurations for ever; when the next is asked for, the one before was refused."""
-        while True:
+        """Yield configurations; when the next is asked for, the one before was refused.
+
+        After `STUBBORN` of them they are random: from a refusal `gp` learns nothing, and would propose the same again.
+        """
+        for _ in range(STUBBORN):
             trial = self._study.ask()
             point = self._configure(trial)
             self._proposed = (frozenset(point.items()), trial)
             yield point, False
             self._study.tell(trial, state=TrialState.FAIL)
+        self._proposed = None
+        while True:
+            yield self._configure(self._random.ask()), False
 
     def start(self, point: Point) -> None:
         """Take in that `point` runs. One that was not proposed just now, or goes on, is another trial of the mirror."""

@@ -15,7 +15,7 @@ from typing import Any, Self, cast
 import optuna
 import sqlalchemy
 from optuna.distributions import BaseDistribution, distribution_to_json
-from optuna.exceptions import DuplicatedStudyError, StorageInternalError
+from optuna.exceptions import DuplicatedStudyError, StorageInternalError, UpdateFinishedTrialError
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
@@ -29,8 +29,8 @@ from study import storage
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-FAULTS = (StorageInternalError, SQLAlchemyError, OSError)
-"""What a method raises when the database cannot be written or read: full disk, lock, lost connection."""
+FAULTS = (StorageInternalError, SQLAlchemyError, OSError, UpdateFinishedTrialError)
+"""What a method raises when the database cannot be used: full disk, lock, lost connection, another driver's end."""
 
 _TRIALS = models.BaseModel.metadata.tables["trials"]
 WAYS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
@@ -230,6 +230,8 @@ def state_of(result: Result, epochs: int) -> TrialState:
 
 def why(error: Exception) -> str:
     """Return in one sentence what one of `FAULTS` says."""
+    if isinstance(error, UpdateFinishedTrialError):
+        return "another driver has ended a trial of this study"
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     said = getattr(cause, "orig", None) or cause
     if type(cause) in (DatabaseError, json.JSONDecodeError):  # SQLite's own word for a file that is cut short

@@ -16,8 +16,8 @@ from study.mirror import Mirror
 from study.sms_ego import SmsEgo
 
 Point = Mapping[str, Any]
-PATIENCE = 200
-"""Proposals refused in a row before what is left of the space is listed, or given up."""
+PATIENCE = 500
+"""Proposals refused in a row before what is left of the space is listed, or given up: more than `SmsEgo` compares."""
 ONE_IN = 6
 """Of so many trials one may go on because the sampler would rather: it bounds what a study of so many trials costs."""
 LISTED = 10_000
@@ -49,7 +49,8 @@ class Sampler(Protocol):
 class Proposals:
     """The source of configurations of one study.
 
-    `refused` counts what it kept back, `taken_up` what it let go on in place of a new one.
+    `refused` counts what it kept back, an infeasible configuration once, and `taken_up` what it let go on in place of a
+    new one.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Proposals:
         self._violated = violated
         self._queue = list(queue)
         self._seen: set[frozenset[tuple[str, Any]]] = set()
+        self._infeasible: set[frozenset[tuple[str, Any]]] = set()
         self._listed = None if sampler else space.grid()
 
     def next(self) -> dict[str, Any] | None:
@@ -131,13 +133,14 @@ class Proposals:
 
     def _is_new(self, point: Point) -> bool:
         """Tell whether `point` is feasible and was not proposed before; count why not."""
-        if frozenset(point.items()) in self._seen:
+        key = frozenset(point.items())
+        if key in self._seen:
             self.refused["repeat"] += 1
             return False
-        if self._violated(point):
+        if key not in self._infeasible and self._violated(point):
+            self._infeasible.add(key)
             self.refused["infeasible"] += 1
-            return False
-        return True
+        return key not in self._infeasible
 
 
 def make_sampler(name: str, space: Space, objectives: int, seed: int, epochs: int) -> Sampler | None:

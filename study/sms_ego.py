@@ -67,6 +67,8 @@ class SmsEgo:
         self._trials: dict[frozenset[tuple[str, Any]], _Trial] = {}
         self._running: dict[frozenset[tuple[str, Any]], _Trial] = {}
         self._paused: set[frozenset[tuple[str, Any]]] = set()
+        self._refused: set[frozenset[tuple[str, Any]]] = set()
+        """What was proposed in vain: it is infeasible."""
         self._recent: deque[_Trial] = deque(maxlen=MODELLED)
         """The trials that measured something last."""
         self._parents: list[_Trial] = []
@@ -108,7 +110,11 @@ class SmsEgo:
         if len(self._recent) >= START:
             with BLAS.limit(limits=1):
                 ranked = self._ranked()
-            yield from ((point, frozenset(point.items()) in self._paused) for point in ranked)
+            for point in ranked:
+                pauses = (key := frozenset(point.items())) in self._paused
+                yield point, pauses
+                if not pauses:
+                    self._refused.add(key)
         while True:
             yield self._complete({}, change=lambda name: True), False
 
@@ -157,7 +163,8 @@ class SmsEgo:
                 self._changed(parents[i].point)
                 for i in self._random.integers(len(parents), size=CANDIDATES // 2)
             ]
-        new = [point for point in found if frozenset(point.items()) not in self._trials]
+        known = self._trials.keys() | self._refused
+        new = [point for point in found if frozenset(point.items()) not in known]
         paused = [dict(t.point) for t in self._recent if frozenset(t.point.items()) in self._paused]
         return paused + new
 

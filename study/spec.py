@@ -144,8 +144,9 @@ def _check_values(spec: Spec) -> None:
         raise ValueError(
             f"--workers is {spec.workers} and this machine has {cpus} CPUs; lower it, or join a cluster with --address"
         )
-    if not spec.gpus_per_trial >= 0:
-        raise ValueError(f"--gpus-per-trial is {spec.gpus_per_trial:g}; it must be 0 or above")
+    share = spec.gpus_per_trial
+    if not 0 <= share < math.inf or (share > 1 and share % 1):
+        raise ValueError(f"--gpus-per-trial is {share:g}; it must be in 0 to 1, or a whole number")
     if spec.reduction_factor < 2:
         raise ValueError(f"the reduction factor is {spec.reduction_factor}; it must be at least 2")
     if not 0 <= spec.seed < 2**31:

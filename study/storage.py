@@ -21,6 +21,8 @@ KINDS = {
 """What databases there are, and what helps if one cannot be opened."""
 DRIVERS = {"psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary"}
 """The packages of PostgreSQL's drivers that need no compiler; which is the default is SQLAlchemy's to say."""
+PASSWORD = "password"
+"""Where PostgreSQL also takes one: in the query of a URL."""
 BUSY_SECONDS = 20
 """How long a write waits for another process that has SQLite's lock."""
 
@@ -31,27 +33,32 @@ def check(url: str) -> None:
         return
     if _parse(url).get_backend_name() not in KINDS:
         raise ValueError(
-            f"--storage {_shown(url)} is of no known kind; use {' or '.join(KINDS)}, such as "
+            f"--storage {public(url)} is of no known kind; use {' or '.join(KINDS)}, such as "
             "postgresql://user@host/database"
         )
     try:
         _parse(url).get_dialect().import_dbapi()
     except NoSuchModuleError as error:
-        raise ValueError(f"--storage {_shown(url)}: {error}; leave the driver out") from None
+        raise ValueError(f"--storage {public(url)}: {error}; leave the driver out") from None
     except ImportError as error:
         package = DRIVERS.get(str(error.name), error.name)
         raise ValueError(
-            f"--storage {_shown(url)} needs {error.name}, which is not installed; pip install {package}"
+            f"--storage {public(url)} needs {error.name}, which is not installed; pip install {package}"
         ) from None
 
 
 def public(url: str) -> str:
-    """Return `url` without its password, which nothing of ours writes to disk.
+    """Return `url` as it is kept: without its password, which nothing of ours writes to disk; a file's path absolute.
 
-    >>> public("postgresql://me:secret@db/studies")
-    'postgresql://me@db/studies'
+    >>> public("postgresql://me:secret@db/studies"), public("postgresql://me@db/studies?password=secret")
+    ('postgresql://me@db/studies', 'postgresql://me@db/studies')
     """
-    return _parse(url)._replace(password=None).render_as_string() if url else ""
+    if not url:
+        return ""
+    kept = _parse(url)._replace(password=None).difference_update_query([PASSWORD])
+    if kept.get_backend_name() == "sqlite" and kept.database:
+        kept = kept.set(database=str(Path(kept.database).absolute()))
+    return kept.render_as_string()
 
 
 def url_in(directory: Path) -> str:
@@ -80,7 +87,7 @@ def connect(url: str) -> RDBStorage:
             rdb.engine.dispose()  # connections of before the switch, which would not take part in the log
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
-        raise ValueError(f"cannot open the record {_shown(url)}: {reason}; {KINDS[kind]}") from None
+        raise ValueError(f"cannot open the record {public(url)}: {reason}; {KINDS[kind]}") from None
     return rdb
 
 
@@ -103,7 +110,3 @@ def _parse(url: str) -> URL:
         raise ValueError(
             f"--storage {url!r} is no URL of a database; write one such as postgresql://user@host/database"
         ) from None
-
-
-def _shown(url: str) -> str:
-    return _parse(url).render_as_string(hide_password=True)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from results.record import RECORD_FILE, TRIALS_DIR
-from study.directory import record_url
+from study.directory import create, record_url
+from study.driver import resume
 from study.request import Request
 
 
@@ -37,3 +38,20 @@ def test_trials_without_a_record_are_half_a_study(
         record_url(request_of(), tmp_path)
     elsewhere = replace(request_of(), storage="postgresql://me@db/studies")
     assert record_url(elsewhere, tmp_path) == elsewhere.storage
+
+
+def test_trials_are_never_taken_for_those_of_a_new_record(
+    request_of: Callable[..., Request], tmp_path: Path
+) -> None:
+    directory = create(request_of(storage=f"sqlite:///{tmp_path}/gone.db"), str(tmp_path))
+    (directory / TRIALS_DIR / "0").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"gone.db has no record of mixed_bits-1 though there are trials"):
+        resume(directory)
+    assert not (tmp_path / "gone.db").exists()
+
+
+def test_a_record_in_a_file_is_found_from_everywhere(
+    request_of: Callable[..., Request], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert request_of(storage="sqlite:///studies.db").storage == f"sqlite:///{tmp_path}/studies.db"

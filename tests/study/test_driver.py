@@ -10,7 +10,9 @@ import pytest
 import results
 import study
 from results.record import INIT_DIR
+from study.directory import create
 from study.driver import RETRIES
+from study.request import Request
 from tests.study import toys
 from trainables.checkpoint import CHECKPOINT
 
@@ -109,6 +111,22 @@ def test_the_float_model_is_trained_once_unless_it_is_gone(spec_of: SpecOf) -> N
     model.unlink()
     assert study.resume(directory, trials=4, train=toys.saving).code == 0
     assert model.exists()
+
+
+def test_a_time_budget_is_also_that_of_the_float_model(spec_of: SpecOf) -> None:
+    outcome = study.run(spec_of(init="float", time_budget_s=0.5, epochs=1000), train=toys.slow_toy)
+    assert (outcome.code, outcome.reason) == (0, "the time budget is used up")
+    assert not (outcome.directory / "trials").exists()
+
+
+@pytest.mark.parametrize("init", ["", "float"])
+def test_a_resume_without_the_gpus_of_its_trials_says_so(
+    init: str, request_of: Callable[..., Request], tmp_path: Path
+) -> None:
+    request = request_of(gpus_per_trial=2, init=init)
+    directory = create(request, str(tmp_path))
+    with pytest.raises(ValueError, match="no machine of this Ray has more than 1"):
+        study.resume(directory, train=toys.saving)
 
 
 def test_no_room_for_the_directory_is_bad_input(spec_of: SpecOf, small_disk: Path) -> None:

@@ -343,3 +343,15 @@ def test_a_driver_that_was_taken_over_adds_nothing(
     assert suspended.suggest("a") == suspended.FINISHED
     assert "another driver" in suspended.halted
     assert len(record.trials(request.epochs)) == 1
+
+
+def test_a_driver_that_was_taken_over_ends_nothing(
+    record: Record, request_of: RequestOf, tmp_path: Path
+) -> None:
+    request = request_of(trials=1)
+    suspended = searcher_of(request, record, tmp_path)
+    job = start(suspended, "a")
+    with Record.open(storage.url_in(tmp_path), "s", request.objectives) as other:
+        play(searcher := searcher_of(request, other, tmp_path), "a", start(searcher, "a"), "complete")
+    suspended.on_trial_complete("a", report(job, 9))
+    assert "another driver" in suspended.halted
