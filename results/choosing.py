@@ -74,7 +74,7 @@ def select(
     usable = study.trials[fronts.eligible(study.trials, study.directions)]
     if usable.empty:
         raise ValueError(
-            f"{study.name} has no complete, feasible trial yet; resume it or loosen its constraints."
+            f"{study.name} has no complete, feasible trial yet; go on with python -m study.resume {study.name}."
         )
     excess = pd.Series(0.0, index=usable.index)
     for bounds, sign in ((at_most, 1.0), (at_least, -1.0)):
@@ -123,7 +123,7 @@ def widths(study: Study, row: pd.Series) -> dict[str, dict[str, int]]:
     for name, value in configuration(study, row).items():
         prefix, _, layer = name.partition(".")
         for kind in WIDTHS.get(prefix, ()):
-            found.setdefault(layer, {})[kind] = int(value)
+            found.setdefault(layer or "all layers", {})[kind] = int(value)
     return found
 
 

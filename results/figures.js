@@ -16,12 +16,14 @@ function describe(number) {
 function pinnedMarks(traces) {
   const marks = { x: [], y: [], z: [], base: [], customdata: [] };
   for (const trace of traces) {
+    let last = null;
     trace.customdata?.forEach((number, k) => {
       if (!pinned.has(number)) return;
+      if (number !== last) for (const key of Object.keys(marks)) marks[key].push(null); // no line joins two trials
+      last = number;
       for (const key of ["x", "y", "z", "base"]) if (trace[key]) marks[key].push(trace[key][k]);
       marks.customdata.push(number);
     });
-    for (const key of Object.keys(marks)) marks[key].push(null); // a gap, so that lines do not join traces
   }
   return marks;
 }

@@ -26,9 +26,9 @@ MOST_FAILURES = 50
 """Failed trials listed."""
 
 WHY = {
-    "Most accurate": "The highest validation accuracy; the cheapest of equals.",
+    "Most accurate": "The highest validation accuracy of the front; the cheapest of equals.",
     "Knee": "The nearest to the best of every objective at once, each scaled to its range over the front.",
-    "Cheapest within 1 point": "The least {cost} among those at most one point below the best accuracy.",
+    "Cheapest within 1 point": "The least {cost} of those on the front at most one point below its best accuracy.",
 }
 
 SCRIPTS = ("page.js", "figures.js", "table.js")
@@ -77,7 +77,8 @@ def _card(study: Study, tests: pd.DataFrame, name: str, row: pd.Series) -> dict[
         if f"metrics.{metric}" in row:
             error = choosing.error_bar(row, metric)
             figures.append((metric, *_with_error(metric, row[f"metrics.{metric}"], error)))
-    for test in tests[(tests["trial"] == row["number"]) & (tests["sd"] > 0)].itertuples():
+    measured = (tests["trial"] == row["number"]) & ~tests["objective"].isin(choosing.COSTS)
+    for test in tests[measured].itertuples():
         metric = f"{test.objective}, test{' after refit' if test.refit else ''}"
         figures.append((metric, *_with_error(test.objective, test.mean, test.high - test.mean)))
     return {

@@ -109,13 +109,23 @@ def _importances(study: Study) -> Titled:
 
 
 def _curves(study: Study, drawn: pd.DataFrame) -> Titled:
-    some = evenly(drawn, MOST_CURVES)
+    some = _few(study, drawn)
     points = curves(study, some["number"].tolist())
     roles = some.set_index("number")["role"]
     for name in dict.fromkeys([*study.objectives, "kl"]):
         column = f"metrics.{name}"
         if name not in choosing.COSTS and column in points and points[column].notna().any():
             yield name, figures.curves(points, roles, name)
+
+
+def _few(study: Study, drawn: pd.DataFrame) -> pd.DataFrame:
+    """Return at most `MOST_CURVES` of the trials: the recommended, then the front, then others."""
+    recommended = [row["number"] for row in choosing.recommend(study).values()]
+    groups = np.select([drawn["number"].isin(recommended), drawn["role"] == "front"], [0, 1], 2)
+    kept: list[int] = []
+    for group in range(3):
+        kept += evenly(drawn[groups == group], MOST_CURVES - len(kept)).index.tolist()
+    return drawn.loc[sorted(kept)]
 
 
 def _confirmed(study: Study) -> Titled:

@@ -16,8 +16,13 @@ from results.studies import Study
 MOST = 1000
 """Trials that importances are computed from; of a longer study, as many evenly spread."""
 
-FEWEST = 10
-"""Trials below which an importance would be noise."""
+FEWEST = 30
+"""Trials below which an importance would be noise.
+
+Of nine parameters, the only one that mattered came first in 21 of 40 studies of 20 trials, 35 of 30, 40 of 40.
+"""
+UNTOUCHED = 32
+"""The width that is none."""
 
 FRONT = "the front"
 """Column of the importance for reaching the front, no objective preferred."""
@@ -49,20 +54,26 @@ def width_effects(study: Study) -> pd.DataFrame:
 
     One row a width parameter and objective: parameter, objective, effect, low, high (95 % interval by
     Student's t). Least squares of the objective on log2 of every searched width, over the n complete
-    trials; O(n w^2) for w widths. Empty where n is too small to tell, or the widths were not searched.
+    trials in which no width is 32: the float corner lies so far out that it alone would decide all slopes.
+    O(n w^2) for w widths. Empty where n is too small to tell, the widths were not searched, or two of them
+    always changed together.
     """
     rows = study.trials[fronts.eligible(study.trials, study.directions)]
+    widths = rows[[f"params.{name}" for name in choosing.searched_widths(study)]]
+    rows = rows[(widths != UNTOUCHED).all(axis=1)]
     columns = {name: rows[f"params.{name}"] for name in choosing.searched_widths(study)}
     names = [name for name, values in columns.items() if values.nunique() > 1 and values.notna().all()]
     objectives = [name for name in study.objectives if name not in choosing.COSTS]
+    halvings = -np.log2(rows[[f"params.{name}" for name in names]].to_numpy(float))
+    design = np.column_stack([np.ones(len(rows)), halvings])
+    freedom = len(rows) - design.shape[1]
     found = []
-    if names and len(rows) > 2 * (len(names) + 1):
-        halvings = -np.log2(rows[[f"params.{name}" for name in names]].to_numpy(float))
-        design = np.column_stack([np.ones(len(rows)), halvings])
-        inverse = np.linalg.pinv(design.T @ design)
-        freedom = len(rows) - design.shape[1]
+    if names and freedom > design.shape[1] and np.linalg.matrix_rank(design) == design.shape[1]:
+        inverse = np.linalg.inv(design.T @ design)
         for objective in objectives:
             values = rows[f"metrics.{objective}"].to_numpy()
+            if np.ptp(values) == 0:
+                continue
             slopes = inverse @ design.T @ values
             noise = np.sum((values - design @ slopes) ** 2) / freedom
             half = stdtrit(freedom, 0.975) * np.sqrt(noise * np.diag(inverse))

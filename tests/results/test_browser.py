@@ -3,6 +3,7 @@
 import csv
 import shutil
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -154,6 +155,11 @@ def test_a_pin_shows_in_every_figure(page, study):
         for drawn, ringed in page.evaluate(places, number_of):
             assert ringed == drawn
     assert pinned(page) == [number, other]
+    joined = """Object.keys(report.figures).map((id) => document.getElementById(id).data.at(-1))
+      .filter((trace) => trace.name === "pinned").flatMap((trace) => trace.customdata)"""
+    row = page.evaluate(joined)
+    assert {number, other} <= set(row)
+    assert all(a == b or None in (a, b) for a, b in pairwise(row)), "a line would join two trials"
     page.keyboard.press("Escape")
     assert pinned(page) == []
     assert page.locator("#pins").is_hidden()

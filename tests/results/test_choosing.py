@@ -76,6 +76,8 @@ def test_widths_from_the_record_and_rather_from_the_config(study, study_path, tm
     )
     found = choosing.widths(results.load(copy), row)
     assert found == {"conv1": {"weights": 4, "activations": 32}, "fc1": {"activations": 3}}
+    (folder / "config.toml").write_text("bits = 4\n")
+    assert choosing.widths(results.load(copy), row) == {"all layers": {"weights": 4, "activations": 4}}
     (folder / "config.toml").write_text("lambda1 = ")
     assert choosing.widths(results.load(copy), row) == choosing.widths(study, row)
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import optuna
+import pandas as pd
 import pytest
 from optuna.trial import TrialState
 
@@ -38,7 +39,7 @@ def test_the_sample_s_law_is_found(study):
 def test_a_constant_objective_and_a_short_study_have_none(study):
     constant = replace(study, trials=study.trials.assign(**{"metrics.accuracy": 0.5}))
     assert "accuracy" not in results.importances(constant)
-    assert results.importances(replace(study, trials=study.trials.head(6))).empty
+    assert results.importances(replace(study, trials=study.trials.head(30))).empty
 
 
 def test_mixed_choices_have_importances(tmp_path):
@@ -73,6 +74,21 @@ def test_effects_of_widths_find_a_planted_law(study):
     assert mine.at["bits.conv1", "high"] < 0
     for layer in ("conv2", "fc1", "fc2"):
         assert abs(mine.at[f"bits.{layer}", "effect"]) < 0.01
+
+
+def test_a_float_trial_does_not_hide_the_effects_of_widths(study):
+    names = [f"params.bits.{layer}" for layer in ("conv1", "conv2", "fc1", "fc2")]
+    corner = study.trials[study.trials["state"] == "complete"].head(1).assign(number=60)
+    corner[names] = 32
+    with_it = replace(study, trials=pd.concat([study.trials, corner], ignore_index=True))
+    pd.testing.assert_frame_equal(results.width_effects(with_it), results.width_effects(study))
+
+
+def test_widths_that_change_together_and_constants_have_no_effects(study):
+    tied = study.trials.assign(**{"params.bits.conv2": study.trials["params.bits.conv1"]})
+    assert results.width_effects(replace(study, trials=tied)).empty
+    constant = replace(study, trials=study.trials.assign(**{"metrics.accuracy": 0.5}))
+    assert set(results.width_effects(constant)["objective"]) == {"faithfulness"}
 
 
 def test_effects_are_ordinary_least_squares(study):

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -18,7 +19,7 @@ from optuna.trial import TrialState
 from PIL import Image
 
 import results
-from results import choosing, drawing, fronts, gallery, record
+from results import choosing, drawing, fronts, gallery, panels, record
 from results.page import page
 from tests.results import sample
 
@@ -129,6 +130,25 @@ def test_stopped_trials_are_marked_in_the_curves(study):
     assert len({trace["marker"]["symbol"] for trace in ends.values()}) == len(
         ends
     )  # told apart without colour
+
+
+def test_of_many_trials_the_front_has_its_curves(study, monkeypatch):
+    front = results.front(study.trials, study.directions)["number"]
+    chosen = {int(row["number"]) for row in results.recommend(study).values()}
+    for most, shown in ((len(front) + 3, set(front)), (len(chosen), chosen)):
+        monkeypatch.setattr(panels, "MOST_CURVES", most)
+        traces = data_of(page(study))["figures"]["curves-0"]["data"]
+        drawn = {number for trace in traces for number in trace["customdata"] if number is not None}
+        assert shown <= drawn
+        assert len(drawn) <= most
+
+
+def test_a_confirmation_of_one_seed_is_on_its_card(study):
+    number = int(results.recommend(study)["Knee"]["number"])
+    one = study.confirmations[study.confirmations["trial"] == study.confirmations["trial"].iloc[0]].head(1)
+    html = page(replace(study, confirmations=one.assign(trial=number)))
+    assert "accuracy, test" in html
+    assert "flops, test" not in html
 
 
 def test_names_with_html_are_text(tmp_path):
