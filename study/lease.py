@@ -130,6 +130,11 @@ def _lock(path: Path) -> IO[str]:
         text = file.read()
         file.close()
         raise ValueError(_refusal(json.loads(text or "{}"))) from None
+    except OSError as error:
+        file.close()
+        raise ValueError(
+            f"{path} cannot be locked ({error.strerror}); use a --runs-dir on a disk that has locks"
+        ) from None
     return file
 
 

@@ -1,7 +1,9 @@
 """One driver a study: on this machine by the kernel's lock, from elsewhere by the heartbeat."""
 
 import contextlib
+import errno
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -40,6 +42,17 @@ def test_a_second_driver_is_refused_and_told_who_runs_it(record: Record, tmp_pat
     assert not is_held(tmp_path)
     with Lease(tmp_path, record) as second:
         assert second.token != first.token
+
+
+def test_a_disk_without_locks_is_told(
+    record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(file: object, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(lease.fcntl, "flock", refuse)
+    with pytest.raises(ValueError, match=r"cannot be locked \(No locks available\); use a --runs-dir"):
+        Lease(tmp_path, record)
 
 
 def test_a_dead_driver_of_this_machine_is_followed_at_once(record: Record, tmp_path: Path) -> None:
