@@ -11,9 +11,12 @@ from trainables.network import load_checkpoint
 from trainables.training import run_costs
 
 
-def validation_metrics(path: Path) -> dict[str, float]:
-    """The metrics that the run recorded, measured again: the same bits on the same machine."""
-    return _metrics(path, lambda config: data_of(config).validation)
+def validation_metrics(path: Path, data_dir: str = "") -> dict[str, float]:
+    """The metrics that the run recorded, measured again: the same bits on the CPU that trained it.
+
+    The images are looked for in `data_dir`, or for "" where the run had them.
+    """
+    return _metrics(path, lambda config: data_of(config).validation, data_dir)
 
 
 def test_metrics(path: Path) -> dict[str, float]:
@@ -21,8 +24,8 @@ def test_metrics(path: Path) -> dict[str, float]:
     return _metrics(path, test_split_of)
 
 
-def _metrics(path: Path, split_of: Callable[[Config], Split]) -> dict[str, float]:
-    model, config, about = load_checkpoint(path)
+def _metrics(path: Path, split_of: Callable[[Config], Split], data_dir: str = "") -> dict[str, float]:
+    model, config, about = load_checkpoint(path, data_dir)
     data, split = data_of(config), split_of(config)
     check_images(path, about, data)
     scale = scale_of(data, next(model.parameters()).device)

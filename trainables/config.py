@@ -206,8 +206,8 @@ def layers(config: Config) -> tuple[str, ...]:
 
 
 _SHARED = (
-    "dataset", "data_dir", "image_size", "on_bad_image", "crop_border", "balance", "model", "pretrained", "preset",
-    "seed",
+    "dataset", "data_dir", "image_size", "on_bad_image", "crop_border", "augment", "balance", "model", "pretrained",
+    "preset", "precision", "seed",
 )  # fmt: skip
 
 

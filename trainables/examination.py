@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from trainables.agreement import agreement
 from trainables.attribution import saliency_maps
 from trainables.evaluation import FAITHFULNESS_IMAGES, choose, evaluating
-from trainables.inputs import check_images, data_of, scale_of
+from trainables.inputs import DESCRIBED, check_images, data_of, scale_of
 from trainables.network import load_checkpoint
 from trainables.pixels import Scale
 from trainables.randomisation import LIMIT, cascade, redraw
@@ -37,13 +37,15 @@ class Examination:
     """Columns order, fraction, kept, accuracy, fill: `removal.curves` for each fill."""
 
     def write(self, directory: Path) -> None:
-        """Write the metrics as `FILE` and the curves as removal.csv."""
+        """Write the curves as removal.csv and then the metrics as `FILE`, in one step: where that is, all is."""
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / FILE).write_text(json.dumps(self.metrics, indent=1) + "\n")
         self.curves.to_csv(directory / "removal.csv", index=False)
+        draft = directory / f"{FILE}.part"
+        draft.write_text(json.dumps(self.metrics, indent=1) + "\n")
+        draft.replace(directory / FILE)
 
 
-def examine(path: Path, *, reference: Path | None = None) -> Examination:
+def examine(path: Path, *, reference: Path | None = None, data_dir: str = "") -> Examination:
     """Examine the maps of a checkpoint on validation images, by the attribution that it was configured with.
 
     faithfulness                       with _se and _images, as a trial records it: removed pixels become the mean
@@ -53,9 +55,10 @@ def examine(path: Path, *, reference: Path | None = None) -> Examination:
     sanity_spearman, sanity_passed     the same for all layers, and whether it is below `LIMIT`
     spearman, top_iou, ssim            agreement with the maps of the `reference`, a float model's checkpoint
 
+    The images are looked for in `data_dir`, or for "" where the run had them.
     Raises ValueError, in one sentence, for files that cannot be used, and NonFiniteError for maps with NaN.
     """
-    model, config, about = load_checkpoint(path)
+    model, config, about = load_checkpoint(path, data_dir)
     other = _reference(reference, about) if reference else None
     data = data_of(config)
     check_images(path, about, data)
@@ -106,8 +109,8 @@ def _reference(path: Path, about: Mapping[str, Any]) -> nn.Module:
     dataset = about["config"]["dataset"]
     if config.dataset != dataset:
         raise ValueError(f"{path} was trained on {config.dataset}; name a reference for {dataset}")
-    if other["signature"] != about["signature"]:
+    if any(other.get(name) != about.get(name) for name in DESCRIBED):
         raise ValueError(
-            f"{path} takes images of other channels, size or classes; name a reference trained on the same images"
+            f"{path} was trained on other images, or such of another size; name a reference trained on the same"
         )
     return model

@@ -13,6 +13,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Examine and print the figures as JSON; the exit code."""
     parser = Parser("trainables.faithfulness", __doc__)
     parser.add_argument("checkpoint", type=Path, help="a checkpoint.safetensors, wherever it was copied to")
+    parser.add_argument("--data-dir", default="", metavar="DIR", help="where its images are now")
     parser.add_argument("--reference", type=Path, help="a float model's checkpoint, to compare its maps with")
     parser.add_argument(
         "--out",
@@ -25,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> dict[str, float]:
     """Examine what the arguments name; the figures."""
-    found = examine(arguments.checkpoint, reference=arguments.reference)
+    found = examine(arguments.checkpoint, reference=arguments.reference, data_dir=arguments.data_dir)
     if arguments.out:
         found.write(arguments.out)
     if not found.metrics["sanity_passed"]:

@@ -47,9 +47,11 @@ def check_pretrained(config: Config) -> None:
 
 
 def load_float(model: nn.Module, path: Path) -> None:
-    """Copy the weights of a float checkpoint into a model, under its quantisers."""
+    """Copy the weights of a float checkpoint into a model, under its quantisers; ValueError for one that is not."""
     tensors, _ = checkpoint.read(path)
     own = model.state_dict()
+    if any("parametrizations" in name or "quantiser" in name for name in tensors):
+        raise ValueError(f"{path} is quantised; give a float model (bits=32) of the same data set")
     for name, tensor in tensors.items():
         place = name if name in own else name.replace("weight", "parametrizations.weight.original")
         if name == "epsilon":
@@ -61,15 +63,15 @@ def load_float(model: nn.Module, path: Path) -> None:
         own[place].copy_(tensor)
 
 
-def load_checkpoint(path: Path) -> tuple[nn.Module, Config, dict[str, Any]]:
+def load_checkpoint(path: Path, data_dir: str = "") -> tuple[nn.Module, Config, dict[str, Any]]:
     """The model of a checkpoint file in evaluation mode, its configuration, and what else was recorded with it.
 
-    That is its `metrics`, and `inputs.DESCRIBED` of its images.
+    That is its `metrics`, and `inputs.DESCRIBED` of its images. A given `data_dir` replaces the configuration's.
     """
     tensors, about = checkpoint.read(path)
     if "signature" not in about or any(name.startswith("model.") for name in tensors):
         raise ValueError(f"{path} holds no finished model; name the {checkpoint.CHECKPOINT} beside it")
-    config = Config.parse(about["config"])
+    config = Config.parse(about["config"] | ({"data_dir": data_dir} if data_dir else {}))
     channels, size, classes = about["signature"]
     model = build(config.model, channels=channels, size=size, classes=classes)
     _quantise(model, config)

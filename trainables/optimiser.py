@@ -1,5 +1,6 @@
 """How a step is taken: the optimiser with its step sizes, and the precision of the convolutions."""
 
+import platform
 from typing import Any
 
 import torch
@@ -37,7 +38,11 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether the processor multiplies bfloat16 faster than float32."""
+    """Whether the processor multiplies bfloat16 itself; where that is emulated, it takes longer than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if not torch.backends.mkldnn.is_available():
+        return False
+    if platform.machine() in ("x86_64", "AMD64"):
+        return torch.cpu._is_avx512_bf16_supported()
     return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

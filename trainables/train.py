@@ -3,6 +3,7 @@
 import argparse
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
@@ -31,6 +32,8 @@ def run(arguments: argparse.Namespace) -> dict[str, float]:
     """Train as the arguments say; the metrics of the last epoch."""
     logging.basicConfig(format="%(message)s")
     config = Config.parse(dict(arguments.settings))
+    if config.data_dir:
+        config = replace(config, data_dir=str(Path(config.data_dir).resolve()))
     if arguments.out:
         _check(arguments.out, config)
     for epoch in train(config, resume=arguments.out):

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Command
-from trainables.checkpoint import CHECKPOINT, PREVIOUS, RESUME
+from trainables.checkpoint import CHECKPOINT, PREVIOUS, RESUME, read, write
 from trainables.config import Config
 from trainables.data import load
+from trainables.data.dataset import _GIVE_IT
 from trainables.training import CURVE, train
 
 
@@ -77,14 +78,38 @@ def test_a_checkpoint_does_not_meet_other_images(
         assert command(f"trainables.{typed[0]}", *typed[1:]) == (2, "", says)
 
 
-def test_a_reference_for_images_of_another_size(
-    command: Command, settings: dict[str, object], tmp_path: Path
-) -> None:
+def test_a_reference_for_other_images(command: Command, settings: dict[str, object], tmp_path: Path) -> None:
     for size in (16, 20):
         next(train(Config.parse({**settings, "epochs": 1, "image_size": size}))).save(tmp_path / str(size))
     own, other = (str(tmp_path / size / CHECKPOINT) for size in ("16", "20"))
-    says = f"error: {other} takes images of other channels, size or classes; name a reference trained on the same"
-    assert command("trainables.faithfulness", own, "--reference", other) == (2, "", f"{says} images\n")
+    tensors, about = read(Path(own))
+    write(tmp_path / "elsewhere", tensors, about | {"fingerprint": "0" * 16})
+    for reference in (other, str(tmp_path / "elsewhere")):
+        says = f"error: {reference} was trained on other images, or such of another size; name a reference trained on"
+        assert command("trainables.faithfulness", own, "--reference", reference) == (
+            2,
+            "",
+            f"{says} the same\n",
+        )
+
+
+def test_images_that_moved_are_found(
+    command: Command, settings: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(str(settings["data_dir"]), "images")
+    words = [
+        word
+        for name, value in (settings | {"data_dir": "images", "epochs": 1}).items()
+        for word in ("--set", f"{name}={value}")
+    ]
+    assert command("trainables.train", *words, "--out", "out")[0] == 0
+    Path("images").rename("moved")
+    load.cache_clear()
+    for name in ("evaluate", "faithfulness"):
+        code, _, error = command(f"trainables.{name}", f"out/{CHECKPOINT}")
+        assert (code, error) == (2, f"error: no such folder: {tmp_path}/images; {_GIVE_IT}\n")
+        assert command(f"trainables.{name}", f"out/{CHECKPOINT}", "--data-dir", "moved")[0] == 0
 
 
 @pytest.mark.parametrize(

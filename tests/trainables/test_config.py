@@ -110,7 +110,8 @@ def test_the_float_model_does_not_depend_on_the_trial() -> None:
     assert set(a.w_bits.values()) == {32}
     assert a != float_config(Config.parse({"seed": 6}))
     assert [float_config(Config.parse({"batch_size": n})).batch_size for n in (16, 64, 512)] == [16, 128, 128]
-    shared = {"model": "resnet18", "pretrained": "w.pth", "balance": "loss"}
+    shared = {"model": "resnet18", "pretrained": "w.pth", "balance": "loss", "augment": False}
+    shared["precision"] = "float32"
     assert shared.items() <= float_config(Config.parse(shared)).flat().items()
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import platform
 import runpy
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from torch import Tensor
 import trainables
 from trainables import Config, NonFiniteError, checkpoint
 from trainables.assessment import validation_metrics
+from trainables.optimiser import has_bfloat16
 from trainables.training import Run, train
 
 Settings = dict[str, object]
@@ -183,6 +185,29 @@ def test_a_float_model_of_another_shape_is_refused(settings: Settings, tmp_path:
     path = tmp_path / "checkpoint.safetensors"
     with pytest.raises(ValueError, match="does not fit"):
         Run(Config.parse({"init": str(path), "bits": 4}))
+
+
+def test_a_quantised_model_is_no_start_for_another(settings: Settings, tmp_path: Path) -> None:
+    next(train(Config.parse(settings | {"bits": 2, "epochs": 1}))).save(tmp_path)
+    with pytest.raises(ValueError, match="is quantised; give a float model"):
+        Run(Config.parse(settings | {"init": str(tmp_path / "checkpoint.safetensors"), "bits": 4}))
+
+
+def test_a_run_of_other_settings_is_not_taken_up(settings: Settings, tmp_path: Path) -> None:
+    next(train(Config.parse(settings))).save(tmp_path)
+    for other in ({"lr": 0.5}, {"seed": 7, "bits": 2}):
+        with pytest.raises(ValueError, match=f"of a run of other settings .*{next(iter(other))}"):
+            next(train(Config.parse(settings | other), resume=tmp_path))
+
+
+def test_bfloat16_is_for_processors_that_multiply_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = torch.device("cpu")
+    if platform.machine() in ("x86_64", "AMD64"):
+        for native in (False, True):
+            monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda native=native: native)
+            assert has_bfloat16(cpu) == native
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert not has_bfloat16(cpu)
 
 
 def test_epsilon_and_alpha_stay_in_their_bounds(settings: Settings) -> None:

@@ -1,6 +1,7 @@
 """A data set in memory: its training and validation images, and what every trial needs to know of them."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +23,7 @@ EMBEDDED = Path(__file__).parent / "fashion_mnist_small"
 FOLDERS = {"kvasir": list_kvasir, "folder": list_folder}
 NAMES = ("fashion_mnist_small", *idx.RELEASES, *FOLDERS)
 _DEFAULT = Preparation()
-_GIVE_IT = "give it as data_dir (--data-dir of study.launch)"
+_GIVE_IT = "give it with --data-dir (--set data_dir=DIR of trainables.train)"
 VALIDATION = 5000
 """Images of the full MNIST and Fashion-MNIST training sets that are kept for validation."""
 
@@ -156,6 +157,8 @@ def _open_folder(
         raise ValueError(f"the data set {name} needs the folder of its images; {_GIVE_IT}")
     if not Path(data_dir).is_dir():
         raise ValueError(f"no such folder: {data_dir}; {_GIVE_IT}")
+    if not os.access(data_dir, os.R_OK | os.X_OK):
+        raise ValueError(f"the folder {data_dir} may not be read; change its permissions")
     listing = FOLDERS[name](Path(data_dir))
     return listing.class_names, open_images(listing, preparation)
 

@@ -115,6 +115,8 @@ def _build(listing: Listing, contents: Contents, preparation: Preparation, folde
         try:
             pixels[index] = decode(listing.root / path, size, crop_border=preparation.crop_border)
         except Exception as error:  # a damaged file can make its decoder raise anything
+            if isinstance(error, MemoryError) or getattr(error, "errno", None):  # not for ever, as damage is
+                raise ValueError(f"{listing.root / path} cannot be read now ({error}); try again") from None
             return f"{path}: {error}"
         return ""
 

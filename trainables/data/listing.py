@@ -82,6 +82,9 @@ def list_folder(data_dir: Path) -> Listing:
 
 
 def _list_classes(root: Path, names: tuple[str, ...]) -> Listing:
+    for name in names:
+        if any("\ud800" <= letter <= "\udfff" for letter in name):  # bytes that are not UTF-8
+            raise ValueError(f"the name of the class folder {name!r} in {root} is not UTF-8; rename it")
     files = {name: _images(root, root / name) for name in names}
     for name, found in files.items():
         if not found:
@@ -116,12 +119,13 @@ def _list_split(root: Path, path: Path, rows: list[list[str]]) -> Listing:
 
 def _images(root: Path, folder: Path) -> list[str]:
     """Return the image files below `folder`, relative to `root`; ValueError for a link out of `root`."""
-    if not os.access(folder, os.R_OK | os.X_OK):
-        raise ValueError(f"the folder {folder} may not be read; change its permissions")
     found = []
     for path in (folder, *sorted(folder.rglob("*"))):
         if path.is_symlink() and not path.resolve().is_relative_to(root.resolve()):
             raise ValueError(f"{path} is a link out of {root}; put the images themselves there")
-        if path.suffix.lower() in SUFFIXES and not path.is_dir():
+        if path.is_dir():
+            if not os.access(path, os.R_OK | os.X_OK):  # rglob passes over what is in it
+                raise ValueError(f"the folder {path} may not be read; change its permissions")
+        elif path.suffix.lower() in SUFFIXES:
             found.append(str(path.relative_to(root)))
     return found

@@ -18,7 +18,8 @@ def on_all_cores(function: Callable[[Item], Result], items: Sequence[Item], titl
 
     It pays for a function that spends its time outside of Python's lock: reading, hashing, decoding.
     """
-    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+    cores = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count()
+    with ThreadPoolExecutor(cores) as pool:
         results = track(
             pool.map(function, items),
             title,

@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,8 +26,9 @@ def locked(path: Path) -> Iterator[None]:
 def new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """Create a .npy file of uint8 zeros, mapped into memory; OSError if the disk has no room for it."""
     array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    with path.open("r+b") as file:  # a sparse file would kill the process, were the disk to fill up later
-        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    if sys.platform == "linux":  # else a sparse file would kill the process, were the disk to fill up later
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
     return array
 
 

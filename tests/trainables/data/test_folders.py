@@ -1,5 +1,6 @@
 """Image folders: which files, which split, decoded how, from a cache that is never stale."""
 
+import errno
 import os
 import resource
 from collections import Counter
@@ -11,7 +12,7 @@ import torch
 from PIL import Image
 
 from tests.make_kvasir import make
-from trainables.data import Preparation, load, load_test
+from trainables.data import Preparation, image_cache, load, load_test
 from trainables.data.listing import KVASIR
 from trainables.inputs import scale_of
 
@@ -161,6 +162,25 @@ def test_a_damaged_image_is_named_and_refused_or_skipped(kind, tmp_path, caplog)
     assert "left out class 1/ü b.jpg" in caplog.text
 
 
+def test_a_disk_that_fails_once_damages_no_image(tmp_path, monkeypatch):
+    folder = two_classes(tmp_path / "set")
+
+    def fail(*_, **__):
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(image_cache, "decode", fail)
+        with pytest.raises(ValueError, match=r"png cannot be read now .*; try again"):
+            fresh("folder", folder, on_bad_image="skip")
+    assert fresh("folder", folder).left_out == ()
+
+
+def test_a_class_name_that_is_not_utf8_is_refused(tmp_path):
+    folder = two_classes(tmp_path / "set")
+    os.rename(folder / "class 1", os.fsencode(folder / "ulc") + b"\xe8re")
+    assert "is not UTF-8; rename it" in refused("folder", folder)
+
+
 def refused(name, folder, **preparation):
     with pytest.raises(ValueError, match=r".") as info:
         fresh(name, folder, **preparation)
@@ -185,13 +205,25 @@ def test_an_unreadable_file_and_folder_are_named(tmp_path):
         (folder / "class 1").chmod(0)
         os.setresuid(65534, 65534, 0)
         assert f"the folder {folder / 'class 1'} may not be read" in refused("folder", folder)
+        os.setresuid(0, 0, 0)
+        (folder / "class 1").chmod(0o755)
+        noise(folder / "class 1" / "deeper" / "0.png", 99)
+        (folder / "class 1" / "deeper").chmod(0)
+        os.setresuid(65534, 65534, 0)
+        assert f"the folder {folder / 'class 1/deeper'} may not be read" in refused("folder", folder)
+        os.setresuid(0, 0, 0)
+        folder.chmod(0)
+        os.setresuid(65534, 65534, 0)
+        assert f"the folder {folder} may not be read" in refused("folder", folder)
     finally:
         os.setresuid(0, 0, 0)
 
 
 def test_folders_that_are_no_class_folders(tmp_path, kvasir):
-    assert "needs the folder of its images; give it as data_dir (--data-dir" in refused("folder", None)
-    assert "nowhere; give it as data_dir (--data-dir" in refused("kvasir", tmp_path / "nowhere")
+    assert "needs the folder of its images; give it with --data-dir (--set data_dir=DIR" in refused(
+        "folder", None
+    )
+    assert "nowhere; give it with --data-dir (--set data_dir=DIR" in refused("kvasir", tmp_path / "nowhere")
     assert "at least two classes; it has none" in refused("folder", tmp_path)
     noise(tmp_path / "train" / "0.png", 0)
     assert "it has only one, train" in refused("folder", tmp_path)
