@@ -28,6 +28,8 @@ VERSION = 2
 ON_BAD_IMAGE = ("refuse", "skip")
 SHARE = 0.1
 """The share of the images that validation has; testing too, if no published split says otherwise."""
+MOST_TOLD = 20
+"""Files that are left out, of which a process says which."""
 FEWEST = 3
 """Each class has at least so many images, not counting a published test part: one for each split."""
 
@@ -96,12 +98,17 @@ def open_images(listing: Listing, preparation: Preparation) -> Decoded:
             f"{len(bad)} of {len(listing.paths)} images in {listing.root} cannot be used ({shown}); "
             "mend or remove them, or have them left out with on_bad_image=skip"
         )
+    left_out = (*bad, *contents.duplicates)
+    for text in left_out[:MOST_TOLD]:
+        _log.warning("left out %s", text)
+    if more := left_out[MOST_TOLD:]:
+        _log.warning("left out %d more", len(more))
     return Decoded(
         folder=folder,
         fingerprint=contents.fingerprint,
         mean=tuple(facts["mean"]),
         std=tuple(facts["std"]),
-        left_out=(*bad, *contents.duplicates),
+        left_out=left_out,
     )
 
 
@@ -132,8 +139,6 @@ def _build(listing: Listing, contents: Contents, preparation: Preparation, folde
     (folder / "all.npy").unlink()
     damaged = [text for text in problems if text]
     (folder / "facts.json").write_text(json.dumps({"mean": mean, "std": std, "damaged": damaged}))
-    for text in (*contents.bad, *damaged, *contents.duplicates):
-        _log.warning("left out %s", text)
 
 
 def _split(listing: Listing, contents: Contents, usable: np.ndarray) -> dict[str, np.ndarray]:
