@@ -113,10 +113,13 @@ def held(directory: Path, token: str) -> bool:
 
 
 def is_held(directory: Path) -> bool:
-    """Tell whether a driver on this machine runs the study in `directory`."""
+    """Tell whether a driver on this machine runs the study in `directory`, which need not be writable."""
     try:
-        _lock(directory / LOCK_FILE).close()
-    except ValueError:
+        with (directory / LOCK_FILE).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
         return True
     return False
 

@@ -3,12 +3,17 @@
 from collections.abc import Sequence
 from json import JSONDecodeError
 from pathlib import Path
+from typing import Any
 
+from optuna.trial import TrialState
+
+from results import database
 from results.commands import Parser, locate, names
-from results.record import EXHAUSTED, REFUSED, RESULT
+from results.record import EXHAUSTED, RECORD_FILE, REFUSED, RESULT
 from search_spaces.commands import exit_code, tell
 from search_spaces.errors import located
 from study import directory as directories
+from study import storage
 from study.lease import is_held
 from study.progress import Progress
 from study.record import FAULTS, Record, why
@@ -51,10 +56,12 @@ def _status(directory: Path) -> str:
 def _line(directory: Path) -> str:
     request = Request.read(directory)
     progress = Progress(request)
-    url = directories.record_url(request, directory)
-    if Record.exists(url, request.name):
-        with Record.open(url, request.name, request.objectives) as record:
-            _count(progress, record)
+    trials, notes = _read(request, directory)
+    for ended, known in trials:
+        progress.known(ended, known["epochs"], known["metrics"])
+    progress.refused |= notes.get(REFUSED, {})
+    if EXHAUSTED in notes:
+        progress.exhausted()
     state = "running" if is_held(directory) else "interrupted" if progress.unfinished else "complete"
     told = figures(progress)
     shown = {name: told[name] for name in told if name not in ("epochs/s", "ETA")}
@@ -63,14 +70,19 @@ def _line(directory: Path) -> str:
     return f"{name}{copied} ({state}): " + ", ".join(f"{name} {value}" for name, value in shown.items())
 
 
-def _count(progress: Progress, record: Record) -> None:
-    for trial in record.study.get_trials(deepcopy=False):
-        known = trial.user_attrs[RESULT]
-        progress.known(trial.state, known["epochs"], known["metrics"])
-    notes = record.notes()
-    progress.refused |= notes.get(REFUSED, {})
-    if EXHAUSTED in notes:
-        progress.exhausted()
+def _read(request: Request, directory: Path) -> tuple[list[tuple[TrialState, Any]], dict[str, Any]]:
+    """Return state and result of each trial, and the notes of the study; a file as one reads it who may not write."""
+    url = directories.record_url(request, directory)
+    if not request.storage:
+        if not storage.exists(url):
+            return [], {}
+        rows = database.rows(directory / RECORD_FILE, request.name)
+        return [(TrialState[state], rows.results[n]) for n, state in rows.states.items()], rows.attributes
+    if not Record.exists(url, request.name):
+        return [], {}
+    with Record.open(url, request.name, request.objectives) as record:
+        trials = record.study.get_trials(deepcopy=False)
+        return [(trial.state, trial.user_attrs[RESULT]) for trial in trials], record.notes()
 
 
 if __name__ == "__main__":
