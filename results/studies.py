@@ -76,7 +76,7 @@ def load(path: str | os.PathLike[str]) -> Study:
     path = Path(path)
     request = _request(path / record.REQUEST_FILE)
     objectives, constraints = _goals(request, path / record.REQUEST_FILE)
-    rows = _rows(path, request, objectives)
+    rows = rows_of(path, request, objectives)
     params, distributions = _params(rows)
     return Study(
         name=request["name"],
@@ -147,8 +147,8 @@ def _goals(request: Mapping[str, Any], file: Path) -> tuple[dict[str, Objective]
         raise ValueError(f"{file} does not tell its objectives whole; copy the study again.") from None
 
 
-def _rows(path: Path, request: Mapping[str, Any], objectives: Mapping[str, Objective]) -> database.Rows:
-    """Return the record, of these objectives and by this version."""
+def rows_of(path: Path, request: Mapping[str, Any], objectives: Mapping[str, Objective]) -> database.Rows:
+    """Return the rows of the study in `path`, of this request and these objectives; ValueError for others."""
     file, storage = path / record.RECORD_FILE, request.get("request", {}).get("storage")
     if storage and not file.is_file():
         raise ValueError(

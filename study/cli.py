@@ -17,13 +17,13 @@ def command(module: str, argv: Sequence[str] | None) -> str:
 def _public(word: str) -> str:
     """Return `word`, if it is a URL without its password.
 
-    >>> _public("postgresql://me:secret@db/studies"), _public("postgresql://me@db/studies?password=secret&sslmode=require")
+    >>> _public("postgresql://me:secret@db/studies"), _public("postgresql://me@db/studies?sslpassword=secret&sslmode=require")
     ('postgresql://me@db/studies', 'postgresql://me@db/studies?sslmode=require')
     """
     if "://" not in word:
         return word
     word = re.sub(r"(://[^:/@]*):[^@]*@", r"\1@", word)
-    return re.sub(r"password=[^&]*&?", "", word).rstrip("?&")
+    return re.sub(r"\w*password=[^&]*&?", "", word).rstrip("?&")
 
 
 def duration(text: str) -> float:

@@ -25,6 +25,10 @@ class Cluster:
         >>> Cluster(dashboard="", cpus=8, gpus=[2, 1]).workers(wanted=0, gpus_per_trial=0.6)
         3
         """
+        if not self.cpus:
+            raise ValueError(
+                "this Ray has no CPU for a trial; start it with some, or join another with --address"
+            )
         fitting = min(self.cpus, self._sharing(gpus_per_trial)) if gpus_per_trial else self.cpus
         if not fitting:
             raise ValueError(

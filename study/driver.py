@@ -20,7 +20,7 @@ from study.actors import ActorManager
 from study.batch import InterruptedBatchError, run_all
 from study.cluster import Cluster, connected
 from study.interrupt import Interrupt
-from study.lease import Lease
+from study.lease import Lease, check_locks
 from study.monitor import Monitor
 from study.record import FAULTS, Record, why
 from study.request import Request
@@ -63,6 +63,7 @@ def run(spec: Spec, train: Train = train) -> Outcome:
         directory = directories.create(request, spec.runs_dir)
         url = spec.storage or storage.url_in(directory)
         try:
+            check_locks(directory)
             record = Record.open(url, request.name, request.objectives, new=True)
         except BaseException:
             shutil.rmtree(directory)

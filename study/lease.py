@@ -112,6 +112,11 @@ def held(directory: Path, token: str) -> bool:
         return False
 
 
+def check_locks(directory: Path) -> None:
+    """Raise ValueError if the disk of a new study has no locks."""
+    _lock(directory / LOCK_FILE).close()
+
+
 def is_held(directory: Path) -> bool:
     """Tell whether a driver on this machine runs the study in `directory`, which need not be writable."""
     try:

@@ -33,9 +33,7 @@ class Mirror:
             directions=["maximize"] * objectives,
             sampler=_make(name, seed),
         )
-        self._random = optuna.create_study(
-            directions=["maximize"] * objectives, sampler=RandomSampler(seed=2**31 + seed)
-        )
+        self._random = RandomSampler(seed=2**31 + seed)
         self._proposed: tuple[Key, Trial] | None = None
         self._running: dict[Key, Trial] = {}
         self._reached: dict[Key, list[float]] = {}
@@ -52,8 +50,9 @@ class Mirror:
             yield point, False
             self._study.tell(trial, state=TrialState.FAIL)
         self._proposed = None
+        anew = optuna.create_study(directions=self._study.directions, sampler=self._random)
         while True:
-            yield self._configure(self._random.ask()), False
+            yield self._configure(anew.ask()), False
 
     def start(self, point: Point) -> None:
         """Take in that `point` runs. One that was not proposed just now, or goes on, is another trial of the mirror."""

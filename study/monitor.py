@@ -27,6 +27,8 @@ class Monitor(Callback):
         self._interrupt = interrupt
         self._view = view
         self._next = 0.0
+        self._recovered: tuple[int, str] | None = None
+        """When which trial was last taken up again."""
         tags = {"study": request.name}
         self._trials = _gauge("study_trials", "Trials by state", tags, "state")
         self._best = _gauge(
@@ -41,15 +43,16 @@ class Monitor(Callback):
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Note in the log of the trial that its worker died."""
+        self._recovered = (iteration, trial.trial_id)
         _log_line(trial, f"{_reason(trial)}; taking it up again from its checkpoint")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Fail a trial whose workers died too often.
 
-        Of a worker that dies between two trials Tune (seen in Ray 2.60) tells twice, and gives its next trial up the
-        second time, when it had taken it up again.
+        Of a worker that dies between two trials Tune (seen in Ray 2.60) tells twice in one iteration: first it takes
+        the next trial up again, and then it gives that up.
         """
-        if trial.num_failures <= trial.max_failures:
+        if self._recovered == (iteration, trial.trial_id):
             self._searcher.given_up(trial.trial_id)
             return
         reason = f"its worker died {trial.num_failures} times; last: {_reason(trial)}"

@@ -49,8 +49,8 @@ class Sampler(Protocol):
 class Proposals:
     """The source of configurations of one study.
 
-    `refused` counts what it kept back, an infeasible configuration once, and `taken_up` what it let go on in place of a
-    new one.
+    `refused` counts what it kept back, an infeasible configuration of a space that can be listed once a driver, and
+    `taken_up` what it let go on in place of a new one.
     """
 
     def __init__(
@@ -73,6 +73,8 @@ class Proposals:
         self._seen: set[frozenset[tuple[str, Any]]] = set()
         self._infeasible: set[frozenset[tuple[str, Any]]] = set()
         self._listed = None if sampler else space.grid()
+        size = space.size()
+        self._can_be_listed = size is not None and size <= LISTED
 
     def next(self) -> dict[str, Any] | None:
         """Return a feasible configuration that was not proposed before, or None: the space is exhausted.
@@ -94,8 +96,7 @@ class Proposals:
                     self.taken_up += rather is not None
                     self.start(rather or point)
                     return rather or point
-            size = self._space.size()
-            if size is None or size > LISTED:
+            if not self._can_be_listed:
                 raise ValueError(
                     f"the last {PATIENCE} proposals were infeasible or repeats; loosen --max-bops or --max-size"
                 )
@@ -137,10 +138,14 @@ class Proposals:
         if key in self._seen:
             self.refused["repeat"] += 1
             return False
-        if key not in self._infeasible and self._violated(point):
-            self._infeasible.add(key)
+        if key in self._infeasible:
+            return False
+        if self._violated(point):
             self.refused["infeasible"] += 1
-        return key not in self._infeasible
+            if self._can_be_listed:  # else hardly any comes twice
+                self._infeasible.add(key)
+            return False
+        return True
 
 
 def make_sampler(name: str, space: Space, objectives: int, seed: int, epochs: int) -> Sampler | None:

@@ -68,7 +68,9 @@ class SmsEgo:
         self._running: dict[frozenset[tuple[str, Any]], _Trial] = {}
         self._paused: set[frozenset[tuple[str, Any]]] = set()
         self._refused: set[frozenset[tuple[str, Any]]] = set()
-        """What was proposed in vain: it is infeasible."""
+        """What was proposed in vain, since it is infeasible, of a space that is compared whole."""
+        size = space.size()
+        self._is_compared_whole = size is not None and size <= LISTED
         self._recent: deque[_Trial] = deque(maxlen=MODELLED)
         """The trials that measured something last."""
         self._parents: list[_Trial] = []
@@ -113,7 +115,7 @@ class SmsEgo:
             for point in ranked:
                 pauses = (key := frozenset(point.items())) in self._paused
                 yield point, pauses
-                if not pauses:
+                if self._is_compared_whole and not pauses:
                     self._refused.add(key)
         while True:
             yield self._complete({}, change=lambda name: True), False
@@ -154,8 +156,7 @@ class SmsEgo:
 
     def _candidates(self, parents: list[_Trial]) -> list[dict[str, Any]]:
         """Return what pauses and what was not tried: all of a small space, else random or `parents` changed."""
-        size = self._space.size()
-        if size is not None and size <= LISTED:
+        if self._is_compared_whole:
             found = list(self._space.grid())
         else:
             found = [self._complete({}, change=lambda name: True) for _ in range(CANDIDATES // 2)]

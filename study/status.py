@@ -7,9 +7,9 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from results import database
 from results.commands import Parser, locate, names
-from results.record import EXHAUSTED, RECORD_FILE, REFUSED, RESULT
+from results.record import EXHAUSTED, REFUSED, RESULT
+from results.studies import rows_of
 from search_spaces.commands import exit_code, tell
 from search_spaces.errors import located
 from study import directory as directories
@@ -76,7 +76,12 @@ def _read(request: Request, directory: Path) -> tuple[list[tuple[TrialState, Any
     if not request.storage:
         if not storage.exists(url):
             return [], {}
-        rows = database.rows(directory / RECORD_FILE, request.name)
+        try:
+            rows = rows_of(directory, request.document(), request.objectives)
+        except ValueError:
+            if directories.has_trials(directory):
+                raise
+            return [], {}  # a launch that is making it, or was cut short
         return [(TrialState[state], rows.results[n]) for n, state in rows.states.items()], rows.attributes
     if not Record.exists(url, request.name):
         return [], {}

@@ -21,8 +21,6 @@ KINDS = {
 """What databases there are, and what helps if one cannot be opened."""
 DRIVERS = {"psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary"}
 """The packages of PostgreSQL's drivers that need no compiler; which is the default is SQLAlchemy's to say."""
-PASSWORD = "password"
-"""Where PostgreSQL also takes one: in the query of a URL."""
 BUSY_SECONDS = 20
 """How long a write waits for another process that has SQLite's lock."""
 
@@ -55,7 +53,8 @@ def public(url: str) -> str:
     """
     if not url:
         return ""
-    kept = _parse(url)._replace(password=None).difference_update_query([PASSWORD])
+    kept = _parse(url)._replace(password=None)
+    kept = kept.difference_update_query([name for name in kept.query if name.endswith("password")])
     if kept.get_backend_name() == "sqlite" and kept.database:
         kept = kept.set(database=str(Path(kept.database).absolute()))
     return kept.render_as_string()

@@ -27,7 +27,7 @@ def test_metrics(path: Path) -> dict[str, float]:
 def _metrics(path: Path, split_of: Callable[[Config], Split], data_dir: str = "") -> dict[str, float]:
     model, config, about = load_checkpoint(path, data_dir)
     data, split = data_of(config), split_of(config)
-    check_images(path, about, data)
+    check_images(path, about, data, config.data_dir)
     scale = scale_of(data, next(model.parameters()).device)
     return {
         **evaluate(model, split, scale, config).metrics,

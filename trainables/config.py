@@ -182,6 +182,15 @@ class Config:
         )
         return replace(config, w_bits=w_bits, a_bits=a_bits)
 
+    def unlike(self, saved: Mapping[str, Any]) -> list[str]:
+        """Return the flat names that a `saved` configuration has other values of, but for where files are.
+
+        >>> Config.parse({}).unlike(Config.parse({"lr": 0.5, "init": "moved"}).flat())
+        ['lr']
+        """
+        places = ("data_dir", "init", "pretrained")
+        return [n for n, value in self.flat().items() if n not in places and saved.get(n, value) != value]
+
     def flat(self) -> dict[str, Any]:
         """Every field by its flat name, widths as `w_bits.<layer>` and `a_bits.<layer>`; ready for JSON and TOML.
 

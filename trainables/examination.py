@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from trainables.agreement import agreement
 from trainables.attribution import saliency_maps
 from trainables.evaluation import FAITHFULNESS_IMAGES, choose, evaluating
-from trainables.inputs import DESCRIBED, check_images, data_of, scale_of
+from trainables.inputs import check_images, data_of, scale_of
 from trainables.network import load_checkpoint
 from trainables.pixels import Scale
 from trainables.randomisation import LIMIT, cascade, redraw
@@ -61,7 +61,7 @@ def examine(path: Path, *, reference: Path | None = None, data_dir: str = "") ->
     model, config, about = load_checkpoint(path, data_dir)
     other = _reference(reference, about) if reference else None
     data = data_of(config)
-    check_images(path, about, data)
+    check_images(path, about, data, config.data_dir)
     scale = scale_of(data, torch.device("cpu"))
     split = choose(data.validation, FAITHFULNESS_IMAGES)
     X, method = scale(split.images), config.attribution
@@ -109,7 +109,10 @@ def _reference(path: Path, about: Mapping[str, Any]) -> nn.Module:
     dataset = about["config"]["dataset"]
     if config.dataset != dataset:
         raise ValueError(f"{path} was trained on {config.dataset}; name a reference for {dataset}")
-    if any(other.get(name) != about.get(name) for name in DESCRIBED):
+    cropped = config.crop_border != about["config"].get("crop_border", config.crop_border)
+    if cropped or any(
+        other.get(name) != about.get(name) for name in ("signature", "fingerprint", "class_names")
+    ):
         raise ValueError(
             f"{path} was trained on other images, or such of another size; name a reference trained on the same"
         )

@@ -75,11 +75,12 @@ def described(data: Data) -> dict[str, Any]:
     return {"signature": signature(data), **{name: getattr(data, name) for name in DESCRIBED[1:]}}
 
 
-def check_images(path: Path, about: Mapping[str, Any], data: Data) -> None:
-    """Raise ValueError if the checkpoint at `path`, described by `about`, was trained on other images than `data`."""
+def check_images(path: Path, about: Mapping[str, Any], data: Data, data_dir: str) -> None:
+    """Raise ValueError if the checkpoint at `path`, described by `about`, is not of `data`, which is in `data_dir`."""
     if about.get("fingerprint", data.fingerprint) != data.fingerprint:
-        where = about["config"]["data_dir"] or data.name
-        raise ValueError(f"{path} was trained on other images than {where} holds now; restore them")
+        raise ValueError(
+            f"{path} was trained on other images than {data_dir or data.name} holds now; restore them"
+        )
 
 
 def _preparation(config: Config) -> Preparation:

@@ -53,8 +53,8 @@ def _check(out: Path, config: Config) -> None:
     """
     if not (out / CHECKPOINT).exists():
         return
-    if read(out / CHECKPOINT)[1]["config"] != config.flat():
-        raise ValueError(f"{out} holds a run of other settings; give another --out")
+    if other := config.unlike(read(out / CHECKPOINT)[1]["config"]):
+        raise ValueError(f"{out} holds a run of other settings ({', '.join(other)}); give another --out")
     half_saved = any((out / name).exists() for name in (RESUME, PREVIOUS))
     curve = out / CURVE
     if curve.exists() and pd.read_csv(curve)["epoch"].max() == config.epochs and not half_saved:

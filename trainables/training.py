@@ -8,11 +8,10 @@ import json
 import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import torch
@@ -210,23 +209,15 @@ class Run:
             except ValueError as error:
                 log.warning("%s; falling back to the generation before it", error)
                 continue
-            check_images(path, about, self.data)
-            self._check_settings(path, about["config"])
+            check_images(path, about, self.data, self.config.data_dir)
+            if other := self.config.unlike(about["config"]):
+                raise ValueError(
+                    f"{path} is of a run of other settings ({', '.join(other)}); give it another folder"
+                )
             self.adopt(tensors)
             self.curve = about["curve"]
             return int(self.curve[-1]["epoch"])
         return 0
-
-    def _check_settings(self, path: Path, saved: Mapping[str, Any]) -> None:
-        """Raise ValueError if `path` is of a run of other settings than ours; files may have moved."""
-        other = [
-            name for name, value in self.config.flat().items()
-            if saved.get(name, value) != value and name not in ("data_dir", "init", "pretrained")
-        ]  # fmt: skip
-        if other:
-            raise ValueError(
-                f"{path} is of a run of other settings ({', '.join(other)}); remove it or give it those"
-            )
 
     def adopt(self, tensors: dict[str, Tensor]) -> None:
         """Load model and optimiser from the tensors of a resume file."""

@@ -163,6 +163,7 @@ def test_an_edited_request_is_one_line(
     directory = directories.create(request, str(tmp_path))
     with Record.open(storage.url_in(directory), "s", request.objectives, new=True):
         pass
+    (directory / "trials" / "0").mkdir(parents=True)
     file = directory / "study.toml"
     text = file.read_text()
     assert was in text
@@ -275,6 +276,8 @@ def test_status_of_a_launch_that_is_being_made_writes_nothing(
     code, out, _ = command("study.status", "s", "--runs-dir", str(tmp_path))
     assert (code, out) == (0, "s (interrupted): trials 0/15, front 0, hypervolume 0.0000\n")
     assert not (directory / RECORD_FILE).exists()
+    storage.close(storage.connect(storage.url_in(directory)))
+    assert command("study.status", "s", "--runs-dir", str(tmp_path)) == (0, out, "")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not write")

@@ -1,15 +1,20 @@
 """Where the record of a study is, and when it is gone."""
 
+import errno
+import os
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from results.record import RECORD_FILE, TRIALS_DIR
+from study import driver
+from study.cluster import Cluster
 from study.directory import create, record_url
-from study.driver import resume
 from study.request import Request
+from study.spec import Spec
 
 
 def test_a_record_is_in_the_directory_unless_it_is_elsewhere(
@@ -46,7 +51,7 @@ def test_trials_are_never_taken_for_those_of_a_new_record(
     directory = create(request_of(storage=f"sqlite:///{tmp_path}/gone.db"), str(tmp_path))
     (directory / TRIALS_DIR / "0").mkdir(parents=True)
     with pytest.raises(ValueError, match=r"gone.db has no record of mixed_bits-1 though there are trials"):
-        resume(directory)
+        driver.resume(directory)
     assert not (tmp_path / "gone.db").exists()
 
 
@@ -55,3 +60,18 @@ def test_a_record_in_a_file_is_found_from_everywhere(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     assert request_of(storage="sqlite:///studies.db").storage == f"sqlite:///{tmp_path}/studies.db"
+
+
+def test_a_disk_without_locks_keeps_nothing(
+    spec_of: Callable[..., Spec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(file: object, how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(
+        driver, "connected", lambda address, workers: nullcontext(Cluster(dashboard="", cpus=2))
+    )
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with pytest.raises(ValueError, match="use a --runs-dir on a disk that has locks"):
+        driver.run(spec_of(storage=f"sqlite:///{tmp_path}/elsewhere.db"))
+    assert not list(tmp_path.iterdir())

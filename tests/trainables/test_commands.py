@@ -29,7 +29,7 @@ def test_a_run_is_saved_continued_and_not_trained_over(
     again = command("trainables.train", *words, "--out", str(out))
     assert again == (2, "", f"error: the run in {out} is complete; give another --out\n")
     other = command("trainables.train", *words, "--set", "lambda1=2", "--out", str(out))
-    assert other == (2, "", f"error: {out} holds a run of other settings; give another --out\n")
+    assert other == (2, "", f"error: {out} holds a run of other settings (lambda1); give another --out\n")
 
 
 def no_resume_file_yet(out: Path) -> None:

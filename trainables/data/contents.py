@@ -12,6 +12,7 @@ import numpy as np
 
 from trainables.data.listing import Listing
 from trainables.data.parallel import on_all_cores
+from trainables.data.storage import check_passing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +45,7 @@ def find_contents(listing: Listing, cache: Path) -> Contents:
     bad, duplicates, kept = [], [], []
     for path, digest in digests.items():
         if isinstance(digest, OSError):
+            check_passing(listing.root / path, digest)
             bad.append(f"{path}: {digest.strerror}")
         else:
             places[digest].append(path)

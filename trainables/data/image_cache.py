@@ -21,7 +21,7 @@ from trainables.data.listing import Listing
 from trainables.data.parallel import on_all_cores
 from trainables.data.splits import stratified
 from trainables.data.statistics import mean_and_std
-from trainables.data.storage import cache_folder, locked, new_array
+from trainables.data.storage import cache_folder, check_passing, locked, new_array
 
 VERSION = 2
 """Of decoding and split: with a new one, old caches are not used."""
@@ -122,8 +122,7 @@ def _build(listing: Listing, contents: Contents, preparation: Preparation, folde
         try:
             pixels[index] = decode(listing.root / path, size, crop_border=preparation.crop_border)
         except Exception as error:  # a damaged file can make its decoder raise anything
-            if isinstance(error, MemoryError) or getattr(error, "errno", None):  # not for ever, as damage is
-                raise ValueError(f"{listing.root / path} cannot be read now ({error}); try again") from None
+            check_passing(listing.root / path, error)
             return f"{path}: {error}"
         return ""
 

@@ -1,5 +1,6 @@
 """Where data is kept on a node, and files that many processes share."""
 
+import errno
 import fcntl
 import os
 import sys
@@ -8,6 +9,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+
+PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+"""Errors that say nothing about a file: it may be readable the next time."""
+
+
+def check_passing(path: Path, error: Exception) -> None:
+    """Raise ValueError if `path` could not be read for a reason that may be gone the next time."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) in PASSING:
+        raise ValueError(f"{path} cannot be read now ({error}); try again, or remove it")
 
 
 def cache_folder() -> Path:
