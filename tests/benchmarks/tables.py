@@ -10,7 +10,7 @@ from study.table import Table
 from study.worker import Report
 
 RECORDED = {seed: Path(__file__).with_name(f"four_layers_seed{seed}.parquet") for seed in (0, 1, 2)}
-"""docs/benchmarks.md has the commands. Choices in `study/` were made with the curves of seed 0 in view."""
+"""docs/benchmarks.md has the commands, and says which are for making choices in `study/` and which judge them."""
 
 
 def read(paths: Sequence[Path]) -> Table:
