@@ -89,18 +89,13 @@ def connected(address: str, workers: int) -> Iterator[Cluster]:
         ray.shutdown()
 
 
-def hide_gpus() -> None:
-    """Keep this process, which has not used one yet, from the GPUs of its machine."""
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
-
-
 def keep_to_given_gpus() -> None:
     """Keep this worker from the GPUs of its machine if Ray gave it none; if it gave some, Ray hides the others.
 
     Without that every trial would train on the first GPU, as many at a time as there are CPUs.
     """
     if not ray.get_gpu_ids():
-        hide_gpus()
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 
 def _describe(dashboard: str | None) -> Cluster:

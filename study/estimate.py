@@ -1,12 +1,13 @@
 """What a study would try, cost and take, before it starts: the text of --dry-run."""
 
+import contextlib
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import trainables
 from search_spaces import Domain, Float
 from study import points
-from study.cluster import hide_gpus
 from study.objectives import COSTS
 from study.request import Request
 from study.scheduler import expected_epochs
@@ -24,9 +25,8 @@ def describe(request: Request) -> str:
         least, most = (pick(cost[name] for cost in costs) for pick in (min, max))
         lines.append(f"{name}: {least:,.0f} to {min(most, request.constraints.get(name, most)):,.0f}")
     trainables.prepare_process()  # on one thread, as a worker does
-    if not request.gpus_per_trial:
-        hide_gpus()
-    seconds = next(trainables.train(request.config(extremes[0]))).seconds
+    with contextlib.nullcontext() if request.gpus_per_trial else _without_gpus():
+        seconds = next(trainables.train(request.config(extremes[0]))).seconds
     workers = request.workers or os.cpu_count() or 1
     minutes = expected_epochs(request) * seconds / workers / 60
     lines.append(
@@ -34,6 +34,20 @@ def describe(request: Request) -> str:
         f"take about {minutes:.0f} min"
     )
     return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def _without_gpus() -> Iterator[None]:
+    name = "CUDA_VISIBLE_DEVICES"
+    before = os.environ.get(name)
+    os.environ[name] = ""
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def _extremes(request: Request) -> list[dict[str, Any]]:
