@@ -13,6 +13,7 @@ import pandas as pd
 
 from results import fronts, record
 from results.studies import Study
+from search_spaces.bits import is_width
 from search_spaces.errors import check_known
 
 COSTS = ("bops", "flops", "size_bytes", "macs")
@@ -129,14 +130,14 @@ def widths(study: Study, row: pd.Series) -> dict[str, dict[str, int]]:
 
 def searched_widths(study: Study) -> list[str]:
     """Return the names of the parameters that are widths: ``bits.conv1``, ..."""
-    return [name for name in study.distributions if name.partition(".")[0] in WIDTHS]
+    return [name for name in study.distributions if is_width(name)]
 
 
 def configuration(study: Study, row: pd.Series) -> dict[str, Any]:
     """Return a trial's flat configuration: its ``config.toml``, or what the record knows without it."""
     file = study.path / record.TRIALS_DIR / str(row["number"]) / "config.toml"
     try:
-        return _flat(tomllib.loads(file.read_text(encoding="utf-8")))
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # not copied, or cut short
         names = [name for name in row.index if name.startswith("params.") and not pd.isna(row[name])]
         return {
@@ -150,10 +151,3 @@ def export_command(study: Study, row: pd.Series) -> str:
     checkpoint = study.path / record.TRIALS_DIR / str(row["number"]) / "checkpoint.safetensors"
     out = f"{study.path.resolve().name}-{row['number']}"
     return f"python -m trainables.export {shlex.quote(str(checkpoint))} --out {shlex.quote(out)}"
-
-
-def _flat(document: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    items: dict[str, Any] = {}
-    for name, value in document.items():
-        items |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
-    return items

@@ -18,14 +18,12 @@ MOST = 2000
 MOST_UNFINISHED = 300
 """Trials drawn of each other role."""
 
-ROLES = ("front", "dominated", "excluded", "stopped", "failed", "running")
-"""``excluded`` is complete, but infeasible or with an objective that is not finite."""
-
 
 def drawn(study: Study, always: Iterable[int] = ()) -> pd.DataFrame:
-    """Return the rows of ``study.trials`` to draw, by number, with a column ``role`` of :data:`ROLES` before.
+    """Return the rows of ``study.trials`` to draw, by number, with a column ``role`` before.
 
-    Trials whose number is in ``always`` stay whatever their number.
+    That is front, dominated, stopped, failed, running, or excluded: complete, but infeasible or with an
+    objective that is not finite. Trials whose number is in ``always`` stay whatever their number.
     """
     frame = study.trials.copy()
     frame.insert(0, "role", frame["state"].where(frame["state"] != "complete", "excluded"))

@@ -161,7 +161,9 @@ def rows_of(path: Path, request: Mapping[str, Any], objectives: Mapping[str, Obj
             f"{path / record.REQUEST_FILE} has other objectives than {record.RECORD_FILE}; copy the study again."
         )
     needed = record.Result.__required_keys__ - {"rungs"}  # those are read when they are drawn
-    if not all(needed <= result.keys() for result in rows.results.values()):
+    if rows.results.keys() != rows.states.keys() or not all(
+        needed <= r.keys() for r in rows.results.values()
+    ):
         raise ValueError(
             f"{file} was written by another version; use the version of sgt-pact-study that the [versions] "
             f"table of {record.REQUEST_FILE} names."
@@ -202,7 +204,7 @@ def _trials(
     constraints: Mapping[str, float],
 ) -> pd.DataFrame:
     numbers = list(rows.states)
-    results = [rows.results.get(number, {}) for number in numbers]
+    results = [rows.results[number] for number in numbers]
     metrics = _metrics(results, numbers)
     for name in [*objectives, *constraints]:
         metrics[f"metrics.{name}"] = metrics.get(f"metrics.{name}", float("nan"))
@@ -213,17 +215,17 @@ def _trials(
         "feasible": pd.concat(bounds, axis=1).all(axis=1) if bounds else True,
     }
     tail = {
-        "epochs": [result.get("epochs", 0) for result in results],
-        "seed": pd.array([result.get("seed") for result in results], dtype="Int64"),
-        "duration_s": [result.get("duration_s", float("nan")) for result in results],
-        "error": pd.array([result.get("error") for result in results], dtype="str"),
+        "epochs": [result["epochs"] for result in results],
+        "seed": pd.array([result["seed"] for result in results], dtype="Int64"),
+        "duration_s": [result["duration_s"] for result in results],
+        "error": pd.array([result["error"] for result in results], dtype="str"),
     }
     parts = [pd.DataFrame(head, index=numbers), params, metrics, pd.DataFrame(tail, index=numbers)]
     return pd.concat(parts, axis=1).reset_index(drop=True)
 
 
 def _spans(rows: database.Rows) -> pd.DataFrame:
-    spans = [{"number": number, **rows.results.get(number, {})} for number in rows.states]
+    spans = [{"number": number, **rows.results[number]} for number in rows.states]
     return _with_times(pd.DataFrame(spans, columns=["number", "started", "finished"]))
 
 

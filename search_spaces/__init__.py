@@ -5,7 +5,7 @@
 The standard library is all this package needs.
 """
 
-from search_spaces.bits import KINDS, WIDTHS, BitGroup, owners
+from search_spaces.bits import KINDS, WIDTHS, BitGroup, is_width, owners
 from search_spaces.domains import Choice, Domain, Float, Int, Scalar
 from search_spaces.errors import nearest, unknown
 from search_spaces.files import load, names, parse
@@ -22,6 +22,7 @@ __all__ = [
     "Point",
     "Scalar",
     "Space",
+    "is_width",
     "load",
     "names",
     "nearest",

@@ -121,7 +121,7 @@ def places(name: str, layers: Sequence[str]) -> set[str]:
 
 
 def owners(names: Iterable[str], layers: Sequence[str]) -> dict[str, str]:
-    """Return for each width of a single layer the most special of `names` that sets it.
+    """Return for each width of a single layer the most specific of `names` that sets it.
 
     "w_bits" and "a_bits" go before "bits", then a name for fewer layers before one for more.
 
@@ -131,11 +131,11 @@ def owners(names: Iterable[str], layers: Sequence[str]) -> dict[str, str]:
     """
     hits = {name: places(name, layers) for name in names}
 
-    def speciality(name: str) -> tuple[bool, int, bool]:
+    def specificity(name: str) -> tuple[bool, int, bool]:
         kind, _, layer = name.partition(".")
         return kind != "bits", -len(hits[name]), layer in layers
 
-    return {place: name for name in sorted(hits, key=speciality) for place in hits[name]}
+    return {place: name for name in sorted(hits, key=specificity) for place in hits[name]}
 
 
 def covers(general: str, name: str) -> bool:

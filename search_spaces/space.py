@@ -63,7 +63,7 @@ class Space:
                     raise ValueError(f"its condition asks for {parent} = {value!r}, which {parent} never is")
 
     def names(self) -> tuple[str, ...]:
-        """Return every name of a configuration that the space sets or asks about, each once, groups apart."""
+        """Return each name of a configuration that the space sets or asks about; `[bits]` groups are left out."""
         conditions = (name for domain in self.parameters.values() for name in domain.when or {})
         point = self.points[0] if self.points else ()
         return tuple(dict.fromkeys((*self.parameters, *point, *self.fixed, *conditions)))
@@ -111,7 +111,7 @@ class Space:
         A layer with a width of its own, fixed or a parameter or from an earlier group of the kind, keeps that;
         a bare "bits" is for the layers that nothing else names, and goes if there are none. ValueError, with
         the nearest name, for a layer or glob that the model does not have, for "a_bits" of the first layer,
-        whose input is the image, and for a layer that two names set of which neither is the more special.
+        whose input is the image, and for a layer that two names set of which neither is the more specific.
         """
         for name in filter(is_width, self.names()):
             reached(name, layers)
@@ -128,7 +128,7 @@ class Space:
         return replace(self, parameters=kept, bits=())
 
     def _owners(self, parameters: Mapping[str, Domain], layers: Sequence[str]) -> set[str]:
-        """Return the widths that set a layer whatever other parameters are; ValueError where none is special."""
+        """Return the widths that set a layer whatever other parameters are; ValueError where none comes first."""
         always = [name for name, domain in parameters.items() if not domain.when]
         varied = set(filter(is_width, (*always, *(self.points[0] if self.points else ()))))
         hits = {name: places(name, layers) for name in (*filter(is_width, self.fixed), *sorted(varied))}

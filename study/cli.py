@@ -7,23 +7,17 @@ import tomllib
 from collections.abc import Sequence
 from typing import Any
 
-
-def command(module: str, argv: Sequence[str] | None) -> str:
-    """Return the command line as a user would type it again, without the password of a storage URL."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    return f"python -m {module} " + shlex.join(map(_public, words))
+from study.storage import public
 
 
-def _public(word: str) -> str:
-    """Return `word`, if it is a URL without its password.
+def command(module: str, argv: Sequence[str] | None, url: str = "") -> str:
+    """Return the command line as a user would type it again, the storage `url` without its password.
 
-    >>> _public("postgresql://me:secret@db/studies"), _public("postgresql://me@db/studies?sslpassword=secret&sslmode=require")
-    ('postgresql://me@db/studies', 'postgresql://me@db/studies?sslmode=require')
+    >>> command("study.launch", ["--storage", "postgresql://me:secret@db/studies"], "postgresql://me:secret@db/studies")
+    'python -m study.launch --storage postgresql://me@db/studies'
     """
-    if "://" not in word:
-        return word
-    word = re.sub(r"(://[^:/@]*):[^@]*@", r"\1@", word)
-    return re.sub(r"\w*password=[^&]*&?", "", word).rstrip("?&")
+    words = sys.argv[1:] if argv is None else argv
+    return shlex.join(["python", "-m", module, *(word.replace(url, public(url)) for word in words)])
 
 
 def duration(text: str) -> float:

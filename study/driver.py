@@ -17,7 +17,7 @@ from results.record import EXHAUSTED, INIT_DIR
 from study import directory as directories
 from study import storage
 from study.actors import ActorManager
-from study.batch import InterruptedBatchError, run_all
+from study.batch import RETRIES, InterruptedBatchError, run_all
 from study.cluster import Cluster, connected
 from study.interrupt import Interrupt
 from study.lease import Lease, check_locks
@@ -29,9 +29,6 @@ from study.spec import Spec, plan
 from study.view import View
 from study.worker import Job, Train, Worker, train
 from trainables.checkpoint import CHECKPOINT
-
-RETRIES = 2
-"""How often a trial whose worker died is taken up again from its checkpoint."""
 
 
 @dataclass(frozen=True, kw_only=True)

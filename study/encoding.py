@@ -7,10 +7,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces import Choice, Domain, Float, Int, Space
+from search_spaces import Choice, Domain, Int, Space
+
+Point = Mapping[str, Any]
+Key = frozenset[tuple[str, Any]]
 
 
-def encode(space: Space, point: Mapping[str, Any]) -> NDArray[np.float64]:
+def identity(point: Point) -> Key:
+    """Return what tells a configuration from all others."""
+    return frozenset(point.items())
+
+
+def encode(space: Space, point: Point) -> NDArray[np.float64]:
     """Return `point` as a vector in [0, 1]; an unordered choice takes one place a value, an inactive parameter 0.5.
 
     >>> encode(Space(name="s", parameters={"bits": Choice(values=(2, 4, 8))}), {"bits": 4}).tolist()
@@ -39,19 +47,11 @@ def to_unit(domain: Domain, value: Any) -> float:
 
 def from_unit(domain: Domain, place: float) -> Any:
     """Return the value of a domain that is nearest to `place` in [0, 1]; each of finitely many gets an equal share."""
-    values = domain.finite()
-    if isinstance(domain, Int) and domain.log:
-        low, high = math.log(domain.low), math.log(domain.high)
-        return _within(domain, round(math.exp(low + place * (high - low))))
-    if values is not None:
+    if isinstance(domain, Choice) or (isinstance(domain, Int) and not domain.log):
+        values = domain.finite()
         return values[min(int(place * len(values)), len(values) - 1)]
-    assert isinstance(domain, Float)
-    if not domain.log:
-        return _within(domain, domain.low + place * (domain.high - domain.low))
-    low, high = math.log(domain.low), math.log(domain.high)
-    return _within(domain, math.exp(low + place * (high - low)))
-
-
-def _within(domain: Int | Float, value: float) -> float:
-    """Return `value`, which rounding may have taken out of its domain."""
-    return min(domain.high, max(domain.low, value))
+    low, high = (math.log(end) if domain.log else end for end in (domain.low, domain.high))
+    value = low + place * (high - low)
+    value = math.exp(value) if domain.log else value
+    value = round(value) if isinstance(domain, Int) else value
+    return min(domain.high, max(domain.low, value))  # rounding may have taken it out

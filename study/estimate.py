@@ -54,7 +54,7 @@ def _extremes(request: Request) -> list[dict[str, Any]]:
     """Return configurations that a study may try, the cheapest and the dearest among them."""
     space = request.space
     if space.points:
-        return [point for point in space.points if not request.violated(point)]
+        return list(filter(request.is_feasible, space.points))
     corners = points.corners(space, request.flat({}))
     return [point for point in corners if point in space or point in request.queue]
 

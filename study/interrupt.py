@@ -30,7 +30,7 @@ class Interrupt(Stopper):
         self._deadline = min(self._deadline, time.monotonic() + self._budget)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Leave all of it out of the copy that Tune keeps of its state, and we never read."""
+        """Leave everything out of the copy of its state that Tune keeps: nobody reads it."""
         return {}
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:

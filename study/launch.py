@@ -26,7 +26,7 @@ def _main(argv: Sequence[str] | None) -> int:
     given["fixed"] = dict(map(setting, given["fixed"]))
     if time_budget is not None:
         given["time_budget_s"] = duration(time_budget)
-    spec = Spec(**given, command=command("study.launch", argv))
+    spec = Spec(**given, command=command("study.launch", argv, given.get("storage", "")))
     if dry_run:
         print(describe(plan(spec)))
         return 0

@@ -104,7 +104,7 @@ class Lease:
                 continue
 
 
-def held(directory: Path, token: str) -> bool:
+def is_current(directory: Path, token: str) -> bool:
     """Tell whether the driver named by `token` still holds the study in `directory`."""
     try:
         return json.loads((directory / LOCK_FILE).read_text())["token"] == token

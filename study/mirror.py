@@ -1,7 +1,7 @@
 """Optuna's samplers, on a mirror of the study in memory: they never see the database."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,10 +13,9 @@ from optuna.storages import InMemoryStorage
 from optuna.trial import Trial, TrialState
 
 from search_spaces import Choice, Domain, Float, Int, Space
+from study.encoding import Key, Point, identity
 from study.window import Window
 
-Point = Mapping[str, Any]
-Key = frozenset[tuple[str, Any]]
 STUBBORN = 10
 """Refused proposals in a row after which a sampler is not asked any more."""
 
@@ -46,7 +45,7 @@ class Mirror:
         for _ in range(STUBBORN):
             trial = self._study.ask()
             point = self._configure(trial)
-            self._proposed = (frozenset(point.items()), trial)
+            self._proposed = (identity(point), trial)
             yield point, False
             self._study.tell(trial, state=TrialState.FAIL)
         self._proposed = None
@@ -56,7 +55,7 @@ class Mirror:
 
     def start(self, point: Point) -> None:
         """Take in that `point` runs. One that was not proposed just now, or goes on, is another trial of the mirror."""
-        key = frozenset(point.items())
+        key = identity(point)
         proposed, self._proposed = self._proposed, None
         if proposed and proposed[0] == key:
             self._running[key] = proposed[1]
@@ -69,7 +68,7 @@ class Mirror:
     def measure(self, point: Point, epoch: int, gains: NDArray[np.float64]) -> None:
         """Take in what `point` measured at a rung."""
         if epoch == self._epochs and np.isfinite(gains).all():
-            self._reached[frozenset(point.items())] = gains.tolist()
+            self._reached[identity(point)] = gains.tolist()
 
     def pause(self, point: Point) -> None:
         """Take in that `point` pauses, which is an end here."""
@@ -77,7 +76,7 @@ class Mirror:
 
     def end(self, point: Point) -> None:
         """Take in that `point` has ended: complete if it measured the last rung, else pruned."""
-        key = frozenset(point.items())
+        key = identity(point)
         values = self._reached.pop(key, None)
         self._study.tell(self._running.pop(key), values, TrialState.COMPLETE if values else TrialState.PRUNED)
 

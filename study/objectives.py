@@ -74,12 +74,3 @@ def gains(objectives: Mapping[str, Objective], metrics: Mapping[str, float]) -> 
 def are_finite(objectives: Iterable[str], metrics: Mapping[str, float]) -> bool:
     """Tell whether every objective was measured and is a finite number."""
     return all(math.isfinite(metrics.get(name, math.nan)) for name in objectives)
-
-
-def violated(constraints: Mapping[str, float], costs: Mapping[str, float]) -> dict[str, float]:
-    """Return by how much, relative to its bound, each violated upper bound is exceeded.
-
-    >>> violated({"bops": 100, "size_bytes": 10}, {"bops": 150, "size_bytes": 10})
-    {'bops': 0.5}
-    """
-    return {name: costs[name] / bound - 1 for name, bound in constraints.items() if costs[name] > bound}

@@ -68,10 +68,10 @@ class Request:
         Of a space that does not list its points, constraints may leave fewer.
         """
         listed = self.space.points
-        size = sum(not self.violated(point) for point in listed) if listed else self.space.size()
+        size = sum(map(self.is_feasible, listed)) if listed else self.space.size()
         if size is None:
             return self.trials
-        return min(self.trials, size + sum(p not in self.space and not self.violated(p) for p in self.queue))
+        return min(self.trials, size + sum(p not in self.space and self.is_feasible(p) for p in self.queue))
 
     def config(self, values: Mapping[str, Any]) -> Config:
         """Return the configuration of the trial that has these searched `values`."""
@@ -89,11 +89,10 @@ class Request:
                 f"{self.name} began; restore them, or launch a new study"
             )
 
-    def violated(self, values: Mapping[str, Any]) -> dict[str, float]:
-        """Return by how much each constraint that these searched `values` break is exceeded, relative to its bound."""
-        if not self.constraints:
-            return {}
-        return rules.violated(self.constraints, costs(self.config(values)))
+    def is_feasible(self, values: Mapping[str, Any]) -> bool:
+        """Tell whether these searched `values` keep every constraint, as is known before training."""
+        known = costs(self.config(values)) if self.constraints else {}
+        return all(known[name] <= bound for name, bound in self.constraints.items())
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return the Optuna distribution of each searched name, as the record keeps it.

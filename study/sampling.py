@@ -4,7 +4,7 @@ A sampler says what it would like; what breaks a constraint, since costs are kno
 proposed before is refused here and never reaches the record.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, Protocol
 
@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from search_spaces import Space
+from study.encoding import Key, Point, identity
 from study.mirror import Mirror
 from study.sms_ego import SmsEgo
 
-Point = Mapping[str, Any]
 PATIENCE = 500
 """Proposals refused in a row before what is left of the space is listed, or given up: more than `SmsEgo` compares."""
 ONE_IN = 6
@@ -58,20 +58,17 @@ class Proposals:
         space: Space,
         sampler: Sampler | None,
         queue: Iterable[Point] = (),
-        violated: Callable[[Point], Mapping[str, float]] = lambda point: {},
+        is_feasible: Callable[[Point], bool] = lambda point: True,
     ) -> None:
-        """`queue` comes first. Without a sampler the space is listed in order.
-
-        `violated` tells by how much a configuration breaks each constraint that it breaks.
-        """
+        """`queue` comes first. Without a sampler the space is listed in order."""
         self.refused = {"infeasible": 0, "repeat": 0}
         self.taken_up = 0
         self._space = space
         self._sampler = sampler
-        self._violated = violated
+        self._is_feasible = is_feasible
         self._queue = list(queue)
-        self._seen: set[frozenset[tuple[str, Any]]] = set()
-        self._infeasible: set[frozenset[tuple[str, Any]]] = set()
+        self._seen: set[Key] = set()
+        self._infeasible: set[Key] = set()
         self._listed = None if sampler else space.grid()
         size = space.size()
         self._can_be_listed = size is not None and size <= LISTED
@@ -102,14 +99,14 @@ class Proposals:
                 )
         self._listed = self._listed or self._space.grid()
         for left in self._listed:
-            if frozenset(left.items()) not in self._seen and self._is_new(left):
+            if identity(left) not in self._seen and self._is_new(left):
                 self.start(left)
                 return left
         return None
 
     def start(self, point: Point) -> None:
         """Take in that `point` runs, for the first time or after a pause."""
-        self._seen.add(frozenset(point.items()))
+        self._seen.add(identity(point))
         if sampler := self._sampler_of(point):
             sampler.start(point)
 
@@ -134,13 +131,13 @@ class Proposals:
 
     def _is_new(self, point: Point) -> bool:
         """Tell whether `point` is feasible and was not proposed before; count why not."""
-        key = frozenset(point.items())
+        key = identity(point)
         if key in self._seen:
             self.refused["repeat"] += 1
             return False
         if key in self._infeasible:
             return False
-        if self._violated(point):
+        if not self._is_feasible(point):
             self.refused["infeasible"] += 1
             if self._can_be_listed:  # else hardly any comes twice
                 self._infeasible.add(key)

@@ -32,11 +32,11 @@ class Fifo(FIFOScheduler):
     def stopped(self, number: int) -> None:
         """Take in that trial `number`, which paused, will not go on."""
 
-    def take_up(self) -> int | None:
+    def promote(self) -> int | None:
         """Return the number of a paused trial that goes on now."""
         return None
 
-    def taken_up(self, number: int) -> None:
+    def promoted(self, number: int) -> None:
         """Take in that trial `number`, which paused, goes on for another reason."""
 
     def beyond(self, count: int) -> list[int]:
@@ -61,7 +61,7 @@ class ParetoAsha(Fifo):
         self._rungs = {epoch: _Rung() for epoch in sorted(rungs, reverse=True)[1:]}
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Decide on the `Report` of one epoch. To Tune, a trial that pauses has ended: `take_up` starts another."""
+        """Decide on the `Report` of one epoch. To Tune, a trial that pauses has ended: `promote` starts another."""
         report, number = result["report"], trial.config["job"].number
         if report.error is not None or report.epoch not in self._rungs:
             return str(TrialScheduler.CONTINUE)
@@ -91,7 +91,7 @@ class ParetoAsha(Fifo):
                 del rung.gains[number]
                 rung.stopped += 1
 
-    def take_up(self) -> int | None:
+    def promote(self) -> int | None:
         """As `Fifo`."""
         found = self._next()
         if found is None:
@@ -100,7 +100,7 @@ class ParetoAsha(Fifo):
         rung.paused.remove(number)
         return number
 
-    def taken_up(self, number: int) -> None:
+    def promoted(self, number: int) -> None:
         """As `Fifo`."""
         for rung in self._rungs.values():
             rung.paused.discard(number)

@@ -59,7 +59,7 @@ class Searcher(TuneSearcher):
         sampler = make_sampler(request.sampler, request.space, len(request.objectives), seed, request.epochs)
         tried = [trial.params for trial in earlier]
         queue = [point for point in request.queue if point not in tried]
-        self._proposals = Proposals(request.space, sampler, queue, request.violated)
+        self._proposals = Proposals(request.space, sampler, queue, request.is_feasible)
         notes = record.notes()
         self._proposals.refused |= notes.get(REFUSED, {})
         self._proposals.taken_up = notes.get(TAKEN_UP, 0)
@@ -106,7 +106,7 @@ class Searcher(TuneSearcher):
     def _next(self, trial_id: str) -> dict[str, Any] | str | None:
         if self._interrupted:
             return self._job(trial_id, self._interrupted.pop(0))
-        if (number := self.scheduler.take_up()) is not None:
+        if (number := self.scheduler.promote()) is not None:
             self._proposals.start(self._unfinished[number][0])
             return self._go_on(trial_id, number)
         if not self.scheduler.all_began:
@@ -114,7 +114,7 @@ class Searcher(TuneSearcher):
                 number = next((n for n in self._paused if self._unfinished[n][0] == point), None)
                 if number is None:
                     return self._start(trial_id, point)
-                self.scheduler.taken_up(number)
+                self.scheduler.promoted(number)
                 return self._go_on(trial_id, number)
             self.scheduler.all_began = True
             return self._next(trial_id)

@@ -10,7 +10,7 @@ candidate like any other (Swersky, Snoek and Adams, "Freeze-Thaw Bayesian Optimi
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,11 +20,10 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from search_spaces import Space
-from study.encoding import encode, from_unit, to_unit
+from study.encoding import Key, Point, encode, from_unit, identity, to_unit
 from study.ranking import best, hypervolume_improvements
 from study.surrogate import Places, Setting, Surrogate, choose
 
-Point = Mapping[str, Any]
 Array = NDArray[np.float64]
 
 START = 6
@@ -64,10 +63,10 @@ class SmsEgo:
         self._objectives = objectives
         self._epochs = epochs
         self._random = np.random.default_rng(seed)
-        self._trials: dict[frozenset[tuple[str, Any]], _Trial] = {}
-        self._running: dict[frozenset[tuple[str, Any]], _Trial] = {}
-        self._paused: set[frozenset[tuple[str, Any]]] = set()
-        self._refused: set[frozenset[tuple[str, Any]]] = set()
+        self._trials: dict[Key, _Trial] = {}
+        self._running: dict[Key, _Trial] = {}
+        self._paused: set[Key] = set()
+        self._refused: set[Key] = set()
         """What was proposed in vain, since it is infeasible, of a space that is compared whole."""
         size = space.size()
         self._is_compared_whole = size is not None and size <= LISTED
@@ -82,7 +81,7 @@ class SmsEgo:
 
     def start(self, point: Point) -> None:
         """Take in that `point` runs, for the first time or after a pause."""
-        key = frozenset(point.items())
+        key = identity(point)
         self._running[key] = self._trials.setdefault(key, _Trial(point, encode(self._space, point)))
         self._paused.discard(key)
 
@@ -90,7 +89,7 @@ class SmsEgo:
         """Take in what `point` measured at a rung; what is not finite is left out."""
         if not np.isfinite(gains).all():
             return
-        trial = self._trials[frozenset(point.items())]
+        trial = self._trials[identity(point)]
         if not trial.measured:
             self._recent.append(trial)
         trial.measured[epoch] = gains
@@ -101,11 +100,11 @@ class SmsEgo:
     def pause(self, point: Point) -> None:
         """Take in that `point` pauses; from now on it is a candidate."""
         self.end(point)
-        self._paused.add(frozenset(point.items()))
+        self._paused.add(identity(point))
 
     def end(self, point: Point) -> None:
         """Take in that `point` does not run any more."""
-        del self._running[frozenset(point.items())]
+        del self._running[identity(point)]
 
     def propose(self) -> Iterator[tuple[dict[str, Any], bool]]:
         """Yield configurations, the most promising first, and then random ones for ever; with each, if it pauses."""
@@ -113,12 +112,12 @@ class SmsEgo:
             with BLAS.limit(limits=1):
                 ranked = self._ranked()
             for point in ranked:
-                pauses = (key := frozenset(point.items())) in self._paused
+                pauses = (key := identity(point)) in self._paused
                 yield point, pauses
                 if self._is_compared_whole and not pauses:
                     self._refused.add(key)
         while True:
-            yield self._complete({}, change=lambda name: True), False
+            yield self._complete({}), False
 
     def _ranked(self) -> list[dict[str, Any]]:
         """Return candidates by the hypervolume that they would add, the greatest first."""
@@ -159,14 +158,14 @@ class SmsEgo:
         if self._is_compared_whole:
             found = list(self._space.grid())
         else:
-            found = [self._complete({}, change=lambda name: True) for _ in range(CANDIDATES // 2)]
+            found = [self._complete({}) for _ in range(CANDIDATES // 2)]
             found += [
                 self._changed(parents[i].point)
                 for i in self._random.integers(len(parents), size=CANDIDATES // 2)
             ]
         known = self._trials.keys() | self._refused
-        new = [point for point in found if frozenset(point.items()) not in known]
-        paused = [dict(t.point) for t in self._recent if frozenset(t.point.items()) in self._paused]
+        new = [point for point in found if identity(point) not in known]
+        paused = [dict(t.point) for t in self._recent if identity(t.point) in self._paused]
         return paused + new
 
     def _changed(self, point: Point) -> dict[str, Any]:
@@ -174,15 +173,15 @@ class SmsEgo:
         names = list(self._space.parameters)
         count = min(self._random.geometric(0.6), len(names))
         chosen = set(self._random.choice(names, size=count, replace=False))
-        return self._complete(point, change=lambda name: name in chosen)
+        return self._complete(point, chosen)
 
-    def _complete(self, point: Point, change: Callable[[str], bool]) -> dict[str, Any]:
-        """Return `point` with every active parameter: those to `change` moved or drawn anew, those it lacks drawn."""
+    def _complete(self, point: Point, changed: Container[str] = ()) -> dict[str, Any]:
+        """Return `point` with every active parameter: the `changed` moved or drawn anew, those it lacks drawn."""
         found: dict[str, Any] = {}
         for name, domain in self._space.parameters.items():
             if not self._space.active(name, found):
                 continue
-            if name in point and not change(name):
+            if name in point and name not in changed:
                 found[name] = point[name]
                 continue
             place = self._random.random()
@@ -193,7 +192,5 @@ class SmsEgo:
 
 
 def _best(trials: list[_Trial], epoch: int) -> list[_Trial]:
-    if not trials:
-        return []
     chosen = best(np.array([trial.measured[epoch] for trial in trials]), min(PARENTS, len(trials)))
     return [trials[i] for i in chosen]

@@ -13,14 +13,14 @@ import socket
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import tomli_w
 from ray import tune
 
 import trainables
 from study.cluster import keep_to_given_gpus
-from study.lease import held
+from study.lease import is_current
 from trainables.checkpoint import PREVIOUS, RESUME
 from trainables.training import CURVE
 
@@ -29,27 +29,7 @@ CONFIG = "config.toml"
 LOG = "log.txt"
 
 
-class Epoch(Protocol):
-    """What training yields; `trainables.Epoch` is one."""
-
-    @property
-    def number(self) -> int:
-        """1 for the first."""
-
-    @property
-    def seconds(self) -> float:
-        """What it took."""
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """What was measured after it."""
-
-    @property
-    def save(self) -> Callable[[Path], None]:
-        """Write the checkpoint and the learning curve into a directory."""
-
-
-Train = Callable[[Mapping[str, Any], Path], Iterator[Epoch]]
+Train = Callable[[Mapping[str, Any], Path], Iterator[trainables.Epoch]]
 """Trains a flat configuration for its `epochs`, going on from what is in the directory."""
 
 
@@ -81,7 +61,7 @@ class Report:
     worker: str = ""
 
 
-def train(flat: Mapping[str, Any], directory: Path) -> Iterator[Epoch]:
+def train(flat: Mapping[str, Any], directory: Path) -> Iterator[trainables.Epoch]:
     """Run `trainables.train`: the `Train` of every study but those of the engine's own tests."""
     trainables.prepare_process()
     return trainables.train(trainables.Config.parse(flat), resume=directory)
@@ -143,7 +123,7 @@ def _epochs(job: Job, train: Train) -> Iterator[Report]:
         return
     log.info("training from epoch %d", done + 1)
     for epoch in train(job.flat, job.directory):
-        if not held(job.study, job.token):
+        if not is_current(job.study, job.token):
             os._exit(1)  # another driver has the study: what we wrote now would be in its way
         epoch.save(job.directory)
         if epoch.number > done:

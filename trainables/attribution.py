@@ -36,7 +36,6 @@ def slopes(model: nn.Module, X: Tensor, target: Tensor, *, method: str) -> Tenso
     grad_cam               the last convolution's maps weighted by their mean gradient, 0 where negative, brought to
                            H x W and alike for all channels
     """
-    check(model, X[:1], method)
     noise = NOISE * (X.amax() - X.amin()).item()
     with torch.random.fork_rng():  # training goes on with the numbers that it would have drawn
         torch.manual_seed(SEED)

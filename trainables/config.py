@@ -11,16 +11,17 @@ from dataclasses import dataclass, field, fields, replace
 from importlib.resources import files
 from typing import Any, Self
 
-from search_spaces import KINDS, WIDTHS, owners, unknown
+from search_spaces import WIDTHS, is_width, owners, unknown
 from trainables.attribution import METHODS
 from trainables.data import NAMES as DATASETS
+from trainables.data import ON_BAD_IMAGE
 from trainables.models import MODELS, TORCHVISION, layer_names
 from trainables.quantise import ALPHA_STARTS, WEIGHT_QUANTISERS
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "dataset": DATASETS,
     "model": MODELS,
-    "on_bad_image": ("refuse", "skip"),
+    "on_bad_image": ON_BAD_IMAGE,
     "balance": ("none", "loss"),
     "optimizer": ("adam", "sgd"),
     "schedule": ("cosine", "constant"),
@@ -134,8 +135,7 @@ class Config:
                 raise unknown(name, getattr(self, name), choices)
         _require(self.epochs >= 0, "epochs", "0 or above", self.epochs)
         _require(0 <= self.seed < 2**31, "seed", f"0 to {2**31 - 1}", self.seed)
-        for name in ("batch_size", "image_size"):
-            _require(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
+        _require(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
         for name in ("lr", "lr_alpha", "gamma", "alpha_init"):
             _require(0 < getattr(self, name) < math.inf, name, "above 0", getattr(self, name))
         for name in ("lambda1", "lambda2", "eta", "weight_decay"):
@@ -155,23 +155,18 @@ class Config:
             )
         for kind, widths in (("w_bits", self.w_bits), ("a_bits", self.a_bits)):
             for layer, bits in widths.items():
-                if bits not in WIDTHS:
-                    raise ValueError(
-                        f"{kind}.{layer} is {bits!r}; a bit-width is one of {', '.join(map(str, WIDTHS))}"
-                    )
+                _require(bits in WIDTHS, f"{kind}.{layer}", f"one of {', '.join(map(str, WIDTHS))}", bits)
 
     @classmethod
     def parse(cls, flat: Mapping[str, Any]) -> Self:
         """Read flat names; `preset` names the recipe that they change, widths are `bits`, `bits.conv1`, `w_bits.*`.
 
-        The more special width wins: `w_bits` over `bits`, then a layer's over a glob's over all layers'. `bits` of
+        The more specific width wins: `w_bits` over `bits`, then a layer's over a glob's over all layers'. `bits` of
         the first layer is the width of its weights. Raises ValueError, with the nearest valid name, for an unknown key,
         layer or value, and for `a_bits` of the first layer.
         """
         flat = {**preset(str(flat.get("preset", cls.preset)))["run"], **flat}
-        widths = {
-            name: _width(name, value) for name, value in flat.items() if name.partition(".")[0] in KINDS
-        }
+        widths = {name: _width(name, value) for name, value in flat.items() if is_width(name)}
         plain = {name: _convert(name, value) for name, value in flat.items() if name not in widths}
         config = cls(**plain)
         names = layer_names(config.model)
@@ -269,12 +264,10 @@ def _convert(name: str, value: Any) -> Any:
 
 
 def _width(name: str, value: Any) -> int:
-    try:
-        return int(str(value))
-    except ValueError:
-        raise ValueError(
-            f"{name} is {value!r}; a bit-width is one of {', '.join(map(str, WIDTHS))}"
-        ) from None
+    widths = {str(width): width for width in WIDTHS}
+    if str(value) not in widths:
+        raise ValueError(f"{name} is {value!r}; a bit-width is one of {', '.join(widths)}")
+    return widths[str(value)]
 
 
 def _require(good: bool, name: str, what: str, value: object) -> None:

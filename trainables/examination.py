@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from trainables.agreement import agreement
 from trainables.attribution import saliency_maps
+from trainables.checkpoint import replacing
 from trainables.evaluation import FAITHFULNESS_IMAGES, choose, evaluating
 from trainables.inputs import check_images, data_of, scale_of
 from trainables.network import load_checkpoint
@@ -40,9 +41,8 @@ class Examination:
         """Write the curves as removal.csv and then the metrics as `FILE`, in one step: where that is, all is."""
         directory.mkdir(parents=True, exist_ok=True)
         self.curves.to_csv(directory / "removal.csv", index=False)
-        draft = directory / f"{FILE}.part"
-        draft.write_text(json.dumps(self.metrics, indent=1) + "\n")
-        draft.replace(directory / FILE)
+        with replacing(directory / FILE) as part:
+            part.write_text(json.dumps(self.metrics, indent=1) + "\n")
 
 
 def examine(path: Path, *, reference: Path | None = None, data_dir: str = "") -> Examination:
@@ -109,10 +109,8 @@ def _reference(path: Path, about: Mapping[str, Any]) -> nn.Module:
     dataset = about["config"]["dataset"]
     if config.dataset != dataset:
         raise ValueError(f"{path} was trained on {config.dataset}; name a reference for {dataset}")
-    cropped = config.crop_border != about["config"].get("crop_border", config.crop_border)
-    if cropped or any(
-        other.get(name) != about.get(name) for name in ("signature", "fingerprint", "class_names")
-    ):
+    cropped = config.crop_border != about["config"]["crop_border"]
+    if cropped or any(other[name] != about[name] for name in ("signature", "fingerprint", "class_names")):
         raise ValueError(
             f"{path} was trained on other images, or such of another size; name a reference trained on the same"
         )

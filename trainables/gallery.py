@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from trainables.attribution import saliency_maps
+from trainables.checkpoint import replacing
 from trainables.config import Config
 from trainables.data import Data
 from trainables.evaluation import FAITHFULNESS_IMAGES, choose, evaluating
@@ -47,7 +48,5 @@ def write(
         "class_names": np.array(data.class_names),
         **{f"curve_{name}": np.array(drop[name].tolist()) for name in drop},
     }
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    with replacing(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)
-    part.replace(path)

@@ -77,7 +77,7 @@ def described(data: Data) -> dict[str, Any]:
 
 def check_images(path: Path, about: Mapping[str, Any], data: Data, data_dir: str) -> None:
     """Raise ValueError if the checkpoint at `path`, described by `about`, is not of `data`, which is in `data_dir`."""
-    if about.get("fingerprint", data.fingerprint) != data.fingerprint:
+    if about["fingerprint"] != data.fingerprint:
         raise ValueError(
             f"{path} was trained on other images than {data_dir or data.name} holds now; restore them"
         )

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from trainables.checkpoint import replacing
 from trainables.config import Config
 from trainables.folding import FoldedNorm
 from trainables.inputs import DESCRIBED
@@ -52,14 +53,13 @@ def write(path: Path, model: nn.Module, config: Config, about: Mapping[str, Any]
     header = {
         "format": 1,
         "config": config.flat(),
-        **{name: about[name] for name in DESCRIBED if name in about},
+        **{name: about[name] for name in DESCRIBED},
         "signed": signed,
         "tensors": entries,
     }
     body = b"".join(blobs)
-    part = path.with_name(path.name + ".part")
-    part.write_bytes(json.dumps(header).encode() + b"\n" + body)
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_bytes(json.dumps(header).encode() + b"\n" + body)
     return len(body)
 
 

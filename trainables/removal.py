@@ -15,8 +15,9 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from trainables.attribution import CHUNK
+
 FRACTIONS = tuple(q / 10 for q in range(1, 10))
-CHUNK = 100  # images a forward pass: more fall out of the cache
 SEED = 0  # of the random order, and of the order among equal values of a map
 
 

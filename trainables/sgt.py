@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd import grad
 
+from trainables.batchnorm import norms_of
 from trainables.config import Config
 from trainables.convolution import FastConvolutions
 
@@ -27,8 +28,6 @@ class Losses:
     kl: Tensor
     saliency: Tensor
     alpha: Tensor
-    mask_fraction: Tensor
-    """The share of pixels that was masked; no term of L."""
 
     def total(self, config: Config) -> Tensor:
         """L."""
@@ -63,26 +62,24 @@ def losses(
     if config.lambda1 == 0 and config.lambda2 == 0:
         with FastConvolutions(twice=False):
             ce = cross_entropy(network(X).float(), y, weights)
-        return Losses(cross_entropy=ce, kl=zero, saliency=zero, alpha=norm, mask_fraction=zero)
+        return Losses(cross_entropy=ce, kl=zero, saliency=zero, alpha=norm)
 
     X.requires_grad_()
     with FastConvolutions(twice=config.lambda2 > 0):
         o = network(X).float()
     S = saliency(o, X, y, scalar=config.saliency, differentiable=config.lambda2 > 0)
-    kl = fraction = zero
+    kl = zero
     if config.lambda1 > 0:
         kept = keep(S.detach(), config, epsilon)
         X_masked = torch.lerp(fill(X), X.detach(), kept)
         reference = o.detach() if config.stop_gradient else o
         with statistics_frozen(network), FastConvolutions(twice=False):
             kl = kl_divergence(reference, network(X_masked).float())
-        fraction = 1 - kept.detach().mean()
     return Losses(
         cross_entropy=cross_entropy(o, y, weights),
         kl=kl,
         saliency=S.abs().sum() / len(X) if config.lambda2 > 0 else zero,
         alpha=norm,
-        mask_fraction=fraction,
     )
 
 
@@ -163,11 +160,7 @@ def kl_divergence(o: Tensor, o_masked: Tensor) -> Tensor:
 @contextmanager
 def statistics_frozen(network: nn.Module) -> Iterator[None]:
     """Let BatchNorm use the batch without moving its running statistics: masked images are not what it will see."""
-    norms = [
-        m
-        for m in network.modules()
-        if isinstance(m, nn.modules.batchnorm._BatchNorm) and m.track_running_stats
-    ]
+    norms = norms_of(network)
     for norm in norms:
         norm.track_running_stats = not network.training
     try:

@@ -44,7 +44,6 @@ class Epoch:
 
     number: int
     """1 for the first; 0 for the one of a run of no epochs, which is measured as it starts."""
-    last: bool
     seconds: float
     """Training and evaluation of this epoch."""
     metrics: dict[str, float]
@@ -66,9 +65,7 @@ def train(config: Config, resume: Path | None = None) -> Iterator[Epoch]:
         metrics = (run.epoch(number) if number else {}) | run.measure(number)
         seconds = time.perf_counter() - began
         run.curve.append({"epoch": number, "seconds": seconds, **metrics})
-        yield Epoch(
-            number=number, last=number == config.epochs, seconds=seconds, metrics=metrics, save=run.save
-        )
+        yield Epoch(number=number, seconds=seconds, metrics=metrics, save=run.save)
 
 
 class Run:
@@ -177,7 +174,8 @@ class Run:
         last = self.curve[-1]["epoch"] == self.config.epochs
         if last:
             self._write_pictures(directory)
-        _write_csv(directory / CURVE, pd.DataFrame(self.curve).set_index("epoch"))  # now it counts
+        with checkpoint.replacing(directory / CURVE) as part:  # now it counts
+            pd.DataFrame(self.curve).to_csv(part, index=False)
         newest, older = directory / checkpoint.RESUME, directory / checkpoint.PREVIOUS
         if last:
             newest.unlink(missing_ok=True)
@@ -194,7 +192,8 @@ class Run:
         assert self.confusion is not None, "measured every epoch"
         assert self.faithfulness is not None, "measured at the last epoch"
         names = pd.Index(self.data.class_names, name="class")
-        _write_csv(directory / "confusion.csv", pd.DataFrame(self.confusion.numpy(), names, names))
+        with checkpoint.replacing(directory / "confusion.csv") as part:
+            pd.DataFrame(self.confusion.numpy(), names, names).to_csv(part)
         gallery.write(
             directory / gallery.FILE, self.model, self.data, self.scale, self.config, self.faithfulness
         )
@@ -239,12 +238,6 @@ def run_costs(config: Config) -> dict[str, int | float]:
     """macs, flops, bops and size_bytes of a configuration; needs no training, but the data set."""
     model = inventory(config.model, *signature(data_of(config)))
     return costs(model, config.w_bits, config.a_bits, weights=config.weights)
-
-
-def _write_csv(path: Path, frame: pd.DataFrame) -> None:
-    part = path.with_name(path.name + ".part")
-    frame.to_csv(part)
-    part.replace(path)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

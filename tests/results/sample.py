@@ -54,7 +54,7 @@ def request(name: str = "sample", **changes: Any) -> dict[str, Any]:
         "description": "Everything in the design card",
         "git_commit": "",
         "request": {
-            "dataset": "fashion_mnist_small", "model": "seed_b_cnn", "preset": "default", "trials": 60, "epochs": 9,
+            "dataset": "fashion_mnist_small", "model": "paper_cnn", "preset": "best", "trials": 60, "epochs": 9,
             "workers": 2, "sampler": "tpe", "scheduler": "pareto_asha", "reduction_factor": 3, "seed": 0,
         },
         "fixed": {},

@@ -72,7 +72,7 @@ def test_widths_from_the_record_and_rather_from_the_config(study, study_path, tm
     folder = copy / "trials" / "0"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.toml").write_text(
-        'lambda1 = 1.0\n[w_bits]\nconv1 = 4\n[a_bits]\nconv1 = 32\n"fc1" = 3\n'
+        'lambda1 = 1.0\n"w_bits.conv1" = 4\n"a_bits.conv1" = 32\n"a_bits.fc1" = 3\n'
     )
     found = choosing.widths(results.load(copy), row)
     assert found == {"conv1": {"weights": 4, "activations": 32}, "fc1": {"activations": 3}}

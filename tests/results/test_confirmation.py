@@ -9,8 +9,6 @@ from scipy import stats
 
 import results
 
-DIRECTIONS = {"accuracy": "max", "faithfulness": "max", "flops": "min"}
-
 
 def with_confirmations(study, rows):
     """``study`` with confirmations (trial, seed, refit, accuracy, faithfulness, flops)."""

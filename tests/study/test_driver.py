@@ -10,8 +10,8 @@ import pytest
 import results
 import study
 from results.record import INIT_DIR
+from study.batch import RETRIES
 from study.directory import create
-from study.driver import RETRIES
 from study.request import Request
 from tests.study import toys
 from trainables.checkpoint import CHECKPOINT

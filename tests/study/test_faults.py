@@ -14,7 +14,7 @@ import study
 import trainables
 from results.record import INIT_DIR, RESULT
 from study import storage
-from study.driver import RETRIES
+from study.batch import RETRIES
 from study.record import Record
 from tests.study import toys
 from tests.study.conftest import start_ray

@@ -13,7 +13,7 @@ import pytest
 
 from results.record import RECORD_FILE
 from study import lease, storage
-from study.lease import KEY, LOCK_FILE, Lease, held, is_held
+from study.lease import KEY, LOCK_FILE, Lease, is_current, is_held
 from study.record import Record
 from study.request import Request
 
@@ -34,11 +34,11 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_second_driver_is_refused_and_told_who_runs_it(record: Record, tmp_path: Path) -> None:
     with Lease(tmp_path, record) as first:
-        assert held(tmp_path, first.token)
+        assert is_current(tmp_path, first.token)
         assert is_held(tmp_path)
         with pytest.raises(ValueError, match=r"another driver .process .* runs this study"):
             Lease(tmp_path, record)
-        assert held(tmp_path, first.token)
+        assert is_current(tmp_path, first.token)
     assert not is_held(tmp_path)
     with Lease(tmp_path, record) as second:
         assert second.token != first.token
@@ -62,8 +62,8 @@ def test_a_dead_driver_of_this_machine_is_followed_at_once(record: Record, tmp_p
     began = time.monotonic()
     with Lease(tmp_path, record) as alive:
         assert time.monotonic() - began < 0.5
-        assert not held(tmp_path, dead.token)
-        assert held(tmp_path, alive.token)
+        assert not is_current(tmp_path, dead.token)
+        assert is_current(tmp_path, alive.token)
 
 
 def test_a_record_that_another_process_locks_is_one_line(

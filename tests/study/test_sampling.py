@@ -79,7 +79,7 @@ def too_wide(point: Mapping[str, Any]) -> dict[str, float]:
 
 @pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "grid"])
 def test_what_is_infeasible_never_comes(sampler: str) -> None:
-    proposals = proposals_of(MIXED, sampler, violated=too_wide)
+    proposals = proposals_of(MIXED, sampler, is_feasible=lambda p: not too_wide(p))
     points = drain(proposals, 16)
     assert len(points) == 16
     assert not any(map(too_wide, points))
@@ -90,16 +90,16 @@ def test_what_is_infeasible_counts_once() -> None:
     widths = {f"bits.{layer}": {"type": "choice", "values": [2, 4, 8]} for layer in "abcd"}
     space = search_spaces.parse({"parameters": widths}, "widths")
     feasible = [point for point in space.grid() if not too_wide(point)]
-    proposals = proposals_of(space, "sms_ego", violated=too_wide)
+    proposals = proposals_of(space, "sms_ego", is_feasible=lambda p: not too_wide(p))
     drain(proposals, len(feasible) + 1)
     assert proposals.refused["infeasible"] == space.size() - len(feasible)
 
 
 def test_constraints_that_leave_nothing_are_told() -> None:
-    proposals = proposals_of(MIXED, "random", violated=lambda point: {"bops": 1.0})
+    proposals = proposals_of(MIXED, "random", is_feasible=lambda point: False)
     with pytest.raises(ValueError, match="--max-bops"):
         proposals.next()
-    finite = proposals_of(FINITE, "random", violated=lambda point: {"bops": 1.0})
+    finite = proposals_of(FINITE, "random", is_feasible=lambda point: False)
     assert finite.next() is None
 
 
@@ -107,10 +107,10 @@ def test_a_large_finite_space_is_never_taken_for_exhausted() -> None:
     parameters = {f"bits.{layer}": {"type": "choice", "values": [2, 4, 8]} for layer in range(11)}
     large = search_spaces.parse({"parameters": parameters}, "large")
     last = list(large.grid())[-1]
-    proposals = proposals_of(large, "random", violated=lambda point: {} if point == last else {"bops": 1.0})
+    proposals = proposals_of(large, "random", is_feasible=lambda point: point == last)
     with pytest.raises(ValueError, match="--max-bops"):
         proposals.next()
-    listed = proposals_of(large, "grid", violated=lambda point: {} if point == last else {"bops": 1.0})
+    listed = proposals_of(large, "grid", is_feasible=lambda point: point == last)
     assert [listed.next(), listed.next()] == [last, None]
 
 
@@ -168,7 +168,7 @@ def test_only_a_sampler_that_weighs_what_pauses_has_it_go_on(sampler: str) -> No
 @pytest.mark.parametrize("sampler", ["sms_ego", "tpe", "random"])
 def test_what_pauses_does_not_go_on_for_want_of_new_configurations(sampler: str, violated: Any) -> None:
     """Nor does what goes on, and runs, come again."""
-    proposals, came = proposals_of(FINITE, sampler, violated=violated), []
+    proposals, came = proposals_of(FINITE, sampler, is_feasible=lambda p: not violated(p)), []
     while point := proposals.next():
         assert came.count(point) < 2
         came.append(point)

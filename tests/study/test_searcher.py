@@ -199,7 +199,7 @@ def test_the_sampler_may_have_a_paused_trial_go_on_also_after_a_resume(
     assert trials[0].state == TrialState.RUNNING
     assert searcher.progress.states["paused"] == searcher.progress.tried == len(trials) - 1
     searcher.scheduler.all_began = True
-    assert 0 not in iter(searcher.scheduler.take_up, None), "it runs already"
+    assert 0 not in iter(searcher.scheduler.promote, None), "it runs already"
 
 
 def test_the_sampler_has_no_more_go_on_for_being_resumed(

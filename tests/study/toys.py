@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from study.worker import Epoch, train
+from study.worker import train
+from trainables import Epoch
 from trainables.checkpoint import CHECKPOINT, RESUME
 
 DIED = "died"

@@ -30,7 +30,7 @@ def test_flat_and_parse_are_inverse(widths: dict[str, int], lambda1: float, pres
 
 
 @given(st.dictionaries(st.sampled_from(NAMES), st.sampled_from(WIDTHS)))
-def test_the_more_special_width_wins(widths: dict[str, int]) -> None:
+def test_the_more_specific_width_wins(widths: dict[str, int]) -> None:
     config = Config.parse(widths)
     for kind, found in (("w_bits", config.w_bits), ("a_bits", config.a_bits)):
         for layer, bits in found.items():

@@ -7,12 +7,11 @@ Each of train.npz, validation.npz and test.npz holds images (n, 28, 28) uint8, l
 (n,) uint16, the images' places in the official training set (test: in the official test set).
 """
 
-import argparse
-import sys
 from pathlib import Path
 
 import numpy as np
 
+from search_spaces.commands import Parser, exit_code
 from trainables.data import idx
 from trainables.data.dataset import EMBEDDED
 from trainables.data.splits import stratified
@@ -40,18 +39,13 @@ def _save(path: Path, images: np.ndarray, labels: np.ndarray, indices: np.ndarra
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; 2 if the files are missing or are not the released ones."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser = Parser("trainables.data.cut_fashion_mnist_small", __doc__.splitlines()[0])
     parser.add_argument("source", type=Path, help="folder of the four released files, plain or .gz")
     parser.add_argument(
         "--out", type=Path, default=EMBEDDED, help="folder to write to (default: %(default)s)"
     )
     arguments = parser.parse_args(argv)
-    try:
-        cut(arguments.source, arguments.out)
-    except ValueError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    return exit_code(lambda: cut(arguments.source, arguments.out))
 
 
 if __name__ == "__main__":
