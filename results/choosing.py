@@ -75,7 +75,8 @@ def select(
     usable = study.trials[fronts.eligible(study.trials, study.directions)]
     if usable.empty:
         raise ValueError(
-            f"{study.name} has no complete, feasible trial yet; go on with python -m study.resume {study.name}."
+            f"{study.name} has no complete, feasible trial yet; let its driver run on, or if none does, go on with "
+            f"python -m study.resume {study.name}."
         )
     excess = pd.Series(0.0, index=usable.index)
     for bounds, sign in ((at_most, 1.0), (at_least, -1.0)):

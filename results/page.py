@@ -56,6 +56,7 @@ def page(study: Study) -> str:
         cards=[_card(study, tests, name, row) for name, row in recommended.items()],
         sections=sections,
         columns=columns,
+        unseen=[number for number in dict.fromkeys(chosen) if number not in {one.number for one in strips}],
         examined=examined,
         confused=_confused(study, chosen),
         looks=len(study.test_looks),

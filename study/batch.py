@@ -19,12 +19,17 @@ class InterruptedBatchError(Exception):
 
 
 def run_all(
-    jobs: Sequence[Job], train: Train, gpus_per_trial: float, stop: Callable[[], bool] = lambda: False
+    jobs: Sequence[Job],
+    train: Train,
+    gpus_per_trial: float,
+    stop: Callable[[], bool],
+    told: Callable[[Job], None] = lambda job: None,
 ) -> list[Report]:
     """Return the last report of each job, in order, once all have ended; a connected Ray runs as many as fit.
 
     A job whose directory holds a finished run is not trained again, an unfinished one is continued; one whose worker
-    dies more than `RETRIES` times ends with an error. Raises `InterruptedBatchError` when `stop` says so.
+    dies more than `RETRIES` times ends with an error. `told` hears of each that ended. Raises `InterruptedBatchError`
+    when `stop` says so.
     """
     # without retries of Ray's own, which never end when memory runs low
     task = ray.remote(num_cpus=1, num_gpus=gpus_per_trial, max_retries=0)(_last_report)
@@ -44,6 +49,8 @@ def run_all(
                 else:
                     reason = str(error).partition("\n")[0]
                     last[number] = Report(error=f"its worker died {deaths[number]} times; last: {reason}")
+            if number in last:
+                told(jobs[number])
         if running and stop():
             for future in running:
                 ray.cancel(future, force=True)

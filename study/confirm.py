@@ -5,7 +5,8 @@ is the only reader of that split, and every look is logged in the record. The tr
 validation images: whether its saliency maps are robust, sane, and those of the float model.
 """
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,11 @@ from results.record import CONFIRMATIONS, INIT_DIR, TEST_LOOKS, TRIALS_DIR, Conf
 from results.wording import tell
 from search_spaces.commands import exit_code
 from study import directory as directories
-from study.batch import run_all
+from study.batch import InterruptedBatchError, run_all
 from study.cluster import connected
+from study.interrupt import Interrupt
 from study.lease import Lease
-from study.record import Record
+from study.record import Record, told_faults
 from study.request import Request
 from study.worker import Job, Report, train
 from trainables.checkpoint import CHECKPOINT
@@ -51,20 +53,36 @@ def _main(argv: Sequence[str] | None) -> int:
     arguments = parser.parse_args(argv)
     if arguments.seeds < 1:
         raise ValueError(f"--seeds is {arguments.seeds}; it must be above 0")
-    directory = locate(arguments.name, arguments.runs_dir).resolve()
+    directory = locate(arguments.name, arguments.runs_dir)
     chosen = _chosen(results.load(directory), arguments.trials, arguments.top)
-    confirm(directory, chosen, arguments.seeds, refit=arguments.refit, address=arguments.address)
+    interrupt = Interrupt(math.inf, faults=lambda: "")
+    try:
+        with interrupt.catching_signals():
+            confirm(
+                directory, chosen, arguments.seeds, interrupt.stop_all,
+                refit=arguments.refit, address=arguments.address,
+            )  # fmt: skip
+    except InterruptedBatchError:
+        print(f"{interrupt.reason}; the same command goes on from there")
+        return interrupt.code
     _show(results.load(directory))
     return 0
 
 
+@told_faults()
 def confirm(
-    directory: Path, chosen: Sequence[int], seeds: int, *, refit: bool = False, address: str = ""
+    directory: Path,
+    chosen: Sequence[int],
+    seeds: int,
+    stop: Callable[[], bool],
+    *,
+    refit: bool = False,
+    address: str = "",
 ) -> None:
     """Retrain the trials numbered `chosen` with seeds 1 to `seeds` above the study's own, and measure and examine them.
 
     What was confirmed before is not trained or looked at again. ValueError if a training fails, or another driver
-    runs the study.
+    runs the study; `InterruptedBatchError` when `stop` says so.
     """
     request = Request.read(directory)
     url = directories.record_url(request, directory)
@@ -77,8 +95,8 @@ def confirm(
             request.check_images()
             with connected(address, request.workers) as cluster:
                 cluster.workers(request.workers, request.gpus_per_trial)
-                _retrain(request, directory, record, lease.token, wanted, refit)
-        _examine(directory, chosen)
+                _retrain(request, directory, record, lease.token, wanted, refit, stop)
+        _examine(directory, chosen, stop)
         directories.write_results(request, directory, record)
 
 
@@ -89,16 +107,17 @@ def _retrain(
     token: str,
     wanted: Sequence[tuple[int, int]],
     refit: bool,
+    stop: Callable[[], bool],
 ) -> None:
     """Train each wanted pair of a trial and a seed, and look at the test split."""
     params = {trial.number: trial.params for trial in record.study.get_trials(deepcopy=False)}
-    floats = _floats(request, directory, token, sorted({seed for _, seed in wanted}), refit)
+    floats = _floats(request, directory, token, sorted({seed for _, seed in wanted}), refit, stop)
     jobs = [
         _job(directory, token, f"{number}-{seed}{'-refit' * refit}",
              request.flat(params[number]) | {"seed": seed, "refit": refit} | floats.get(seed, {}))
         for number, seed in wanted
     ]  # fmt: skip
-    _train(jobs, request)
+    _train(jobs, request, stop)
     for (number, seed), job in zip(wanted, jobs, strict=True):
         now = datetime.now(UTC).isoformat(timespec="seconds")
         look = {"trial": number, "seed": seed, "time": now}
@@ -108,13 +127,16 @@ def _retrain(
         record.note(CONFIRMATIONS, [*record.notes().get(CONFIRMATIONS, []), confirmation])
 
 
-def _examine(directory: Path, numbers: Sequence[int]) -> None:
+def _examine(directory: Path, numbers: Sequence[int], stop: Callable[[], bool]) -> None:
     """Write faithfulness.json and removal.csv beside the pictures of each trial that has its model and has them not."""
     reference = directory / INIT_DIR / CHECKPOINT
     for number in numbers:
         folder = directory / TRIALS_DIR / str(number)
         if (folder / EXAMINATION).exists() or not (folder / CHECKPOINT).exists():
             continue
+        if stop():
+            raise InterruptedBatchError
+        print(f"examining the maps of trial {number}", flush=True)
         found = trainables.examine(folder / CHECKPOINT, reference=reference if reference.exists() else None)
         found.write(folder)
         if not found.metrics["sanity_passed"]:
@@ -124,7 +146,12 @@ def _examine(directory: Path, numbers: Sequence[int]) -> None:
 
 
 def _floats(
-    request: Request, directory: Path, token: str, seeds: Sequence[int], refit: bool
+    request: Request,
+    directory: Path,
+    token: str,
+    seeds: Sequence[int],
+    refit: bool,
+    stop: Callable[[], bool],
 ) -> dict[int, dict[str, Any]]:
     """Train the float model of each seed, if trials of the study start from one; the settings that name it."""
     if not request.init:
@@ -137,16 +164,22 @@ def _floats(
         seed: _job(directory, token, f"init-{seed}{'-refit' * refit}", config.flat() | {"refit": refit})
         for seed, config in configs.items()
     }
-    _train(list(jobs.values()), request)
+    _train(list(jobs.values()), request, stop)
     return {seed: {"init": str(job.directory / CHECKPOINT)} for seed, job in jobs.items()}
 
 
 def _job(directory: Path, token: str, name: str, flat: dict[str, Any]) -> Job:
-    return Job(number=-1, flat=flat, directory=directory / FOLDER / name, study=directory, token=token)
+    study = directory.absolute()
+    return Job(number=-1, flat=flat, directory=study / FOLDER / name, study=study, token=token)
 
 
-def _train(jobs: list[Job], request: Request) -> None:
-    reports: list[Report] = run_all(jobs, train, request.gpus_per_trial)
+def _train(jobs: list[Job], request: Request, stop: Callable[[], bool]) -> None:
+    def tell_end(job: Job) -> None:
+        print(f"{job.directory.name} has ended", flush=True)
+
+    names = ", ".join(job.directory.name for job in jobs)
+    print(f"training {names} for {request.epochs} epochs each (trial-seed)", flush=True)
+    reports: list[Report] = run_all(jobs, train, request.gpus_per_trial, stop, tell_end)
     for job, report in zip(jobs, reports, strict=True):
         if report.error:
             raise ValueError(f"{job.directory.name} failed: {report.error}; see {job.directory / 'log.txt'}")

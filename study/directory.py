@@ -56,7 +56,8 @@ def exists(name: str, runs_dir: str) -> str:
 
 def resume_command(directory: Path) -> str:
     """Return the command that continues the study in `directory`."""
-    usual = directory.parent.absolute() == Path("runs").absolute()
+    directory = directory.resolve()
+    usual = directory.parent == Path("runs").resolve()
     where = [] if usual else ["--runs-dir", str(directory.parent)]
     return shlex.join(["python", "-m", "study.resume", directory.name, *where])
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.error import TuneError
 from ray.tune.execution import tune_controller
 
 import trainables
@@ -22,7 +23,7 @@ from study.cluster import Cluster, connected
 from study.interrupt import Interrupt
 from study.lease import Lease, check_locks
 from study.monitor import Monitor
-from study.record import FAULTS, Record, why
+from study.record import FAULTS, Record, told_faults, why
 from study.request import Request
 from study.searcher import Searcher
 from study.spec import Spec, plan
@@ -71,12 +72,12 @@ def run(spec: Spec, train: Train = train) -> Outcome:
             )
 
 
+@told_faults()
 def resume(directory: Path, trials: int | None = None, address: str = "", train: Train = train) -> Outcome:
     """Continue the study in `directory`, with `trials` as its new total.
 
     ValueError if another driver runs it, or its images are others than when it began.
     """
-    directory = directory.resolve()
     request = Request.read(directory)
     url = directories.record_url(request, directory)
     new = not Record.exists(url, request.name)
@@ -129,6 +130,8 @@ def _drive(held: _Held, cluster: Cluster, train: Train) -> Outcome:
             pass
         except ray.exceptions.RayError as error:
             interrupt.stop(f"Ray failed: {str(error).splitlines()[0]}")
+        except TuneError as error:  # what one of our callbacks raised, as text
+            interrupt.stop(f"Ray Tune failed: {str(error).strip().splitlines()[-1]}")
         except (ValueError, *FAULTS) as error:
             interrupt.stop(why(error))
         view.end(interrupt.reason, progress)
@@ -177,16 +180,15 @@ def _float_model(held: _Held, train: Train, interrupt: Interrupt, view: View) ->
     """Return the settings by which trials start from the study's float model, training it first if need be."""
     if not held.request.init:
         return {}
-    directory = held.directory / INIT_DIR
+    study = held.directory.absolute()
+    directory = study / INIT_DIR
     config = trainables.float_config(held.request.config({}))
     model = directory / CHECKPOINT
     if not model.exists():  # its curve may be there still: whoever deletes models keeps figures
         shutil.rmtree(directory, ignore_errors=True)
     view.say(f"training the float model that all trials start from: {config.epochs} epochs")
     interrupt.start_clock()
-    job = Job(
-        number=-1, flat=config.flat(), directory=directory, study=held.directory, token=held.lease.token
-    )
+    job = Job(number=-1, flat=config.flat(), directory=directory, study=study, token=held.lease.token)
     (report,) = run_all([job], train, held.request.gpus_per_trial, interrupt.stop_all)
     if report.error:
         raise ValueError(f"the float model failed: {report.error}")

@@ -16,6 +16,7 @@ import socket
 import threading
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
@@ -48,13 +49,14 @@ class Lease:
         try:
             self._wait_for_silence()
             record.note(KEY, self._holder)
+            self._file.truncate(0)
+            self._file.write(json.dumps(self._holder))
+            self._file.flush()
+            os.fsync(self._file.fileno())  # other machines see on a shared disk what is synced
         except (ValueError, *FAULTS) as error:
-            self._file.close()
+            with suppress(OSError):  # what could not be written is tried once more
+                self._file.close()
             raise ValueError(why(error)) from None
-        self._file.truncate(0)
-        self._file.write(json.dumps(self._holder))
-        self._file.flush()
-        os.fsync(self._file.fileno())  # other machines see on a shared disk what is synced
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._thread.start()

@@ -2,6 +2,7 @@
 
 import pickle
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def _reason(trial: Trial) -> str:
 
 
 def _log_line(trial: Trial, line: str) -> None:
-    directory: Path = trial.config["job"].directory
-    if directory.exists():
-        with (directory / LOG).open("a", encoding="utf-8") as log:
-            log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} WARNING study: {line}\n")
+    """Write `line` into the log of `trial`, if that can be written: a fault in here would end the study."""
+    path: Path = trial.config["job"].directory / LOG
+    with suppress(OSError), path.open("a", encoding="utf-8") as log:
+        log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} WARNING study: {line}\n")

@@ -64,6 +64,8 @@ def gains(objectives: Mapping[str, Objective], metrics: Mapping[str, float]) -> 
 
     >>> gains(parse("accuracy:max,flops:min", 10, {"flops": 100.0}), {"accuracy": 1.0, "flops": 25.0})
     (1.0, 0.75)
+    >>> gains(parse("accuracy:max,flops:min", 10, {"flops": 100.0}), {"flops": 25.0})
+    (nan, 0.75)
     """
     return tuple(
         (metrics.get(name, math.nan) - o.reference) / (o.ideal - o.reference)

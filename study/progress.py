@@ -34,12 +34,20 @@ class Progress:
         self._front = np.empty((0, len(self._targets)))
         self._began = time.monotonic()
         self._left = expected_epochs(request)
+        self._first_rung = request.rungs[0]
 
     def known(self, state: TrialState, epochs: int, metrics: Mapping[str, float]) -> None:
         """Count a trial that is in the record already, with the `epochs` that it has trained."""
         self._left -= epochs
         self.began()
         self.changed(TrialState.RUNNING, state, metrics)
+
+    def trained(self, is_new: bool) -> None:
+        """Count an epoch; one that is not new was trained for an earlier driver."""
+        if is_new:
+            self.epochs += 1
+        else:
+            self._left -= 1
 
     def exhausted(self) -> None:
         """Take in that the space has no more configurations: the study has all the trials that it can have."""
@@ -95,12 +103,16 @@ class Progress:
 
     @property
     def eta(self) -> float | None:
-        """Seconds for the epochs that are still to be expected, at the pace so far; None before the first.
+        """Seconds for the epochs that are still to be expected, at the pace so far; None before and after all.
 
-        None also when those are over: more trials can go on at a rung than its share, as the best of it change.
+        More trials can go on at a rung than its share, as the best of it change: so at least the first rung of those
+        that have not begun is to come, and an epoch of those that run.
         """
-        left = self._left - self.epochs
-        return left / self.epochs_a_second if self.epochs and left > 0 else None
+        if not (self.epochs and self.unfinished):
+            return None
+        to_begin = max(0, self.trials - self.states.total())
+        least = to_begin * self._first_rung + self.states[_name(TrialState.RUNNING)]
+        return max(self._left - self.epochs, least) / self.epochs_a_second
 
 
 def _name(state: TrialState) -> str:

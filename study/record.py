@@ -7,7 +7,8 @@ finished by `trials`.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self, cast
@@ -226,6 +227,17 @@ def state_of(result: Result, epochs: int) -> TrialState:
     if result["error"] is not None:
         return TrialState.FAIL
     return TrialState.COMPLETE if result["epochs"] >= epochs else TrialState.PRUNED
+
+
+@contextmanager
+def told_faults() -> Iterator[None]:
+    """Raise ValueError that says why in place of one of `FAULTS`; who reads our output may still leave early."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except FAULTS as error:
+        raise ValueError(why(error)) from None
 
 
 def why(error: Exception) -> str:

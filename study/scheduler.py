@@ -30,7 +30,7 @@ class Fifo(FIFOScheduler):
         """Take in what trial `number` measured after `epoch`, and whether it pauses there."""
 
     def stopped(self, number: int) -> None:
-        """Take in that trial `number`, which paused, will not go on."""
+        """Take in that trial `number` ended before its last epoch, whether it paused, ran or failed."""
 
     def promote(self) -> int | None:
         """Return the number of a paused trial that goes on now."""
@@ -84,12 +84,16 @@ class ParetoAsha(Fifo):
             rung.paused.add(number)
 
     def stopped(self, number: int) -> None:
-        """As `Fifo`. It still counts among those that have reached its rung, but takes no place of those that go on."""
+        """As `Fifo`. It still counts among those that reached its rung, but takes no place of those that go on.
+
+        So when those that go on diverge, others do instead.
+        """
         for rung in self._rungs.values():
-            if number in rung.paused:
-                rung.paused.remove(number)
+            if number in rung.gains:
+                rung.paused.discard(number)
                 del rung.gains[number]
                 rung.stopped += 1
+                return
 
     def promote(self) -> int | None:
         """As `Fifo`."""

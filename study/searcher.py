@@ -44,7 +44,7 @@ class Searcher(TuneSearcher):
         """To be given to Tune beside this."""
         self._request = request
         self._record = record
-        self._directory = directory
+        self._directory = directory.absolute()  # workers of a Ray that we joined are elsewhere
         self._token = token
         self._extra = extra
         self._unfinished: dict[int, tuple[dict[str, Any], Result]] = {}
@@ -62,6 +62,7 @@ class Searcher(TuneSearcher):
         self._proposals = Proposals(request.space, sampler, queue, request.is_feasible)
         notes = record.notes()
         self._proposals.refused |= notes.get(REFUSED, {})
+        self.progress.refused = self._proposals.refused
         self._proposals.taken_up = notes.get(TAKEN_UP, 0)
         for trial in earlier:
             self._learn(trial)
@@ -73,14 +74,14 @@ class Searcher(TuneSearcher):
     def _learn(self, trial: FrozenTrial) -> None:
         """Take in a trial of an earlier driver."""
         known: Result = trial.user_attrs[RESULT]
-        paused, stopped = (trial.state == state for state in (TrialState.WAITING, TrialState.PRUNED))
+        paused = trial.state == TrialState.WAITING
         self.progress.known(trial.state, known["epochs"], known["metrics"])
         self._proposals.start(trial.params)
         for rung in known["rungs"]:
             self._measure(trial.params, rung)
-            waits = (paused or stopped) and rung["epoch"] == known["epochs"]
+            waits = paused and rung["epoch"] == known["epochs"]
             self.scheduler.reached(trial.number, rung["epoch"], rung["metrics"], waits)
-        if stopped:
+        if trial.state in (TrialState.PRUNED, TrialState.FAIL):
             self.scheduler.stopped(trial.number)
         if paused:
             self._proposals.pause(trial.params)
@@ -218,7 +219,7 @@ class Searcher(TuneSearcher):
             return False
         known["epochs"] = report.epoch
         known["duration_s"] += report.seconds
-        self.progress.epochs += 1
+        self.progress.trained(report.is_new)
         if report.epoch not in self._request.rungs:
             return False
         rung = Rung(epoch=report.epoch, seconds=report.seconds, metrics=report.metrics)
@@ -239,6 +240,8 @@ class Searcher(TuneSearcher):
         if complete and not objectives.are_finite(self._request.objectives, known["metrics"]):
             error = error or f"an objective is not a finite number: {known['metrics']}"
         known["error"], known["finished"] = error, max(now(), known["started"])
+        if error is not None:
+            self.scheduler.stopped(number)
         if self._finish(number, TrialState.RUNNING):
             del self._running[trial_id]
 

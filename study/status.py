@@ -1,5 +1,6 @@
 """How studies stand: python -m study.status [NAME]"""
 
+import socket
 from collections.abc import Sequence
 from json import JSONDecodeError
 from pathlib import Path
@@ -13,8 +14,7 @@ from results.studies import rows_of
 from search_spaces.commands import exit_code, tell
 from search_spaces.errors import located
 from study import directory as directories
-from study import storage
-from study.lease import is_held
+from study import lease, storage
 from study.progress import Progress
 from study.record import FAULTS, Record, why
 from study.request import Request
@@ -62,7 +62,13 @@ def _line(directory: Path) -> str:
     progress.refused |= notes.get(REFUSED, {})
     if EXHAUSTED in notes:
         progress.exhausted()
-    state = "running" if is_held(directory) else "interrupted" if progress.unfinished else "complete"
+    host = notes.get(lease.KEY, {}).get("host", "")
+    if lease.is_held(directory):
+        state = "running"
+    elif host not in ("", socket.gethostname()):  # whose lock may not reach this machine
+        state = f"running on {host}, or interrupted there"
+    else:
+        state = "interrupted" if progress.unfinished else "complete"
     told = figures(progress)
     shown = {name: told[name] for name in told if name not in ("epochs/s", "ETA")}
     name = directory.resolve().name

@@ -55,6 +55,8 @@ class Report:
     last: bool = False
     seconds: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
+    is_new: bool = False
+    """It was trained just now, and not read from disk."""
     error: str | None = None
     halts: bool = False
     """The error is no fault of the configuration: it halts the study."""
@@ -127,7 +129,7 @@ def _epochs(job: Job, train: Train) -> Iterator[Report]:
             os._exit(1)  # another driver has the study: what we wrote now would be in its way
         epoch.save(job.directory)
         if epoch.number > done:
-            yield Report(epoch=epoch.number, seconds=epoch.seconds, metrics=epoch.metrics)
+            yield Report(epoch=epoch.number, seconds=epoch.seconds, metrics=epoch.metrics, is_new=True)
 
 
 def saved_epochs(directory: Path, epochs: int) -> list[Report]:

@@ -137,9 +137,9 @@ class Config:
         _require(0 <= self.seed < 2**31, "seed", f"0 to {2**31 - 1}", self.seed)
         _require(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
         for name in ("lr", "lr_alpha", "gamma", "alpha_init"):
-            _require(0 < getattr(self, name) < math.inf, name, "above 0", getattr(self, name))
+            _require(0 < getattr(self, name) < math.inf, name, "above 0 and finite", getattr(self, name))
         for name in ("lambda1", "lambda2", "eta", "weight_decay"):
-            _require(0 <= getattr(self, name) < math.inf, name, "0 or above", getattr(self, name))
+            _require(0 <= getattr(self, name) < math.inf, name, "0 or above and finite", getattr(self, name))
         for name in ("mask_ratio", "epsilon"):
             _require(0 < getattr(self, name) < 1, name, "between 0 and 1", getattr(self, name))
         _require(

@@ -55,7 +55,7 @@ def hypervolume(growth: pd.DataFrame, drawn: pd.DataFrame, x: str, title: str) -
     )
     traces = [line]
     for role, rows in _cloud(drawn[drawn[x].notna()]):
-        marker = {"size": 9 if role == "front" else 4, "opacity": 1.0 if role == "front" else 0.4}
+        marker = {"size": 9 if role == "front" else 6, "opacity": 1.0}
         traces.append(
             go.Scatter(x=short(rows[x]), y=short(rows["hypervolume"]), **_marks(role, rows, marker))
         )

@@ -408,6 +408,12 @@ def test_damaged_saliency_is_left_out(study_path, tmp_path):
     for size in (0, 1, 100, len(whole) // 2):
         file.write_bytes(whole[:size])
         assert gallery.strip(study, number) is None
+    knee = int(results.recommend(study)["Knee"]["number"])
+    assert "missing or damaged" not in page(study) or knee == number
+    (copy / "trials" / str(knee) / "saliency.npz").write_bytes(b"junk")
+    told = re.search("missing or damaged: trial ([^.]*)", page(study))
+    assert told
+    assert str(knee) in told[1].split(", trial ")
     missing = 0
     for start in range(0, len(whole), 97):
         file.write_bytes(whole[:start] + bytes(64) + whole[start + 64 :])

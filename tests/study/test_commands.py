@@ -18,7 +18,7 @@ from PIL import Image
 import results
 from results.record import RECORD_FILE, REQUEST_FILE
 from study import directory as directories
-from study import storage
+from study import lease, storage
 from study.lease import LOCK_FILE
 from study.record import Record
 from study.request import Request
@@ -266,6 +266,17 @@ def test_status_tells_paused_trials_apart(command: Command, request_of: RequestO
     code, out, _ = command("study.status", "s", "--runs-dir", str(tmp_path))
     assert code == 0
     assert out == "s (interrupted): trials 2/2, paused 2, front 0, hypervolume 0.0000\n"
+
+
+def test_status_knows_a_driver_of_another_machine(
+    command: Command, request_of: RequestOf, tmp_path: Path
+) -> None:
+    request = request_of(name="s")
+    directory = directories.create(request, str(tmp_path))
+    with Record.open(storage.url_in(directory), "s", request.objectives, new=True) as record:
+        record.note(lease.KEY, {"host": "another", "pid": 1})
+    out = command("study.status", "s", "--runs-dir", str(tmp_path))[1]
+    assert out.startswith("s (running on another, or interrupted there): trials 0/15")
 
 
 def test_status_of_a_launch_that_is_being_made_writes_nothing(

@@ -41,6 +41,17 @@ def test_every_trial_ends_as_what_it_is(spec_of: SpecOf) -> None:
     assert gone.count("taking it up again") == RETRIES
 
 
+def test_a_relative_directory_is_where_the_driver_is(
+    spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The workers of this Ray began in another directory."""
+    monkeypatch.chdir(tmp_path)
+    outcome = study.run(spec_of(trials=2, runs_dir="runs", init="float"), train=toys.toy)
+    assert (outcome.code, outcome.directory) == (0, Path("runs/s"))
+    assert study.resume(Path("runs/s"), trials=4, train=toys.toy).code == 0
+    assert "trainables.export runs/s/trials" in (tmp_path / "runs/s/report.html").read_text()
+
+
 def test_a_worker_that_dies_between_two_trials_costs_none(spec_of: SpecOf) -> None:
     outcome = study.run(spec_of(trials=3, scheduler="fifo", workers=1), train=toys.dying_between)
     assert outcome.code == 0

@@ -10,10 +10,13 @@ from pathlib import Path
 import pytest
 import ray
 
+import results
 import study
 from tests.study import toys
 
-FIGURES = {"study_trials", "study_hypervolume", "study_best", "study_epochs_per_second"}
+TRIAL, HYPERVOLUME, BEST, PACE = (
+    "study_trials", "study_hypervolume", "study_best", "study_epochs_per_second",
+)  # fmt: skip
 
 
 @pytest.mark.slow
@@ -21,22 +24,32 @@ FIGURES = {"study_trials", "study_hypervolume", "study_best", "study_epochs_per_
 def test_a_scrape_of_a_running_study_has_its_figures(
     spec_of: Callable[..., study.Spec], tmp_path: Path
 ) -> None:
-    seen: set[str] = set()
-    scraper = threading.Thread(target=scrape, args=("s", seen, tmp_path / "s" / toys.SEEN))
+    """While the third trial and those after it wait, two are complete."""
+    found: dict[tuple[str, str], float] = {}
+    scraper = threading.Thread(target=scrape, args=("s", found, tmp_path / "s"))
     scraper.start()
     assert study.run(spec_of(trials=4, scheduler="fifo"), train=toys.watched).code == 0
     scraper.join()
-    assert seen == FIGURES
+    done = results.load(tmp_path / "s")
+    two = done.trials[done.trials["number"] < 2]
+    assert (found[TRIAL, "complete"], found[TRIAL, "failed"], found[TRIAL, "running"]) == (2, 0, 2)
+    for name, target in done.objectives.items():
+        best = two[f"metrics.{name}"].agg(target.direction)
+        assert found[BEST, name] == pytest.approx(best)
+    assert found[HYPERVOLUME, ""] == pytest.approx(results.hypervolume(two, done.objectives))
+    assert found[PACE, ""] > 0
 
 
-def scrape(name: str, seen: set[str], sign: Path) -> None:
-    """Collect the study's figures from Ray's endpoint into `seen`; make the file `sign` when all are there."""
+def scrape(name: str, found: dict[tuple[str, str], float], directory: Path) -> None:
+    """Collect the study's figures from Ray's endpoint until two trials are complete; then let the others go on."""
     node = ray.nodes()[0]
     url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
     deadline = time.monotonic() + 120
-    while not seen >= FIGURES and time.monotonic() < deadline:
+    while found.get((TRIAL, "complete"), 0) < 2 and time.monotonic() < deadline:
         time.sleep(0.3)
         with urllib.request.urlopen(url) as answer:
             text = answer.read().decode()
-        seen |= set(re.findall(rf'^ray_(study_\w+){{.*study="{name}".*}}', text, re.M))
-    sign.touch()
+        for metric, tags, value in re.findall(rf'^ray_(study_\w+){{(.*study="{name}".*)}} (\S+)', text, re.M):
+            of = re.search(r'(?:state|objective)="(\w+)"', tags)
+            found[metric, of[1] if of else ""] = float(value)
+    (directory / toys.SEEN).touch()

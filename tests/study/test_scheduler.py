@@ -106,7 +106,9 @@ def test_where_all_are_worse_than_the_reference_the_order_is_still_one() -> None
 
 
 def metrics(point: tuple[float, ...]) -> dict[str, float]:
-    return dict(zip(TARGETS, (point[0], 1 - point[1], point[2]), strict=True))
+    """What is reported of a point; faithfulness that is NaN was not measured."""
+    found = dict(zip(TARGETS, (point[0], 1 - point[1], point[2]), strict=True))
+    return {name: v for name, v in found.items() if name != "faithfulness" or not math.isnan(v)}
 
 
 def tell(scheduler: ParetoAsha, number: int, epoch: int, point: tuple[float, ...]) -> bool:
@@ -189,6 +191,18 @@ def test_what_a_resume_hears_of_counts() -> None:
     assert not tell(scheduler, 7, 1, (0.1, 0.1, 0.1))
     assert scheduler.promote() is None, "the best have gone on or ended"
     assert tell(scheduler, 8, 1, (1.0, 1.0, 1.0))
+
+
+def test_others_go_on_in_the_place_of_those_that_fail() -> None:
+    scheduler = ParetoAsha(TARGETS, [1, 3, 9], 3)
+    for number in range(6):
+        tell(scheduler, number, 1, (0.5, 0.5, 1 - number / 10))
+    scheduler.all_began = True
+    first = [*iter(scheduler.promote, None)]
+    assert sorted(first) == [0, 1, 2]
+    for number in first:
+        scheduler.stopped(number)
+    assert sorted(iter(scheduler.promote, None)) == [3, 4, 5]
 
 
 def test_what_was_stopped_counts_but_takes_no_place() -> None:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import sqlalchemy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState
@@ -22,6 +23,8 @@ from study.worker import Job, Report
 from tests.study.toys import metrics_of
 
 RequestOf = Callable[..., Request]
+STATEMENTS = 16
+"""Of a trial that begins, reaches a rung and completes, however many parameters it has."""
 ENDS = ("complete", "paused", "error", "nan", "inf", "lost", "left", "no space")
 STATES = {
     "complete": TrialState.COMPLETE,
@@ -314,6 +317,21 @@ def test_three_statements_write_what_optuna_would(record: Record, request_of: Re
     assert (ours.number, theirs.number) == (0, 1)
 
 
+@pytest.mark.parametrize("space", ["mixed_bits", "saliency"])
+def test_a_trial_costs_as_many_statements_late_as_early(
+    space: str, record: Record, request_of: RequestOf, tmp_path: Path
+) -> None:
+    searcher = searcher_of(request_of(trials=120, sampler="random", space=space), record, tmp_path)
+    statements: list[str] = []
+    sqlalchemy.event.listen(record.rdb.engine, "before_cursor_execute", lambda *it: statements.append(it[2]))
+    counts = set()
+    for trial in map(str, range(100)):
+        statements.clear()
+        play(searcher, trial, start(searcher, trial), "complete")
+        counts.add(len(statements))
+    assert counts == {STATEMENTS}
+
+
 def test_a_snapshot_is_the_record(record: Record, request_of: RequestOf, tmp_path: Path) -> None:
     objectives = request_of().objectives
     with Record.open(storage.url_in(tmp_path), "other", objectives, new=True) as other:
@@ -355,3 +373,39 @@ def test_a_driver_that_was_taken_over_ends_nothing(
         play(searcher := searcher_of(request, other, tmp_path), "a", start(searcher, "a"), "complete")
     suspended.on_trial_complete("a", report(job, 9))
     assert "another driver" in suspended.halted
+
+
+def test_when_those_that_go_on_fail_others_do(record: Record, request_of: RequestOf, tmp_path: Path) -> None:
+    searcher, failed, turn = searcher_of(request_of(trials=6), record, tmp_path), 0, 0
+    while isinstance(suggestion := searcher.suggest(trial := str(turn)), dict):
+        job, turn = suggestion["job"], turn + 1
+        for epoch in (epoch for epoch in (1, 3, 9) if epoch > job.recorded):
+            if epoch > 1 and failed < 3:
+                searcher.on_trial_complete(trial, {"report": Report(error="it diverged")})
+                failed += 1
+                break
+            reach(searcher, trial, job, epoch)
+            if trial not in searcher._running:
+                break
+    states = [trial.state for trial in record.study.get_trials()]
+    assert (states.count(TrialState.FAIL), states.count(TrialState.COMPLETE)) == (3, 3)
+
+
+def test_a_resume_paces_itself_by_what_it_trains(
+    record: Record, request_of: RequestOf, tmp_path: Path
+) -> None:
+    request = request_of(trials=4, scheduler="fifo", max_bops=4e8)
+    first = searcher_of(request, record, tmp_path)
+    for number in range(3):
+        play(first, str(number), start(first, str(number)), "complete")
+    refused = dict(first.progress.refused)
+    resumed = searcher_of(request, record, tmp_path)
+    assert resumed.progress.refused == refused
+    job = start(resumed, "again")
+    for epoch in (1, 2):  # of which the record knows nothing, since the driver was killed before
+        resumed.on_trial_result("again", report(job, epoch))
+    assert (resumed.progress.epochs, resumed.progress.eta) == (0, None)
+    new = Report(epoch=3, seconds=1.0, metrics=metrics_of(job.flat, 3), is_new=True)
+    resumed.on_trial_result("again", {"report": new})
+    assert resumed.progress.epochs == 1
+    assert resumed.progress.eta == pytest.approx(6 * resumed.progress.seconds, rel=0.2)

@@ -12,7 +12,7 @@ import pytest
 
 import results
 import study
-from results.record import TRIALS_DIR
+from results.record import REQUEST_FILE, TRIALS_DIR
 from tests.study import drive, toys
 from trainables.training import CURVE
 
@@ -63,6 +63,20 @@ def test_a_killed_driver_loses_nothing(driver: subprocess.Popen[str], tmp_path: 
     check_resume(tmp_path / "s")
 
 
+def test_a_driver_killed_before_its_first_trial_is_resumed(tmp_path: Path) -> None:
+    driver = subprocess.Popen(
+        drive.command(tmp_path, TRIALS, pause=0.0), cwd=drive.ROOT, stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL, env=os.environ | {"RAY_ADDRESS": "127.0.0.1:1"},
+    )  # fmt: skip
+    while driver.poll() is None and not (tmp_path / "s" / REQUEST_FILE).exists():
+        time.sleep(0.005)
+    driver.kill()
+    driver.wait()
+    assert not (tmp_path / "s" / TRIALS_DIR).exists()
+    assert study.resume(tmp_path / "s", train=toys.toy).code == 0
+    assert len(results.load(tmp_path / "s").trials) == TRIALS
+
+
 @pytest.mark.slow
 def test_ctrl_c_ends_cleanly_and_says_how_to_go_on(driver: subprocess.Popen[str], tmp_path: Path) -> None:
     driver.send_signal(signal.SIGINT)
@@ -80,7 +94,9 @@ def test_ctrl_c_twice_ends_at_once(driver: subprocess.Popen[str], tmp_path: Path
     driver.send_signal(signal.SIGINT)
     time.sleep(0.2)
     driver.send_signal(signal.SIGINT)
-    assert driver.wait(timeout=5) == 128 + signal.SIGINT
+    out, _ = driver.communicate(timeout=5)
+    assert driver.returncode == 128 + signal.SIGINT
+    assert "continue with" not in out, "it did not wait for the first stop"
     check_resume(tmp_path / "s")
 
 
