@@ -57,11 +57,9 @@ def _main(argv: Sequence[str] | None) -> int:
     chosen = _chosen(results.load(directory), arguments.trials, arguments.top)
     interrupt = Interrupt(math.inf, faults=lambda: "")
     try:
-        with interrupt.catching_signals():
-            confirm(
-                directory, chosen, arguments.seeds, interrupt.stop_all,
-                refit=arguments.refit, address=arguments.address,
-            )  # fmt: skip
+        confirm(
+            directory, chosen, arguments.seeds, interrupt, refit=arguments.refit, address=arguments.address
+        )
     except InterruptedBatchError:
         print(f"{interrupt.reason}; the same command goes on from there")
         return interrupt.code
@@ -74,7 +72,7 @@ def confirm(
     directory: Path,
     chosen: Sequence[int],
     seeds: int,
-    stop: Callable[[], bool],
+    interrupt: Interrupt,
     *,
     refit: bool = False,
     address: str = "",
@@ -82,7 +80,7 @@ def confirm(
     """Retrain the trials numbered `chosen` with seeds 1 to `seeds` above the study's own, and measure and examine them.
 
     What was confirmed before is not trained or looked at again. ValueError if a training fails, or another driver
-    runs the study; `InterruptedBatchError` when `stop` says so.
+    runs the study; `InterruptedBatchError` when `interrupt` says so.
     """
     request = Request.read(directory)
     url = directories.record_url(request, directory)
@@ -93,10 +91,11 @@ def confirm(
         wanted = [(n, seed) for n in chosen for seed in fresh if (n, seed, refit) not in done]
         if wanted:
             request.check_images()
-            with connected(address, request.workers) as cluster:
+            with connected(address, request.workers) as cluster, interrupt.catching_signals():
                 cluster.workers(request.workers, request.gpus_per_trial)
-                _retrain(request, directory, record, lease.token, wanted, refit, stop)
-        _examine(directory, chosen, stop)
+                _retrain(request, directory, record, lease.token, wanted, refit, interrupt.stop_all)
+        with interrupt.catching_signals():
+            _examine(directory, chosen, interrupt.stop_all)
         directories.write_results(request, directory, record)
 
 
@@ -178,7 +177,7 @@ def _train(jobs: list[Job], request: Request, stop: Callable[[], bool]) -> None:
         print(f"{job.directory.name} has ended", flush=True)
 
     names = ", ".join(job.directory.name for job in jobs)
-    print(f"training {names} for {request.epochs} epochs each (trial-seed)", flush=True)
+    print(f"training {names} (trial-seed) for {request.epochs} epochs each", flush=True)
     reports: list[Report] = run_all(jobs, train, request.gpus_per_trial, stop, tell_end)
     for job, report in zip(jobs, reports, strict=True):
         if report.error:

@@ -409,7 +409,6 @@ def test_damaged_saliency_is_left_out(study_path, tmp_path):
         file.write_bytes(whole[:size])
         assert gallery.strip(study, number) is None
     knee = int(results.recommend(study)["Knee"]["number"])
-    assert "missing or damaged" not in page(study) or knee == number
     (copy / "trials" / str(knee) / "saliency.npz").write_bytes(b"junk")
     told = re.search("missing or damaged: trial ([^.]*)", page(study))
     assert told

@@ -1,13 +1,17 @@
-"""The command that confirms: what it shows of trials that are confirmed already, and what it refuses. No Ray."""
+"""The command that confirms: what it shows of confirmed trials, what it refuses, and that it can be stopped."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from results.record import CONFIRMATIONS, REPORT_FILE, Confirmation
+from results.record import CONFIRMATIONS, REPORT_FILE, TEST_LOOKS, Confirmation
 from study import directory as directories
 from study import storage
+from study.batch import InterruptedBatchError
+from study.confirm import confirm
+from study.interrupt import Interrupt
 from study.record import Record
 from study.request import Request
 from study.searcher import Searcher
@@ -68,3 +72,15 @@ def test_bad_input_is_one_line(words: str, says: str, command: Command, runs: Pa
     assert (code, out, error.count("\n")) == (2, "", 1)
     assert error.startswith("error: ")
     assert says in error
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_confirmation_that_is_stopped_has_not_looked_at_the_test_split(runs: Path) -> None:
+    interrupt = Interrupt(math.inf, faults=lambda: "the test says so")
+    with pytest.raises(InterruptedBatchError):
+        confirm(runs / "s", [0], seeds=2, interrupt=interrupt)
+    assert interrupt.reason == "the test says so"
+    asked = Request.read(runs / "s")
+    with Record.open(directories.record_url(asked, runs / "s"), "s", asked.objectives) as record:
+        assert [done["seed"] for done in record.notes()[CONFIRMATIONS]] == [1]
+        assert TEST_LOOKS not in record.notes()
