@@ -1,12 +1,14 @@
 """The command that confirms: what it shows of confirmed trials, what it refuses, and that it can be stopped."""
 
+import contextlib
 import math
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from results.record import CONFIRMATIONS, REPORT_FILE, TEST_LOOKS, Confirmation
+from results.record import CONFIRMATIONS, RECORD_FILE, REPORT_FILE, TEST_LOOKS, Confirmation
 from study import directory as directories
 from study import storage
 from study.batch import InterruptedBatchError
@@ -72,6 +74,18 @@ def test_bad_input_is_one_line(words: str, says: str, command: Command, runs: Pa
     assert (code, out, error.count("\n")) == (2, "", 1)
     assert error.startswith("error: ")
     assert says in error
+
+
+def test_a_record_that_is_locked_is_one_line(
+    command: Command, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(storage, "BUSY_SECONDS", 0.5)
+    kept = runs / "elsewhere.db" if (runs / "elsewhere.db").exists() else runs / "s" / RECORD_FILE
+    with contextlib.closing(sqlite3.connect(kept, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        code, _, error = command("study.confirm", "s", "--trials", "0", "--runs-dir", str(runs))
+    assert (code, error.count("\n")) == (2, 1)
+    assert "locked" in error
 
 
 @pytest.mark.usefixtures("local_ray")

@@ -55,6 +55,18 @@ def test_a_disk_without_locks_is_told(
         Lease(tmp_path, record)
 
 
+def test_no_room_for_the_lease_is_told(record: Record, small_disk: Path) -> None:
+    """The record is on another disk."""
+    with (small_disk / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
+        while True:
+            ballast.write(bytes(4096))
+    with pytest.raises(ValueError, match="No space left on device"):
+        Lease(small_disk, record)
+    (small_disk / "ballast").unlink()
+    with Lease(small_disk, record) as later:
+        assert is_current(small_disk, later.token)
+
+
 def test_a_dead_driver_of_this_machine_is_followed_at_once(record: Record, tmp_path: Path) -> None:
     with Lease(tmp_path, record) as dead:
         left_behind = record.notes()[KEY]
