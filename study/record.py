@@ -53,9 +53,8 @@ class Record:
             return False
         rdb = storage.connect(url)
         try:
-            return name in optuna.get_all_study_names(rdb)
-        except FAULTS as error:
-            raise ValueError(why(error)) from None
+            with told_faults():
+                return name in optuna.get_all_study_names(rdb)
         finally:
             storage.close(rdb)
 
