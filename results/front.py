@@ -2,19 +2,20 @@
 
 import argparse
 
-from results import commands, fronts
-from results.choosing import COSTS
-from results.studies import load
-from search_spaces.commands import exit_code
+from results.analysis import command_line, fronts
+from results.analysis.selection import COSTS
+from results.analysis.studies import load
+from study_common.commands import StudyParser, exit_code
+from study_common.layout import find_study
 
 
 def main(argv: list[str] | None = None) -> int:
     """Print the front of a study."""
-    parser = commands.Parser("results.front", "Print the non-dominated trials of a study.")
+    parser = StudyParser("results.front", "Print the non-dominated trials of a study.")
     parser.add_argument("name", metavar="NAME", help="a study's name, or its path")
     parser.add_argument(
         "--objectives",
-        type=commands.directions,
+        type=command_line.directions,
         metavar="accuracy:max,flops:min",
         help="any metrics to compare by (default: the study's objectives)",
     )
@@ -23,7 +24,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> None:
-    study = load(commands.locate(arguments.name, arguments.runs_dir))
+    study = load(find_study(arguments.name, arguments.runs_dir))
     directions = arguments.objectives or study.directions
     front = fronts.front(study.trials, directions)
     first = next(iter(directions))
@@ -37,7 +38,7 @@ def _show(arguments: argparse.Namespace) -> None:
         *(f"params.{n}" for n in study.distributions),
     ]
     ordered = front.sort_values(f"metrics.{first}", ascending=directions[first] == "min")
-    commands.show(ordered[columns], f"{study.name}: {len(front)} of {len(study.trials)} trials")
+    command_line.show(ordered[columns], f"{study.name}: {len(front)} of {len(study.trials)} trials")
     if directions == study.directions:
         print(f"hypervolume {fronts.hypervolume(front, study.objectives):.4f}")
 

@@ -2,19 +2,20 @@
 
 import argparse
 
-from results import choosing, commands, wording
-from results.studies import load
-from search_spaces.commands import exit_code
+from results.analysis import command_line, formatting, selection
+from results.analysis.studies import load
+from study_common.commands import StudyParser, exit_code
+from study_common.layout import find_study
 
 
 def main(argv: list[str] | None = None) -> int:
     """Print the best trial within bounds, and the command that exports it."""
-    parser = commands.Parser("results.select", "Choose the best trial within bounds.")
+    parser = StudyParser("results.select", "Choose the best trial within bounds.")
     parser.add_argument("name", metavar="NAME", help="a study's name, or its path")
     for option, what in (("--max", "largest"), ("--min", "smallest")):
         parser.add_argument(
             option,
-            type=commands.bound,
+            type=command_line.bound,
             action="append",
             default=[],
             metavar="METRIC=VALUE",
@@ -31,20 +32,20 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _select(arguments: argparse.Namespace) -> None:
-    study = load(commands.locate(arguments.name, arguments.runs_dir))
-    row = choosing.select(
+    study = load(find_study(arguments.name, arguments.runs_dir))
+    row = selection.select(
         study,
-        at_most=commands.bounds("--max", arguments.max),
-        at_least=commands.bounds("--min", arguments.min),
+        at_most=command_line.bounds("--max", arguments.max),
+        at_least=command_line.bounds("--min", arguments.min),
         prefer=arguments.prefer,
     )
     print(f"trial {row['number']} of {study.name}")
     for column in (name for name in row.index if name.startswith("metrics.")):
         metric = column.removeprefix("metrics.")
-        print(f"  {metric:20} {wording.tell(metric, row[column])}")
-    for name, value in choosing.configuration(study, row).items():
+        print(f"  {metric:20} {formatting.tell(metric, row[column])}")
+    for name, value in selection.configuration(study, row).items():
         print(f"  {name:20} {value}")
-    print(choosing.export_command(study, row))
+    print(selection.export_command(study, row))
 
 
 if __name__ == "__main__":

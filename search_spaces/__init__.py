@@ -7,9 +7,9 @@ The standard library is all this package needs.
 
 from search_spaces.bits import KINDS, WIDTHS, BitGroup, is_width, owners
 from search_spaces.domains import Choice, Domain, Float, Int, Scalar
-from search_spaces.errors import nearest, unknown
-from search_spaces.files import load, names, parse
 from search_spaces.space import Point, Space
+from search_spaces.toml_files import load, names, parse
+from study_common.errors import nearest, unknown
 
 __all__ = [
     "KINDS",

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from search_spaces.domains import Choice, as_tuple
-from search_spaces.errors import check_known, unknown
+from study_common.errors import UserError, check_known, unknown
 
 KINDS = ("bits", "w_bits", "a_bits")
 WIDTHS = (2, 3, 4, 6, 8, 32)
@@ -31,11 +31,11 @@ class BitGroup:
         check_widths(self.values)
         Choice(values=self.values)  # at least one, each once
         if not self.layers or not all(isinstance(glob, str) and glob for glob in self.layers):
-            raise ValueError('layers must be a name or a glob such as "*", or a list of them')
+            raise UserError('layers must be a name or a glob such as "*", or a list of them')
         if not isinstance(self.shared, bool):
-            raise ValueError(f"shared must be true or false, not {self.shared!r}")
+            raise UserError(f"shared must be true or false, not {self.shared!r}")
         if self.shared and len(self.layers) > 1:
-            raise ValueError(
+            raise UserError(
                 f"shared takes one glob, not {len(self.layers)}; write a [[{self.kind}]] table for each"
             )
 
@@ -59,11 +59,11 @@ class BitGroup:
 def parse_group(kind: str, table: object) -> BitGroup:
     """Read one [bits], [w_bits] or [a_bits] table of a space file; `kind` is its name."""
     if not isinstance(table, Mapping):
-        raise ValueError('it must be a table such as { layers = "*", values = [2, 4, 8] }')
+        raise UserError('it must be a table such as { layers = "*", values = [2, 4, 8] }')
     check_known("key", table, ("layers", "values", "shared"))
     for key in ("layers", "values"):
         if key not in table:
-            raise ValueError(f'{key} is missing; write for instance layers = "*" and values = [2, 4, 8]')
+            raise UserError(f'{key} is missing; write for instance layers = "*" and values = [2, 4, 8]')
     layers = table["layers"]
     return BitGroup(
         kind=kind,
@@ -77,7 +77,7 @@ def check_widths(values: Iterable[object]) -> None:
     """Raise ValueError if one of `values` is no bit-width."""
     for value in values:
         if type(value) is not int or value not in WIDTHS:
-            raise ValueError(f"{value!r} is no bit-width; choose from {', '.join(map(str, WIDTHS))}")
+            raise UserError(f"{value!r} is no bit-width; choose from {', '.join(map(str, WIDTHS))}")
 
 
 def is_width(name: str) -> bool:
@@ -103,7 +103,7 @@ def reached(name: str, layers: Sequence[str]) -> list[str]:
     if not matching:
         raise unknown("layer", glob, layers)
     if kind == "a_bits" and not (matching := [layer for layer in matching if layer != layers[0]]):
-        raise ValueError(
+        raise UserError(
             f"{name} sets nothing: the input of the first layer, {layers[0]}, is the 8-bit image; leave it out"
         )
     return matching

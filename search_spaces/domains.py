@@ -11,7 +11,7 @@ from dataclasses import MISSING, dataclass, fields
 from functools import cached_property
 from typing import Any, TypeGuard
 
-from search_spaces.errors import check_known, unknown
+from study_common.errors import UserError, check_known, unknown
 
 Scalar = bool | int | float | str
 When = Mapping[str, tuple[Scalar, ...]]
@@ -33,7 +33,7 @@ class Float:
     def __post_init__(self) -> None:
         _check_range(self, "numbers", _is_number)
         if self.log and self.low <= 0:
-            raise ValueError(f"a log range cannot start at {self.low}; give a low above 0")
+            raise UserError(f"a log range cannot start at {self.low}; give a low above 0")
         _check_when(self.when)
 
     def __contains__(self, value: object) -> bool:
@@ -65,13 +65,13 @@ class Int:
     def __post_init__(self) -> None:
         _check_range(self, "integers", _is_integer)
         if not _is_integer(self.step) or self.step < 1:
-            raise ValueError(f"step must be an integer of at least 1, not {self.step!r}")
+            raise UserError(f"step must be an integer of at least 1, not {self.step!r}")
         if self.log and self.low < 1:
-            raise ValueError(f"a log range of integers cannot start at {self.low}; give a low of at least 1")
+            raise UserError(f"a log range of integers cannot start at {self.low}; give a low of at least 1")
         if self.log and self.step != 1:
-            raise ValueError("a log range has no step; leave one of the two out")
+            raise UserError("a log range has no step; leave one of the two out")
         if excess := (self.high - self.low) % self.step:
-            raise ValueError(
+            raise UserError(
                 f"high {self.high} is not low plus whole steps of {self.step}; end it at {self.high - excess}"
             )
         _check_when(self.when)
@@ -102,12 +102,12 @@ class Choice:
 
     def __post_init__(self) -> None:
         if not self.values:
-            raise ValueError("a choice needs at least one value")
+            raise UserError("a choice needs at least one value")
         for index, value in enumerate(self.values):
             if not is_scalar(value):
-                raise ValueError(f"{value!r} is no finite number, string or boolean")
+                raise UserError(f"{value!r} is no finite number, string or boolean")
             if value in self.values[:index]:
-                raise ValueError(f"{value!r} is listed twice; list each value once")
+                raise UserError(f"{value!r} is listed twice; list each value once")
         _check_when(self.when)
 
     def __contains__(self, value: object) -> bool:
@@ -140,20 +140,20 @@ def parse_domain(table: object) -> Domain:
     Float(low=0.1, high=10, log=True, when=None)
     """
     if not isinstance(table, Mapping) or "type" not in table:
-        raise ValueError('it must be a table such as { type = "float", low = 0.1, high = 1.0 }')
+        raise UserError('it must be a table such as { type = "float", low = 0.1, high = 1.0 }')
     kind = str(table["type"])
     if kind not in _TYPES:
         raise unknown("type", kind, _TYPES)
     check_known("key", table, ("type", *(field.name for field in fields(_TYPES[kind]))))
     for field in fields(_TYPES[kind]):
         if field.default is MISSING and field.name not in table:
-            raise ValueError(f"{field.name} is missing; a {kind} needs it")
+            raise UserError(f"{field.name} is missing; a {kind} needs it")
     given = {key: value for key, value in table.items() if key != "type"}
     if kind == "choice":
         given["values"] = as_tuple("values", given["values"])
     if "when" in given:
         if not isinstance(given["when"], Mapping):
-            raise ValueError('when must be a table such as { mask = ["threshold"] }')
+            raise UserError('when must be a table such as { mask = ["threshold"] }')
         given["when"] = {name: as_tuple(f"when.{name}", values) for name, values in given["when"].items()}
     return _TYPES[kind](**given)
 
@@ -161,7 +161,7 @@ def parse_domain(table: object) -> Domain:
 def as_tuple(key: str, values: object) -> tuple[Any, ...]:
     """Return the list `values` of a space file as a tuple; ValueError naming `key` if it is no list."""
     if not isinstance(values, list | tuple):
-        raise ValueError(f"{key} must be a list such as [{values!r}]")
+        raise UserError(f"{key} must be a list such as [{values!r}]")
     return tuple(values)
 
 
@@ -180,17 +180,17 @@ def _is_number(value: object) -> TypeGuard[int | float]:
 
 def _check_range(domain: Float | Int, numbers: str, is_valid: Any) -> None:
     if not (is_valid(domain.low) and is_valid(domain.high)):
-        raise ValueError(f"low and high must be {numbers}, not {domain.low!r} and {domain.high!r}")
+        raise UserError(f"low and high must be {numbers}, not {domain.low!r} and {domain.high!r}")
     if domain.low > domain.high:
-        raise ValueError(f"low {domain.low} is greater than high {domain.high}; swap them")
+        raise UserError(f"low {domain.low} is greater than high {domain.high}; swap them")
     if not isinstance(domain.log, bool):
-        raise ValueError(f"log must be true or false, not {domain.log!r}")
+        raise UserError(f"log must be true or false, not {domain.log!r}")
 
 
 def _check_when(when: When | None) -> None:
     for name, values in (when or {}).items():
         if not values or not all(map(is_scalar, values)):
-            raise ValueError(f"when.{name} must list at least one number, string or boolean")
+            raise UserError(f"when.{name} must list at least one number, string or boolean")
 
 
 def _stated(domain: Domain, log: bool = False, **table: Any) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from search_spaces.bits import KINDS, BitGroup, check_widths, covers, is_width, owners, places, reached
 from search_spaces.domains import Choice, Domain, Scalar, is_scalar
-from search_spaces.errors import located
+from study_common.errors import UserError, located
 
 Point = dict[str, Scalar]
 """The values of one trial, by flat name."""
@@ -31,7 +31,7 @@ class Space:
 
     def __post_init__(self) -> None:
         if self.points and (self.parameters or self.bits):
-            raise ValueError("[[points]] list every configuration; leave out [parameters] and [bits]")
+            raise UserError("[[points]] list every configuration; leave out [parameters] and [bits]")
         for name, domain in self.parameters.items():
             with located(f"parameter {name}"):
                 if is_width(name):
@@ -44,12 +44,12 @@ class Space:
                 _check_point(point)
                 if point.keys() != self.points[0].keys():
                     odd = sorted(point.keys() ^ self.points[0].keys())[0]
-                    raise ValueError(f"every point must set the same names; {odd} is not set in all of them")
+                    raise UserError(f"every point must set the same names; {odd} is not set in all of them")
                 if point in self.points[: number - 1]:
-                    raise ValueError("it repeats an earlier point; list each once")
+                    raise UserError("it repeats an earlier point; list each once")
         for name in (*self.parameters, *(self.points[0] if self.points else ())):
             if name in self.fixed:
-                raise ValueError(f"{name} is both varied and in [fixed]; leave it out of one")
+                raise UserError(f"{name} is both varied and in [fixed]; leave it out of one")
 
     def _check_when(self, name: str, domain: Domain) -> None:
         above = list(self.parameters)[: list(self.parameters).index(name)]
@@ -57,10 +57,10 @@ class Space:
             if parent not in self.parameters:
                 continue
             if parent not in above:
-                raise ValueError(f"its condition names {parent}, which must stand above it")
+                raise UserError(f"its condition names {parent}, which must stand above it")
             for value in values:
                 if value not in self.parameters[parent]:
-                    raise ValueError(f"its condition asks for {parent} = {value!r}, which {parent} never is")
+                    raise UserError(f"its condition asks for {parent} = {value!r}, which {parent} never is")
 
     def names(self) -> tuple[str, ...]:
         """Return each name of a configuration that the space sets or asks about; `[bits]` groups are left out."""
@@ -138,7 +138,7 @@ class Space:
                 winner = found[place]
                 rivals = name in self.fixed or name.partition(".")[0] == winner.partition(".")[0]
                 if rivals and winner in varied and not hits[winner] <= hit:
-                    raise ValueError(f"{name} and {winner} both set {place}; give {place} a value of its own")
+                    raise UserError(f"{name} and {winner} both set {place}; give {place} a value of its own")
         return set(found.values())
 
     def size(self) -> int | None:
@@ -168,7 +168,7 @@ class Space:
         assert not self.bits, "resolve(layers) comes first"
         for name, domain in self.parameters.items():
             if domain.finite() is None:
-                raise ValueError(f"a grid needs finitely many values; make {name} a choice")
+                raise UserError(f"a grid needs finitely many values; make {name} a choice")
         return iter(map(dict, self.points)) if self.points else self._combinations(list(self.parameters))
 
     def _combinations(self, names: Sequence[str], values: Point | None = None) -> Iterator[Point]:
@@ -209,7 +209,7 @@ class Space:
 def _check_point(point: Point) -> None:
     for name, value in point.items():
         if not is_scalar(value):
-            raise ValueError(f"{name} must be a finite number, a string or a boolean, not {value!r}")
+            raise UserError(f"{name} must be a finite number, a string or a boolean, not {value!r}")
         if is_width(name):
             check_widths([value])
 

@@ -6,14 +6,14 @@ study.run(study.Spec(space="mixed_bits", trials=12))      # what python -m study
 import os
 import sys
 
-from search_spaces.commands import needs
+from study_common.commands import needs
 
 needs("ray")
 if "ray" not in sys.modules:  # Ray reads it once, when it is imported
     os.environ.setdefault("RAY_AUTH_MODE", "token")
 
-from study.driver import Outcome, resume, run
-from study.request import Request
-from study.spec import Spec, plan
+from study.execution.driver import Outcome, resume, run
+from study.planning.spec import Spec, plan
+from study.store.request import Request
 
 __all__ = ["Outcome", "Request", "Spec", "plan", "resume", "run"]

@@ -13,20 +13,20 @@ from typing import Any
 
 import results
 import trainables
-from results.commands import Parser, locate, show
-from results.record import CONFIRMATIONS, INIT_DIR, TEST_LOOKS, TRIALS_DIR, Confirmation
-from results.wording import tell
-from search_spaces.commands import exit_code
-from study import directory as directories
-from study.batch import InterruptedBatchError, run_all
-from study.cluster import connected
-from study.interrupt import Interrupt
-from study.lease import Lease
-from study.record import Record, told_faults
-from study.request import Request
-from study.worker import Job, Report, train
-from trainables.checkpoint import CHECKPOINT
-from trainables.examination import FILE as EXAMINATION
+from results.analysis.command_line import show
+from results.analysis.formatting import tell
+from study.execution.batch import InterruptedBatchError, run_all
+from study.execution.cluster import connected
+from study.execution.interrupt import Interrupt
+from study.execution.worker import Job, Report, train
+from study.store import directory as directories
+from study.store.lease import Lease
+from study.store.record import Record, told_faults
+from study.store.request import Request
+from study_common import layout
+from study_common.commands import StudyParser, exit_code
+from study_common.errors import UserError
+from study_common.layout import CONFIRMATIONS, INIT_DIR, TEST_LOOKS, TRIALS_DIR, Confirmation, find_study
 
 FOLDER = "confirmations"
 """Where the retrained models are, in the study's directory."""
@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = Parser("study.confirm", __doc__.splitlines()[0])
+    parser = StudyParser("study.confirm", __doc__.splitlines()[0])
     parser.add_argument("name", metavar="NAME", help="of the study, or its path")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--trials", metavar="0,1,2", help="numbers of complete trials")
@@ -52,8 +52,8 @@ def _main(argv: Sequence[str] | None) -> int:
     parser.add_argument("--address", default="", metavar="RAY", help="join this Ray, or 'auto'")
     arguments = parser.parse_args(argv)
     if arguments.seeds < 1:
-        raise ValueError(f"--seeds is {arguments.seeds}; it must be above 0")
-    directory = locate(arguments.name, arguments.runs_dir)
+        raise UserError(f"--seeds is {arguments.seeds}; it must be above 0")
+    directory = find_study(arguments.name, arguments.runs_dir)
     chosen = _chosen(results.load(directory), arguments.trials, arguments.top)
     interrupt = Interrupt(math.inf, faults=lambda: "")
     try:
@@ -121,22 +121,24 @@ def _retrain(
         now = datetime.now(UTC).isoformat(timespec="seconds")
         look = {"trial": number, "seed": seed, "time": now}
         record.note(TEST_LOOKS, [*record.notes().get(TEST_LOOKS, []), look])
-        metrics = trainables.test_metrics(job.directory / CHECKPOINT)
+        metrics = trainables.test_metrics(job.directory / layout.CHECKPOINT_FILE)
         confirmation = Confirmation(trial=number, seed=seed, refit=refit, metrics=metrics, time=now)
         record.note(CONFIRMATIONS, [*record.notes().get(CONFIRMATIONS, []), confirmation])
 
 
 def _examine(directory: Path, numbers: Sequence[int], stop: Callable[[], bool]) -> None:
     """Write faithfulness.json and removal.csv beside the pictures of each trial that has its model and has them not."""
-    reference = directory / INIT_DIR / CHECKPOINT
+    reference = directory / INIT_DIR / layout.CHECKPOINT_FILE
     for number in numbers:
         folder = directory / TRIALS_DIR / str(number)
-        if (folder / EXAMINATION).exists() or not (folder / CHECKPOINT).exists():
+        if (folder / layout.FAITHFULNESS_FILE).exists() or not (folder / layout.CHECKPOINT_FILE).exists():
             continue
         if stop():
             raise InterruptedBatchError
         print(f"examining the maps of trial {number}", flush=True)
-        found = trainables.examine(folder / CHECKPOINT, reference=reference if reference.exists() else None)
+        found = trainables.examine(
+            folder / layout.CHECKPOINT_FILE, reference=reference if reference.exists() else None
+        )
         found.write(folder)
         if not found.metrics["sanity_passed"]:
             print(
@@ -164,7 +166,7 @@ def _floats(
         for seed, config in configs.items()
     }
     _train(list(jobs.values()), request, stop)
-    return {seed: {"init": str(job.directory / CHECKPOINT)} for seed, job in jobs.items()}
+    return {seed: {"init": str(job.directory / layout.CHECKPOINT_FILE)} for seed, job in jobs.items()}
 
 
 def _job(directory: Path, token: str, name: str, flat: dict[str, Any]) -> Job:
@@ -181,7 +183,7 @@ def _train(jobs: list[Job], request: Request, stop: Callable[[], bool]) -> None:
     reports: list[Report] = run_all(jobs, train, request.gpus_per_trial, stop, tell_end)
     for job, report in zip(jobs, reports, strict=True):
         if report.error:
-            raise ValueError(f"{job.directory.name} failed: {report.error}; see {job.directory / 'log.txt'}")
+            raise UserError(f"{job.directory.name} failed: {report.error}; see {job.directory / 'log.txt'}")
 
 
 def _chosen(study: results.Study, trials: str | None, top: int | None) -> list[int]:
@@ -189,20 +191,20 @@ def _chosen(study: results.Study, trials: str | None, top: int | None) -> list[i
     complete = study.trials.loc[study.trials["state"] == "complete", "number"].tolist()
     if top is not None:
         if top < 1:
-            raise ValueError(f"--top is {top}; it must be above 0")
+            raise UserError(f"--top is {top}; it must be above 0")
         name, way = next(iter(study.directions.items()))
         front = results.front(study.trials, study.directions)
         best = front.sort_values(f"metrics.{name}", ascending=way == "min")["number"].tolist()[:top]
         if not best:
-            raise ValueError(f"{study.name} has no front yet; let trials complete first")
+            raise UserError(f"{study.name} has no front yet; let trials complete first")
         return [int(number) for number in best]
     try:
         numbers = [int(word) for word in (trials or "").split(",")]
     except ValueError:
-        raise ValueError(f"--trials is {trials!r}; write numbers such as 0,3,5") from None
+        raise UserError(f"--trials is {trials!r}; write numbers such as 0,3,5") from None
     for number in numbers:
         if number not in complete:
-            raise ValueError(
+            raise UserError(
                 f"trial {number} is not complete; choose of {', '.join(map(str, complete)) or 'none yet'}"
             )
     return list(dict.fromkeys(numbers))

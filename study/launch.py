@@ -4,13 +4,12 @@ import argparse
 from collections.abc import Sequence
 from typing import Any
 
-from results.commands import Parser
-from search_spaces.commands import exit_code
-from study.cli import command, duration, setting
-from study.driver import run
-from study.estimate import describe
-from study.request import INITS, SAMPLERS, SCHEDULERS
-from study.spec import TRIALS, Spec, plan
+from study.execution.driver import run
+from study.planning.command_line import command, duration, setting
+from study.planning.dry_run import describe
+from study.planning.spec import TRIALS, Spec, plan
+from study.store.request import INITS, SAMPLERS, SCHEDULERS
+from study_common.commands import StudyParser, exit_code
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -34,7 +33,7 @@ def _main(argv: Sequence[str] | None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = Parser("study.launch", __doc__)
+    parser = StudyParser("study.launch", __doc__)
     add = parser.add_argument
     add(
         "--space",

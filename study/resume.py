@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from results.commands import Parser, locate
-from search_spaces.commands import exit_code
-from study.driver import resume
+from study.execution.driver import resume
+from study_common.commands import StudyParser, exit_code
+from study_common.errors import UserError
+from study_common.layout import find_study
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -13,7 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = Parser("study.resume", __doc__)
+    parser = StudyParser("study.resume", __doc__)
     parser.add_argument("name", metavar="NAME", help="of the study, or its path")
     parser.add_argument(
         "--trials", type=int, metavar="N", help="the new total: more to extend, fewer to end early"
@@ -21,8 +22,8 @@ def _main(argv: Sequence[str] | None) -> int:
     parser.add_argument("--address", default="", metavar="RAY", help="join this Ray, or 'auto'")
     arguments = parser.parse_args(argv)
     if arguments.trials is not None and arguments.trials < 1:
-        raise ValueError(f"--trials is {arguments.trials}; it must be above 0")
-    directory = locate(arguments.name, arguments.runs_dir)
+        raise UserError(f"--trials is {arguments.trials}; it must be above 0")
+    directory = find_study(arguments.name, arguments.runs_dir)
     return resume(directory, arguments.trials, arguments.address).code
 
 

@@ -10,13 +10,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from results.commands import Parser, locate, show
-from search_spaces.commands import exit_code
-from search_spaces.errors import check_known
-from study.replay import Engine, Replay, replay
-from study.request import SAMPLERS, SCHEDULERS
-from study.spec import Spec
-from study.table import Table, table_of
+from results.analysis.command_line import show
+from study.planning.spec import Spec
+from study.simulation.replay import Engine, Replay, replay
+from study.simulation.table import Table, table_of
+from study.store.request import SAMPLERS, SCHEDULERS
+from study_common.commands import StudyParser, exit_code
+from study_common.errors import UserError, check_known
+from study_common.layout import find_study
 
 SHARE = 0.95
 """Of the hypervolume of the whole table, that of its last epochs."""
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = Parser("study.simulate", __doc__.splitlines()[0])
+    parser = StudyParser("study.simulate", __doc__.splitlines()[0])
     add = parser.add_argument
     add(
         "--table",
@@ -55,9 +56,9 @@ def _main(argv: Sequence[str] | None) -> int:
     workers = _counts(arguments.workers)
     for name, value in (("--trials", arguments.trials), ("--seeds", arguments.seeds)):
         if value is not None and value < 1:
-            raise ValueError(f"{name} is {value}; it must be above 0")
+            raise UserError(f"{name} is {value}; it must be above 0")
     if arguments.record:
-        table_of(locate(arguments.record, arguments.runs_dir)).write(arguments.table)
+        table_of(find_study(arguments.record, arguments.runs_dir)).write(arguments.table)
     table = Table.read(arguments.table)
     trials = arguments.trials or len(table.points)
     given = {"sampler": arguments.sampler, "scheduler": arguments.scheduler, "trials": trials}
@@ -75,7 +76,7 @@ def _counts(text: str) -> list[int]:
     except ValueError:
         counts = [0]
     if min(counts) < 1:
-        raise ValueError(f"--workers is {text!r}; write numbers above 0 such as 1,4,64")
+        raise UserError(f"--workers is {text!r}; write numbers above 0 such as 1,4,64")
     return counts
 
 

@@ -8,17 +8,16 @@ from typing import Any
 
 from optuna.trial import TrialState
 
-from results.commands import Parser, locate, names
-from results.record import EXHAUSTED, REFUSED, RESULT
-from results.studies import rows_of
-from search_spaces.commands import exit_code, tell
-from search_spaces.errors import located
-from study import directory as directories
-from study import lease, storage
-from study.progress import Progress
-from study.record import FAULTS, Record, why
-from study.request import Request
-from study.view import figures
+from results.analysis.studies import rows_of
+from study.execution.progress import Progress
+from study.execution.view import figures
+from study.store import database, lease
+from study.store import directory as directories
+from study.store.record import FAULTS, Record, why
+from study.store.request import Request
+from study_common.commands import StudyParser, exit_code, tell
+from study_common.errors import UserError, located
+from study_common.layout import EXHAUSTED, REFUSED, RESULT, find_study, study_names
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,10 +26,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    parser = Parser("study.status", __doc__)
+    parser = StudyParser("study.status", __doc__)
     parser.add_argument("name", nargs="?", metavar="NAME", help="of a study, or its path (default: all)")
     arguments = parser.parse_args(argv)
-    chosen = [arguments.name] if arguments.name else names(arguments.runs_dir)
+    chosen = [arguments.name] if arguments.name else study_names(arguments.runs_dir)
     if not chosen:
         print(
             f"no studies under {arguments.runs_dir}; start one with python -m study.launch --space mixed_bits"
@@ -38,7 +37,7 @@ def _main(argv: Sequence[str] | None) -> int:
     code = 0
     for name in chosen:
         try:
-            print(_status(locate(name, arguments.runs_dir)))
+            print(_status(find_study(name, arguments.runs_dir)))
         except ValueError as error:
             tell(str(error))
             code = 2
@@ -50,7 +49,7 @@ def _status(directory: Path) -> str:
         try:
             return _line(directory)
         except (JSONDecodeError, *FAULTS) as error:
-            raise ValueError(why(error)) from None
+            raise UserError(why(error)) from None
 
 
 def _line(directory: Path) -> str:
@@ -80,7 +79,7 @@ def _read(request: Request, directory: Path) -> tuple[list[tuple[TrialState, Any
     """Return state and result of each trial, and the notes of the study; a file as one reads it who may not write."""
     url = directories.record_url(request, directory)
     if not request.storage:
-        if not storage.exists(url):
+        if not database.exists(url):
             return [], {}
         try:
             rows = rows_of(directory, request.document(), request.objectives)

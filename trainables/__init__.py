@@ -4,19 +4,19 @@ for epoch in trainables.train(trainables.Config.parse({"bits": 4})):
     print(epoch.number, epoch.metrics["accuracy"])
 """
 
-from search_spaces.commands import needs
+from study_common.commands import needs
 
 needs("torch")
 
-from trainables.assessment import test_metrics
-from trainables.config import Config, float_config, layers, presets
-from trainables.errors import NonFiniteError
-from trainables.examination import examine
-from trainables.inputs import Facts, dataset_facts
-from trainables.network import check_pretrained, locate_pretrained
-from trainables.process import prepare_process
-from trainables.training import Epoch, train
-from trainables.training import run_costs as costs
+from study_common.errors import NonFiniteError
+from trainables.audit.audit import examine
+from trainables.training.assessment import test_metrics
+from trainables.training.config import Config, float_config, layers, presets
+from trainables.training.inputs import Facts, dataset_facts
+from trainables.training.network import check_pretrained, locate_pretrained
+from trainables.training.process import prepare_process
+from trainables.training.run import Epoch, train
+from trainables.training.run import run_costs as costs
 
 __all__ = [
     "Config",

@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from search_spaces.commands import Parser
-from trainables import commands
-from trainables.assessment import validation_metrics
+from study_common.commands import Parser
+from trainables.training import command_line
+from trainables.training.assessment import validation_metrics
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -14,7 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = Parser("trainables.evaluate", __doc__)
     parser.add_argument("checkpoint", type=Path, help="a checkpoint.safetensors, wherever it was copied to")
     parser.add_argument("--data-dir", default="", metavar="DIR", help="where its images are now")
-    return commands.run(run, parser, argv)
+    return command_line.run(run, parser, argv)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, float]:

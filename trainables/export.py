@@ -4,26 +4,29 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from search_spaces.commands import Parser
-from trainables import commands, packed
-from trainables.network import load_checkpoint
+from study_common import layout
+from study_common.commands import Parser
+from study_common.errors import UserError
+from trainables.deployment import packed
+from trainables.training import command_line
+from trainables.training.network import load_checkpoint
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the file, print its path, then the recorded metrics and its size as JSON; the exit code."""
     parser = Parser("trainables.export", __doc__)
     parser.add_argument("checkpoint", type=Path, help="a checkpoint.safetensors")
-    parser.add_argument("--out", type=commands.folder, required=True, help="the folder for model.packed")
-    return commands.run(run, parser, argv)
+    parser.add_argument("--out", type=command_line.folder, required=True, help="the folder for model.packed")
+    return command_line.run(run, parser, argv)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, float]:
     """Pack the model, and read the file back to see that it holds the same weights."""
     model, config, about = load_checkpoint(arguments.checkpoint)
     metrics = about["metrics"]
-    path = arguments.out / packed.FILE
+    path = arguments.out / layout.PACKED_FILE
     if path.exists():
-        raise ValueError(f"{path} exists already; choose another --out")
+        raise UserError(f"{path} exists already; choose another --out")
     arguments.out.mkdir(parents=True, exist_ok=True)
     body = packed.write(path, model, config, about)
     assert body == metrics["size_bytes"], "the packed file is as large as the cost says"

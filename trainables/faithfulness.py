@@ -4,9 +4,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from search_spaces.commands import Parser
-from trainables import commands
-from trainables.examination import examine
+from study_common.commands import Parser
+from trainables.audit.audit import examine
+from trainables.training import command_line
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -17,11 +17,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--reference", type=Path, help="a float model's checkpoint, to compare its maps with")
     parser.add_argument(
         "--out",
-        type=commands.folder,
+        type=command_line.folder,
         metavar="DIR",
         help="write faithfulness.json and the curves, removal.csv, here",
     )
-    return commands.run(run, parser, argv)
+    return command_line.run(run, parser, argv)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, float]:

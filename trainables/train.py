@@ -8,24 +8,26 @@ from pathlib import Path
 
 import pandas as pd
 
-from search_spaces.commands import Parser
-from trainables import commands
-from trainables.checkpoint import CHECKPOINT, PREVIOUS, RESUME, read
-from trainables.config import Config
-from trainables.training import CURVE, train
+from study_common import layout
+from study_common.commands import Parser
+from study_common.errors import UserError
+from trainables.training import command_line
+from trainables.training.checkpoint import read
+from trainables.training.config import Config
+from trainables.training.run import train
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train and print a line an epoch, then the last metrics as JSON; the exit code."""
     parser = Parser("trainables.train", __doc__)
     parser.add_argument(
-        "--set", type=commands.setting, action="append", default=[], metavar="KEY=VALUE", dest="settings",
+        "--set", type=command_line.setting, action="append", default=[], metavar="KEY=VALUE", dest="settings",
         help=f"a setting: {', '.join(Config.names())}, bits, bits.LAYER, w_bits.LAYER, a_bits.LAYER",
     )  # fmt: skip
     parser.add_argument(
-        "--out", type=commands.folder, help="save here after every epoch, and go on from what is here"
+        "--out", type=command_line.folder, help="save here after every epoch, and go on from what is here"
     )
-    return commands.run(run, parser, argv)
+    return command_line.run(run, parser, argv)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, float]:
@@ -51,14 +53,14 @@ def _check(out: Path, config: Config) -> None:
 
     A complete one has the last epoch in its curve and no resume files: saving ends with that.
     """
-    if not (out / CHECKPOINT).exists():
+    if not (out / layout.CHECKPOINT_FILE).exists():
         return
-    if other := config.unlike(read(out / CHECKPOINT)[1]["config"]):
-        raise ValueError(f"{out} holds a run of other settings ({', '.join(other)}); give another --out")
-    half_saved = any((out / name).exists() for name in (RESUME, PREVIOUS))
-    curve = out / CURVE
+    if other := config.unlike(read(out / layout.CHECKPOINT_FILE)[1]["config"]):
+        raise UserError(f"{out} holds a run of other settings ({', '.join(other)}); give another --out")
+    half_saved = any((out / name).exists() for name in (layout.RESUME_FILE, layout.PREVIOUS_FILE))
+    curve = out / layout.CURVE_FILE
     if curve.exists() and pd.read_csv(curve)["epoch"].max() == config.epochs and not half_saved:
-        raise ValueError(f"the run in {out} is complete; give another --out")
+        raise UserError(f"the run in {out} is complete; give another --out")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The report's figures as plain Plotly figures, for a notebook too.
 
-    drawn = results.drawing.drawn(study)
+    drawn = results.analysis.thinning.drawn(study)
     results.figures.front_3d(drawn, study.directions).show()
 
 Each takes the data and returns a figure. A mark that stands for a trial has the trial's number as its

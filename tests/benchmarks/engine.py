@@ -31,16 +31,16 @@ from ray.tune.search.optuna import OptunaSearch
 
 import search_spaces
 import study
-from results import Objective
-from results.record import RESULT
 from search_spaces import Choice, Domain, Float, Space
-from study import storage
-from study.encoding import from_unit
-from study.record import Record, new_result
-from study.sampling import Proposals, make_sampler
-from study.spec import Spec
+from study.planning.spec import Spec
+from study.search.encoding import from_unit
+from study.search.proposals import Proposals, make_sampler
+from study.store import database
+from study.store.record import Record, new_result
+from study_common.layout import RESULT
+from study_common.objectives import Objective
 from tests.study import toys
-from trainables.models import layer_names
+from trainables.models.catalogue import layer_names
 
 OBJECTIVES = {name: Objective(direction="max", ideal=1.0, reference=0.0) for name in ("a", "b", "c")}
 WIDTHS = (2, 3, 4, 6, 8)
@@ -173,7 +173,7 @@ def overheads(folder: Path, trials: int) -> dict[str, float]:
     with local_ray():
         spec = Spec(space="mixed_bits", name="s", runs_dir=str(folder), trials=trials, epochs=1, workers=2)
         directory = study.run(spec, train=toys.toy).directory
-        with Record.open(storage.url_in(directory), "s", study.Request.read(directory).objectives) as record:
+        with Record.open(database.url_in(directory), "s", study.Request.read(directory).objectives) as record:
             ends = [trial.user_attrs[RESULT]["finished"] for trial in record.study.get_trials()]
         figures = {"overhead_s": interval([datetime.fromisoformat(end).timestamp() for end in ends])}
     rdb = optuna.storages.RDBStorage(f"sqlite:///{folder}/tune.db")

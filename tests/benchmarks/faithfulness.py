@@ -28,13 +28,15 @@ import pandas as pd
 import torch
 from scipy.stats import rankdata, spearmanr
 
-from trainables import Config, checkpoint, gallery, train
-from trainables.attribution import METHODS, saliency_maps
-from trainables.evaluation import choose, evaluating, measure_faithfulness
-from trainables.inputs import data_of, scale_of
-from trainables.network import load_checkpoint
-from trainables.removal import curves, faithfulness, predict
-from trainables.training import Run, run_costs
+from study_common import layout
+from trainables import Config, train
+from trainables.saliency.attribution import METHODS, saliency_maps
+from trainables.saliency.faithfulness import curves, faithfulness, predict
+from trainables.training import gallery
+from trainables.training.evaluation import choose, evaluating, measure_faithfulness
+from trainables.training.inputs import data_of, scale_of
+from trainables.training.network import load_checkpoint
+from trainables.training.run import Run, run_costs
 
 FILLS = ("mean", "zero", "uniform")
 RUNGS = (1, 4)  # of a study by default
@@ -75,7 +77,7 @@ def cost(_: argparse.Namespace) -> None:
         return made
 
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / gallery.FILE
+        path = Path(folder) / layout.SALIENCY_FILE
         for number in (1, 2, 3):
             timed("epoch", lambda number=number: run.epoch(number))
             found = timed(
@@ -97,7 +99,7 @@ def train_grid(arguments: argparse.Namespace) -> None:
     """Train the runs that are not there yet."""
     for number, (seed, bits, lambda1) in enumerate(itertools.product(range(3), (4, 2), (0.0, 1.0))):
         directory = arguments.out / "trials" / str(number)
-        if not (directory / gallery.FILE).exists():
+        if not (directory / layout.SALIENCY_FILE).exists():
             for epoch in train(
                 Config.parse({"bits": bits, "lambda1": lambda1, "seed": seed}), resume=directory
             ):
@@ -109,9 +111,9 @@ def measure(arguments: argparse.Namespace) -> None:
     """Write the scores (trials, fills, images), and what each trial was."""
     about, scores = [], []
     for path in sorted(
-        path for study in arguments.studies for path in study.glob("trials/*/" + gallery.FILE)
+        path for study in arguments.studies for path in study.glob("trials/*/" + layout.SALIENCY_FILE)
     ):
-        model, config, recorded = load_checkpoint(path.with_name(checkpoint.CHECKPOINT))
+        model, config, recorded = load_checkpoint(path.with_name(layout.CHECKPOINT_FILE))
         data = data_of(config)
         scale = scale_of(data, torch.device("cpu"))
         split = choose(data.validation, arguments.images)

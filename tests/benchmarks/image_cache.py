@@ -25,7 +25,7 @@ from PIL import Image
 
 from tests.make_kvasir import make
 from trainables.data import Preparation, batches, load
-from trainables.data.listing import KVASIR
+from trainables.data.folder_listing import KVASIR
 from trainables.data.parallel import on_all_cores
 
 SIZE = (1280, 1024)

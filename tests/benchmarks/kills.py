@@ -17,7 +17,7 @@ from pathlib import Path
 import pandas as pd
 
 import results
-from results.record import REQUEST_FILE
+from study_common.layout import REQUEST_FILE
 from tests.study import drive
 
 PAUSE = 0.6

@@ -16,15 +16,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from results.record import TRIALS_DIR
-from study.table import Table
-from study.worker import CONFIG
-from trainables import checkpoint, prepare_process
-from trainables.attribution import saliency_maps
-from trainables.config import Config
-from trainables.evaluation import choose, evaluating
-from trainables.removal import faithfulness, predict
-from trainables.training import CURVE, Run
+from study.simulation.table import Table
+from study_common import layout
+from study_common.layout import TRIALS_DIR
+from trainables import prepare_process
+from trainables.saliency.attribution import saliency_maps
+from trainables.saliency.faithfulness import faithfulness, predict
+from trainables.training import checkpoint
+from trainables.training.config import Config
+from trainables.training.evaluation import choose, evaluating
+from trainables.training.run import Run
 
 
 def main() -> None:
@@ -42,7 +43,7 @@ def main() -> None:
     kept.mkdir(exist_ok=True)
     part, parts = map(int, arguments.part.split("/"))
     for number, trial in enumerate(trials(arguments.studies)):
-        config = Config.parse(tomllib.loads((trial / CONFIG).read_text()))
+        config = Config.parse(tomllib.loads((trial / layout.CONFIG_FILE).read_text()))
         file = kept / f"{table.row(config.flat())}.json"
         if number % parts == part and not file.exists():
             part_of = file.with_suffix(".part")
@@ -63,19 +64,19 @@ def trials(studies: list[Path]) -> Iterator[Path]:
     """Yield the directory of every complete trial."""
     for study in studies:
         numbered = sorted((study / TRIALS_DIR).iterdir(), key=lambda path: int(path.name))
-        yield from (trial for trial in numbered if (trial / checkpoint.CHECKPOINT).exists())
+        yield from (trial for trial in numbered if (trial / layout.CHECKPOINT_FILE).exists())
 
 
 def measured(trial: Path, config: Config, images: int) -> Iterator[tuple[int, dict[str, float]]]:
     """Yield each rung and its faithfulness."""
     run = Run(config)
-    recorded = csv.DictReader((trial / CURVE).read_text().splitlines())
+    recorded = csv.DictReader((trial / layout.CURVE_FILE).read_text().splitlines())
     for number in range(1, config.rungs[-2] + 1):
         loss = run.epoch(number)["train_loss"]
         assert loss == float(next(recorded)["train_loss"]), f"{trial} was trained by another version"
         if number in config.rungs:
             yield number, score(run, images)
-    run.model.load_state_dict(checkpoint.read(trial / checkpoint.CHECKPOINT)[0])
+    run.model.load_state_dict(checkpoint.read(trial / layout.CHECKPOINT_FILE)[0])
     yield config.epochs, score(run, images)
 
 

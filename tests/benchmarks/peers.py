@@ -1,4 +1,4 @@
-"""Who the search-quality benchmark sets beside ours, each a `study.replay.Driver` over the same table."""
+"""Who the search-quality benchmark sets beside ours, each a `study.simulation.replay.Driver` over the same table."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,10 +16,10 @@ from syne_tune.optimizer.schedulers.multiobjective.multi_objective_regularized_e
 )
 from syne_tune.optimizer.schedulers.single_fidelity_scheduler import SingleFidelityScheduler
 
-from study import objectives
-from study.ranking import hypervolume_improvements
-from study.table import Table
-from study.worker import Report
+from study.execution.worker import Report
+from study.search.ranking import hypervolume_improvements
+from study.simulation.table import Table
+from study_common import objectives
 
 
 class OptunaFifo:

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from tests.benchmarks.train_step import Timed, ours, plain, reference, tell
-from trainables.process import prepare_process
+from trainables.training.process import prepare_process
 
 CLASSES = 8
 

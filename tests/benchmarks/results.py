@@ -28,7 +28,7 @@ import pandas as pd
 from optuna.visualization import plot_parallel_coordinate, plot_pareto_front
 
 import results
-from results import record
+from study_common import layout
 from tests.results import sample
 
 REPEAT = 3
@@ -58,9 +58,9 @@ def measurements(rows: int, studies: Mapping[str, int]) -> Iterator[tuple[str, f
     with tempfile.TemporaryDirectory() as folder:
         for label, count in studies.items():
             path = sample.write_study(Path(folder) / label, [])
-            insert(path / record.RECORD_FILE, sample.trials(count))
+            insert(path / layout.RECORD_FILE, sample.trials(count))
             yield from ((name.format(label), value) for name, value in report_of(path).items())
-            yield f"scroll_{label}_ms", scroll_of(path / record.REPORT_FILE)
+            yield f"scroll_{label}_ms", scroll_of(path / layout.REPORT_FILE)
         for label in studies:
             yield from (
                 (f"optuna_{name}_{label}_s", value) for name, value in optuna_of(Path(folder) / label)
@@ -103,7 +103,7 @@ def report_of(path: Path) -> dict[str, float]:
     return {
         "report_{}_s": taken,
         "report_{}_cpu_s": (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) / REPEAT,
-        "report_{}_mb": (path / record.REPORT_FILE).stat().st_size / 1e6,
+        "report_{}_mb": (path / layout.REPORT_FILE).stat().st_size / 1e6,
         "load_{}_s": seconds(lambda: results.load(path)),
     }
 
@@ -181,7 +181,7 @@ def insert(file: Path, trials: Iterable[optuna.trial.FrozenTrial]) -> None:
             )
             connection.execute(
                 "INSERT INTO trial_user_attributes (trial_id, key, value_json) VALUES (?, ?, ?)",
-                (key, record.RESULT, json.dumps(trial.user_attrs[record.RESULT])),
+                (key, layout.RESULT, json.dumps(trial.user_attrs[layout.RESULT])),
             )
     connection.close()
 

@@ -21,9 +21,9 @@ import optuna
 from numpy.typing import NDArray
 from optuna.samplers import RandomSampler, TPESampler
 
-from study.replay import Driver, Engine, replay
-from study.spec import Spec
-from study.table import Table
+from study.planning.spec import Spec
+from study.simulation.replay import Driver, Engine, replay
+from study.simulation.table import Table
 from tests.benchmarks import tables
 from tests.benchmarks.peers import Clairvoyant, OptunaFifo, mo_rea, moasha
 

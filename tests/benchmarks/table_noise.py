@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import pearsonr, spearmanr
 
-from results.fronts import volume
-from study.table import Table
+from results.analysis.fronts import volume
+from study.simulation.table import Table
 from tests.benchmarks import tables
 
 METRICS = ("accuracy", "faithfulness")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from study.table import Table
-from study.worker import Report
+from study.execution.worker import Report
+from study.simulation.table import Table
 
 RECORDED = {seed: Path(__file__).with_name(f"four_layers_seed{seed}.parquet") for seed in (0, 1, 2)}
 """docs/benchmarks.md has the commands, and says which are for making choices in `study/` and which judge them."""

@@ -27,9 +27,9 @@ from captum.attr import Saliency
 from torch import Tensor, nn
 
 from trainables import Config
-from trainables.models import PaperCNN
-from trainables.process import prepare_process
-from trainables.training import Run
+from trainables.models.catalogue import PaperCNN
+from trainables.training.process import prepare_process
+from trainables.training.run import Run
 
 BATCH = 128
 FORWARD = 2 * 11_992_448 * BATCH  # floating-point operations of one forward pass

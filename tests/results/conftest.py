@@ -9,7 +9,8 @@ import numpy as np
 import optuna
 import pytest
 
-from results import Study, front, load, record
+from results import Study, front, load
+from study_common import layout
 from tests.results import sample
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -20,7 +21,7 @@ def study_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory to read and never to change; copy it to write."""
     path = tmp_path_factory.mktemp("runs") / "sample"
     rows = list(sample.trials(60))
-    sample.write_study(path, rows, {record.REFUSED: {"infeasible": 3, "repeat": 1}})
+    sample.write_study(path, rows, {layout.REFUSED: {"infeasible": 3, "repeat": 1}})
     study = load(path)
     members = front(study.trials, study.directions)
     for number in members["number"].head(3):
@@ -40,7 +41,7 @@ def read_only(study_path: Path, tmp_path: Path) -> Iterator[Path]:
     """A copy of the study as a driver leaves it, in a folder that cannot be written."""
     copy = shutil.copytree(study_path, tmp_path / "copy")
     sample.set_journal(copy, "WAL")
-    (copy / record.RECORD_FILE).chmod(0o400)
+    (copy / layout.RECORD_FILE).chmod(0o400)
     copy.chmod(0o500)
     if os.access(copy, os.W_OK):
         pytest.skip("this user writes everywhere")

@@ -18,7 +18,7 @@ import tomli_w
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
-from results import record
+from study_common import layout
 
 LAYERS = {
     "conv1": (194_688, 320),
@@ -47,7 +47,7 @@ START = datetime.datetime(2026, 5, 4, 9, 0, tzinfo=datetime.UTC)
 def request(name: str = "sample", **changes: Any) -> dict[str, Any]:
     """The document of ``study.toml``; ``changes`` replace whole tables."""
     return {
-        "format": record.FORMAT,
+        "format": layout.FORMAT,
         "name": name,
         "created": START.isoformat(),
         "command": f"python -m study.launch --space mixed_bits --name {name} --trials 60",
@@ -146,7 +146,7 @@ def trial(
         values=values,
         params=params,
         distributions={name: space[name] for name in params},
-        user_attrs={record.RESULT: result},
+        user_attrs={layout.RESULT: result},
     )
 
 
@@ -159,8 +159,8 @@ def write_study(
     """Write the study directory ``path`` and return it; ``changes`` as of :func:`request`."""
     path.mkdir(parents=True)
     document = request(changes.pop("name", path.name), **changes)
-    (path / record.REQUEST_FILE).write_text(tomli_w.dumps(document), encoding="utf-8")
-    storage = optuna.storages.RDBStorage(f"sqlite:///{path / record.RECORD_FILE}")
+    (path / layout.REQUEST_FILE).write_text(tomli_w.dumps(document), encoding="utf-8")
+    storage = optuna.storages.RDBStorage(f"sqlite:///{path / layout.RECORD_FILE}")
     directions = {"max": "maximize", "min": "minimize"}
     study = optuna.create_study(
         storage=storage,
@@ -188,14 +188,14 @@ def confirm(path: Path, rows: pd.DataFrame, noise: np.random.Generator, seeds: i
         for _, row in rows.iterrows() for seed in range(seeds)
     ]  # fmt: skip
     with opened(path) as study:
-        study.set_user_attr(record.CONFIRMATIONS, made)
-        study.set_user_attr(record.TEST_LOOKS, [{"trial": one["trial"], "seed": one["seed"]} for one in made])
+        study.set_user_attr(layout.CONFIRMATIONS, made)
+        study.set_user_attr(layout.TEST_LOOKS, [{"trial": one["trial"], "seed": one["seed"]} for one in made])
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[optuna.Study]:
     """The record of the study directory ``path`` through Optuna."""
-    storage = optuna.storages.RDBStorage(f"sqlite:///{path / record.RECORD_FILE}")
+    storage = optuna.storages.RDBStorage(f"sqlite:///{path / layout.RECORD_FILE}")
     yield optuna.load_study(study_name=storage.get_all_studies()[0].study_name, storage=storage)
     storage.remove_session()
     storage.engine.dispose()
@@ -203,7 +203,7 @@ def opened(path: Path) -> Iterator[optuna.Study]:
 
 def set_journal(path: Path, mode: str) -> None:
     """Switch the record to the journal ``mode``; a driver leaves it in WAL."""
-    with closing(sqlite3.connect(path / record.RECORD_FILE)) as connection:
+    with closing(sqlite3.connect(path / layout.RECORD_FILE)) as connection:
         connection.execute(f"PRAGMA journal_mode={mode}")
 
 
@@ -214,7 +214,7 @@ def write_saliency(path: Path, number: int, images: int = 8, seed: int = 0) -> N
     centres = shared.uniform(8, 20, (images, 2, 1, 1))
     blobs = np.exp(-((y - centres[:, 0]) ** 2 + (x - centres[:, 1]) ** 2) / 30)
     labels = shared.integers(0, 10, images)
-    folder = path / record.TRIALS_DIR / str(number)
+    folder = path / layout.TRIALS_DIR / str(number)
     folder.mkdir(parents=True, exist_ok=True)
     fraction = np.arange(10) / 10
     kept = {"morf": (1 - fraction) ** 3, "lerf": 1 - fraction**3, "random": 1 - fraction}
@@ -237,7 +237,7 @@ def write_confusion(path: Path, number: int, names: Sequence[str], seed: int = 0
     rng = np.random.default_rng(seed + number)
     odds = np.full((len(names), len(names)), 0.2 / (len(names) - 1)) + np.eye(len(names)) * 0.6
     matrix = pd.DataFrame(rng.multinomial(10, odds / odds.sum(1, keepdims=True)), names, names)
-    folder = path / record.TRIALS_DIR / str(number)
+    folder = path / layout.TRIALS_DIR / str(number)
     folder.mkdir(parents=True, exist_ok=True)
     matrix.to_csv(folder / "confusion.csv", index_label="class")
     return matrix

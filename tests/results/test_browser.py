@@ -11,7 +11,7 @@ from optuna.distributions import CategoricalDistribution
 from playwright.sync_api import Browser, Page, sync_playwright
 
 import results
-from results import record
+from study_common import layout
 from tests.results import sample
 from tests.results.test_report import EVIL, all_failed, all_running, without_trials
 
@@ -47,7 +47,7 @@ def opened(browser: Browser, report: Path, **looks) -> Page:
 @pytest.fixture(scope="module")
 def report(study_path, tmp_path_factory) -> Path:
     copy = shutil.copytree(study_path, tmp_path_factory.mktemp("browser") / "sample")
-    return results.write(copy).path / record.REPORT_FILE
+    return results.write(copy).path / layout.REPORT_FILE
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +217,7 @@ def test_the_download_is_the_front_csv(page, report, tmp_path):
         page.click("#download")
     download.value.save_as(tmp_path / "front.csv")
     page.select_option("#role", "")
-    with (tmp_path / "front.csv").open() as mine, (report.parent / record.FRONT_FILE).open() as theirs:
+    with (tmp_path / "front.csv").open() as mine, (report.parent / layout.FRONT_FILE).open() as theirs:
         mine, theirs = list(csv.DictReader(mine)), list(csv.DictReader(theirs))
     assert len(mine) == len(theirs)
     for a, b in zip(mine, theirs, strict=True):
@@ -298,7 +298,7 @@ def test_no_script_of_a_name_runs(browser, tmp_path):
     data = {**sample.request()["data"], "dataset": EVIL}
     path = sample.write_study(tmp_path / "s", rows, name=EVIL, command=EVIL, data=data)
     results.write(path)
-    page = opened(browser, path / record.REPORT_FILE)
+    page = opened(browser, path / layout.REPORT_FILE)
     assert page.inner_text("h1") == EVIL
     pin(page, 3)
     page.keyboard.press("Escape")
@@ -315,7 +315,7 @@ def test_no_script_of_a_name_runs(browser, tmp_path):
 def test_poor_studies_open(browser, tmp_path, rows):
     path = sample.write_study(tmp_path / "s", rows())
     results.write(path)
-    page = opened(browser, path / record.REPORT_FILE)
+    page = opened(browser, path / layout.REPORT_FILE)
     assert page.errors == []
     assert "nothing to recommend" in page.inner_text("#choice")
     page.close()

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import results
-from results import choosing
+from results.analysis import selection
+from study_common.errors import UserError
 
 
 def good(study):
@@ -49,7 +50,7 @@ def test_select_says_what_is_closest(study):
         ValueError, match=r"no trial of sample has flops <= 10 and accuracy >= 0.75; .*closest, trial \d+"
     ):
         results.select(study, at_most={"flops": 10.0}, at_least={"accuracy": 0.75})
-    with pytest.raises(ValueError, match="unknown metric 'acuracy'; the nearest is 'accuracy'"):
+    with pytest.raises(UserError, match="unknown metric 'acuracy'; the nearest is 'accuracy'"):
         results.select(study, at_most={}, at_least={"acuracy": 0.5})
 
 
@@ -59,31 +60,31 @@ def test_error_bars(study):
     draws = (
         np.random.default_rng(0).binomial(1000, p, 200_000) / 1000
     )  # the sample has 1,000 validation images
-    assert choosing.error_bar(row, "accuracy") == pytest.approx(1.96 * draws.std(), rel=0.01)
-    assert choosing.error_bar(row, "faithfulness") == pytest.approx(1.96 * 0.015)
-    assert np.isnan(choosing.error_bar(row, "flops"))
+    assert selection.error_bar(row, "accuracy") == pytest.approx(1.96 * draws.std(), rel=0.01)
+    assert selection.error_bar(row, "faithfulness") == pytest.approx(1.96 * 0.015)
+    assert np.isnan(selection.error_bar(row, "flops"))
 
 
 def test_widths_from_the_record_and_rather_from_the_config(study, study_path, tmp_path):
     row = study.trials.iloc[0]
     bits = row["params.bits.conv1"]
-    assert choosing.widths(study, row)["conv1"] == {"weights": bits, "activations": bits}
+    assert selection.widths(study, row)["conv1"] == {"weights": bits, "activations": bits}
     copy = shutil.copytree(study_path, tmp_path / "copy")
     folder = copy / "trials" / "0"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.toml").write_text(
         'lambda1 = 1.0\n"w_bits.conv1" = 4\n"a_bits.conv1" = 32\n"a_bits.fc1" = 3\n'
     )
-    found = choosing.widths(results.load(copy), row)
+    found = selection.widths(results.load(copy), row)
     assert found == {"conv1": {"weights": 4, "activations": 32}, "fc1": {"activations": 3}}
     (folder / "config.toml").write_text("bits = 4\n")
-    assert choosing.widths(results.load(copy), row) == {"all layers": {"weights": 4, "activations": 4}}
+    assert selection.widths(results.load(copy), row) == {"all layers": {"weights": 4, "activations": 4}}
     (folder / "config.toml").write_text("lambda1 = ")
-    assert choosing.widths(results.load(copy), row) == choosing.widths(study, row)
+    assert selection.widths(results.load(copy), row) == selection.widths(study, row)
 
 
 def test_the_export_command_survives_a_shell(study, study_path, tmp_path):
     copy = shutil.copytree(study_path, tmp_path / "a name; with 'quotes'")
-    words = shlex.split(choosing.export_command(results.load(copy), study.trials.iloc[0]))
+    words = shlex.split(selection.export_command(results.load(copy), study.trials.iloc[0]))
     assert words[:3] == ["python", "-m", "trainables.export"]
     assert words[3] == str(copy / "trials" / "0" / "checkpoint.safetensors")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from results import record
+from study_common import layout
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,6 +37,6 @@ def test_the_analysis_alone_renders_a_copied_study(study_path, tmp_path):
         assert "ModuleNotFoundError" in run("-c", f"import {absent}").stderr
     done = run("-W", "error", "-m", "results.report", copy)
     assert (done.returncode, done.stderr) == (0, "")
-    assert (copy / record.REPORT_FILE).stat().st_size > 4_000_000
+    assert (copy / layout.REPORT_FILE).stat().st_size > 4_000_000
     for command in (["front", copy], ["select", copy, "--prefer", "accuracy"], ["compare", "--paper"]):
         assert run("-m", f"results.{command[0]}", *command[1:]).returncode == 0

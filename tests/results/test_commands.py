@@ -9,7 +9,7 @@ import sys
 import pytest
 
 import results
-from results import record
+from study_common import layout
 
 
 @pytest.fixture
@@ -68,8 +68,8 @@ def test_select_prints_the_trial_and_its_export(run, study):
 def test_report_writes_and_says_where(run, runs):
     code, out, _ = run("report", "sample")
     assert code == 0
-    assert out.strip() == str(runs / "sample" / record.REPORT_FILE)
-    with (runs / "sample" / record.FRONT_FILE).open() as file:
+    assert out.strip() == str(runs / "sample" / layout.REPORT_FILE)
+    with (runs / "sample" / layout.FRONT_FILE).open() as file:
         assert next(csv.reader(file))[:3] == ["number", "state", "feasible"]
 
 

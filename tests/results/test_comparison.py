@@ -8,7 +8,9 @@ import pandas as pd
 import pytest
 
 import results
-from results import Objective, Study, papers
+from results import Objective, Study
+from results.analysis import papers
+from study_common.errors import UserError
 
 
 def made(name, points):
@@ -65,12 +67,12 @@ def test_attainment_by_hand():
 
 
 def test_what_cannot_be_compared():
-    with pytest.raises(ValueError, match="at least two"):
+    with pytest.raises(UserError, match="at least two"):
         results.compare([ONE])
-    with pytest.raises(ValueError, match="different studies"):
+    with pytest.raises(UserError, match="different studies"):
         results.compare([ONE, ONE])
     other = replace(TWO, objectives={"a": ONE.objectives["a"]})
-    with pytest.raises(ValueError, match="two optimises a:min and one a:min,b:min"):
+    with pytest.raises(UserError, match="two optimises a:min and one a:min,b:min"):
         results.compare([ONE, other])
 
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import results
-from results.page import page
-from results.wording import tell
+from results.analysis.formatting import tell
+from results.page.page import page
 from tests.results import sample
 
 

@@ -10,7 +10,7 @@ import pytest
 from optuna.trial import TrialState
 
 import results
-from results import parameters
+from results.analysis import importance
 from tests.results import sample
 
 
@@ -25,7 +25,7 @@ def test_importances_are_optunas_of_the_record(study, study_path):
                 theirs, target=lambda t, p=position, s=sign: s * t.values[p]
             )
             assert shares[name].to_dict() == pytest.approx(expected)
-        assert shares[parameters.FRONT].to_dict() == pytest.approx(
+        assert shares[importance.FRONT].to_dict() == pytest.approx(
             optuna.importance.get_param_importances(theirs)
         )
 

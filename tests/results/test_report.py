@@ -19,8 +19,11 @@ from optuna.trial import TrialState
 from PIL import Image
 
 import results
-from results import choosing, drawing, fronts, gallery, panels, record
-from results.page import page
+from results.analysis import fronts, selection, thinning
+from results.page import gallery, panels
+from results.page.page import page
+from study_common import layout
+from study_common.errors import UserError
 from tests.results import sample
 
 EVIL = "<script>window.evil = 1</script><img src=x onerror='window.evil = 1'>\"'&amp;"
@@ -68,17 +71,17 @@ def brute_front(frame, directions):
 def test_write_leaves_the_three_files(study_path, tmp_path):
     copy = shutil.copytree(study_path, tmp_path / "copy")
     written = results.write(copy)
-    trials = pd.read_parquet(copy / record.TRIALS_FILE)
+    trials = pd.read_parquet(copy / layout.TRIALS_FILE)
     pd.testing.assert_frame_equal(trials, written.trials)
-    front = pd.read_csv(copy / record.FRONT_FILE)
+    front = pd.read_csv(copy / layout.FRONT_FILE)
     assert list(front) == list(trials.drop(columns="duration_s"))  # a seed decides all the rest
     assert front["number"].to_list() == brute_front(trials, written.directions)
     exact = trials.set_index("number").loc[front["number"], "metrics.accuracy"]
     assert front["metrics.accuracy"].to_list() == exact.to_list()
     assert sorted(os.listdir(copy)) == sorted(
-        [*os.listdir(study_path), record.TRIALS_FILE, record.FRONT_FILE, record.REPORT_FILE]
+        [*os.listdir(study_path), layout.TRIALS_FILE, layout.FRONT_FILE, layout.REPORT_FILE]
     )
-    again = (copy / record.REPORT_FILE).read_text("utf-8")
+    again = (copy / layout.REPORT_FILE).read_text("utf-8")
     assert again == page(written)  # the same study, the same report
 
 
@@ -224,16 +227,16 @@ POOR = {without_trials: 0, all_failed: 0, all_running: 0, one_complete: 1, const
 def test_poor_studies_have_a_report(tmp_path, rows):
     path = sample.write_study(tmp_path / "s", rows())
     study = results.write(path)
-    html = (path / record.REPORT_FILE).read_text("utf-8")
+    html = (path / layout.REPORT_FILE).read_text("utf-8")
     assert ("nothing to recommend" in html) == (study.trials["state"] != "complete").all()
-    front = pd.read_csv(path / record.FRONT_FILE)
+    front = pd.read_csv(path / layout.FRONT_FILE)
     assert list(front) == list(study.trials.drop(columns="duration_s"))
     assert len(front) == POOR[rows]
 
 
 def test_a_trial_that_pauses_counts_once_as_running(tmp_path):
     study = results.write(sample.write_study(tmp_path / "s", all_running()))
-    assert "2 trials (2 running)" in (study.path / record.REPORT_FILE).read_text("utf-8")
+    assert "2 trials (2 running)" in (study.path / layout.REPORT_FILE).read_text("utf-8")
 
 
 def many_objectives(count, trials=40):
@@ -252,7 +255,7 @@ def many_objectives(count, trials=40):
 def test_any_number_of_objectives(tmp_path, count):
     rows, objectives = many_objectives(count)
     study = results.write(sample.write_study(tmp_path / "s", rows, objectives=objectives))
-    figures = data_of((study.path / record.REPORT_FILE).read_text("utf-8"))["figures"]
+    figures = data_of((study.path / layout.REPORT_FILE).read_text("utf-8"))["figures"]
     fronts_drawn = [name for name in figures if name.startswith("front")]
     assert (
         len(fronts_drawn) == {1: 0, 2: 1, 10: 7}[count]
@@ -264,11 +267,11 @@ def test_any_number_of_objectives(tmp_path, count):
 
 
 def test_long_studies_are_thinned_but_for_the_front(study, monkeypatch):
-    monkeypatch.setattr(drawing, "MOST", 20)
-    monkeypatch.setattr(drawing, "MOST_UNFINISHED", 3)
+    monkeypatch.setattr(thinning, "MOST", 20)
+    monkeypatch.setattr(thinning, "MOST_UNFINISHED", 3)
     front = results.front(study.trials, study.directions)["number"]
     assert len(front) <= 20
-    drawn = drawing.drawn(study, always=[2])
+    drawn = thinning.drawn(study, always=[2])
     counts = drawn["role"].value_counts()
     assert sorted(drawn.loc[drawn["role"] == "front", "number"]) == sorted(front)
     assert counts["dominated"] <= 20
@@ -281,7 +284,7 @@ def test_long_studies_are_thinned_but_for_the_front(study, monkeypatch):
 def test_an_excluded_trial_is_complete_but_not_usable(tmp_path):
     path = sample.write_study(tmp_path / "s", sample.trials(12), constraints={"flops": 1.5e6})
     study = results.load(path)
-    drawn = drawing.drawn(study)
+    drawn = thinning.drawn(study)
     excluded = drawn[drawn["role"] == "excluded"]
     assert len(excluded)
     assert (excluded["state"] == "complete").all()
@@ -384,7 +387,7 @@ def test_the_float_model_stands_beside_the_trials_that_start_from_it(study_path,
     html = page(study)
     assert '<div class="head">float model<br>93.76 %</div>' in html
     assert elements(html).count["img"] == before + 1
-    widths = choosing.widths(study, study.trials.loc[first]).values()
+    widths = selection.widths(study, study.trials.loc[first]).values()
     assert f"<br>weights {' '.join(str(w['weights']) for w in widths)}<br>inputs " in html
     (copy / "init" / "curve.csv").write_text("epoch,accuracy\n")  # cut short
     assert '<div class="head">float model<br>-</div>' in page(study)
@@ -421,7 +424,7 @@ def test_damaged_saliency_is_left_out(study_path, tmp_path):
 
 
 def test_a_directory_that_cannot_be_written_is_one_clear_line(read_only):
-    with pytest.raises(ValueError, match="cannot be written"):
+    with pytest.raises(UserError, match="cannot be written"):
         results.write(read_only)
 
 
@@ -433,8 +436,8 @@ def test_a_full_disk_leaves_no_half_file(study_path, tmp_path):
         "resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6)); results.write(sys.argv[1])"
     )
     run = subprocess.run([sys.executable, "-c", program, copy], capture_output=True, text=True, check=False)
-    assert "ValueError: the report cannot be written" in run.stderr
-    assert record.REPORT_FILE not in os.listdir(copy)
+    assert "UserError: the report cannot be written" in run.stderr
+    assert layout.REPORT_FILE not in os.listdir(copy)
     assert not [name for name in os.listdir(copy) if name.startswith(".")]
 
 

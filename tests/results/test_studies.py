@@ -11,7 +11,8 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from optuna.trial import TrialState
 
 import results
-from results import record
+from study_common import layout
+from study_common.errors import UserError
 from tests.results import sample
 
 
@@ -19,12 +20,12 @@ def test_trials_are_what_optuna_says(study, study_path):
     with sample.opened(study_path) as theirs:
         trials = theirs.get_trials()
     assert study.trials["number"].to_list() == [trial.number for trial in trials]
-    assert study.trials["state"].to_list() == [record.STATES[trial.state.name] for trial in trials]
+    assert study.trials["state"].to_list() == [layout.STATES[trial.state.name] for trial in trials]
     for trial, (_, row) in zip(trials, study.trials.iterrows(), strict=True):
         assert {name: row[f"params.{name}"] for name in trial.params} == trial.params
         for name, value in zip(study.objectives, trial.values or (), strict=False):
             assert row[f"metrics.{name}"] == value
-        result = trial.user_attrs[record.RESULT]
+        result = trial.user_attrs[layout.RESULT]
         assert [row["seed"], row["epochs"], row["duration_s"]] == [
             result["seed"],
             result["epochs"],
@@ -92,7 +93,7 @@ def test_nan_in_a_result_is_read_and_kept_out_of_the_front(tmp_path):
         sample.trial(params, sample.result(0, [good, good], [1, 3])),
         sample.trial(params, sample.result(1, [bad], [1]), TrialState.FAIL),
     ])  # fmt: skip
-    with sqlite3.connect(path / record.RECORD_FILE) as connection:
+    with sqlite3.connect(path / layout.RECORD_FILE) as connection:
         connection.execute("UPDATE trials SET state = 'COMPLETE'")  # worse than any driver would write
     connection.close()
     study = results.load(path)
@@ -114,7 +115,7 @@ def test_curves_come_from_the_record_and_rather_from_the_files(study, study_path
     points = results.curves(study, [0, 2])
     assert points[points["number"] == 0]["epoch"].to_list() == [1, 3, 9]
     with sample.opened(study_path) as theirs:
-        rungs = theirs.trials[2].user_attrs[record.RESULT]["rungs"]
+        rungs = theirs.trials[2].user_attrs[layout.RESULT]["rungs"]
     mine = points[points["number"] == 2]
     assert mine["metrics.accuracy"].to_list() == [rung["metrics"]["accuracy"] for rung in rungs]
 
@@ -134,7 +135,7 @@ def test_curves_of_no_trial_are_an_empty_frame(study):
 
 def test_a_study_is_read_while_its_driver_writes(tmp_path):
     path = sample.write_study(tmp_path / "s", sample.trials(4))
-    with sqlite3.connect(path / record.RECORD_FILE, isolation_level=None) as writer:
+    with sqlite3.connect(path / layout.RECORD_FILE, isolation_level=None) as writer:
         writer.execute("PRAGMA journal_mode=WAL")
         writer.execute("BEGIN IMMEDIATE")
         writer.execute("UPDATE trials SET state = 'FAIL' WHERE number = 0")
@@ -150,9 +151,9 @@ def test_a_study_is_read_while_its_driver_writes(tmp_path):
 def test_reading_leaves_the_record_as_it_was(study_path, tmp_path, mode):
     copy = shutil.copytree(study_path, tmp_path / "copy")
     sample.set_journal(copy, mode)
-    before = (copy / record.RECORD_FILE).read_bytes()
+    before = (copy / layout.RECORD_FILE).read_bytes()
     results.load(copy)
-    assert (copy / record.RECORD_FILE).read_bytes() == before
+    assert (copy / layout.RECORD_FILE).read_bytes() == before
     assert sorted(os.listdir(copy)) == sorted(os.listdir(study_path))
 
 
@@ -163,18 +164,18 @@ def test_a_study_on_read_only_media_is_read(read_only):
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.02, 0.3, 0.6, 0.95])
 def test_a_record_cut_short_is_one_clear_line(study_path, tmp_path, share):
     copy = shutil.copytree(study_path, tmp_path / "copy")
-    file = copy / record.RECORD_FILE
+    file = copy / layout.RECORD_FILE
     file.write_bytes(file.read_bytes()[: int(file.stat().st_size * share)])
-    with pytest.raises(ValueError, match=r"study.db cannot be read as a record .*; copy the study again"):
+    with pytest.raises(UserError, match=r"study.db cannot be read as a record .*; copy the study again"):
         results.load(copy)
 
 
 def test_a_damaged_result_is_one_clear_line(study_path, tmp_path):
     copy = shutil.copytree(study_path, tmp_path / "copy")
-    with sqlite3.connect(copy / record.RECORD_FILE) as connection:
+    with sqlite3.connect(copy / layout.RECORD_FILE) as connection:
         connection.execute("UPDATE trial_user_attributes SET value_json = substr(value_json, 1, 40)")
     connection.close()
-    with pytest.raises(ValueError, match="copy the study again"):
+    with pytest.raises(UserError, match="copy the study again"):
         results.load(copy)
 
 
@@ -192,12 +193,12 @@ def test_results_of_another_version_are_one_clear_line(tmp_path):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        (record.REQUEST_FILE, None, "is not a study: it has no study.toml"),
-        (record.RECORD_FILE, None, "study.db is missing"),
-        (record.REQUEST_FILE, "format = 2\nname = 'sample'", "has format 2 and this version reads 1"),
-        (record.REQUEST_FILE, "format = 1\nname = ", "study.toml cannot be read"),
-        (record.REQUEST_FILE, "format = 1\nname = 'sample'", "lacks constraints, objectives"),
-        (record.RECORD_FILE, "not a database, but long enough to have a header" * 9, "file is not a database"),
+        (layout.REQUEST_FILE, None, "is not a study: it has no study.toml"),
+        (layout.RECORD_FILE, None, "study.db is missing"),
+        (layout.REQUEST_FILE, "format = 2\nname = 'sample'", "has format 2 and this version reads 1"),
+        (layout.REQUEST_FILE, "format = 1\nname = ", "study.toml cannot be read"),
+        (layout.REQUEST_FILE, "format = 1\nname = 'sample'", "lacks constraints, objectives"),
+        (layout.RECORD_FILE, "not a database, but long enough to have a header" * 9, "file is not a database"),
     ],
 )  # fmt: skip
 def test_what_is_no_study_is_one_clear_line(study_path, tmp_path, file, content, message):
@@ -205,7 +206,7 @@ def test_what_is_no_study_is_one_clear_line(study_path, tmp_path, file, content,
     (copy / file).unlink()
     if content is not None:
         (copy / file).write_text(content)
-    with pytest.raises(ValueError, match=message) as caught:
+    with pytest.raises(UserError, match=message) as caught:
         results.load(copy)
     assert "\n" not in str(caught.value)
 
@@ -214,15 +215,15 @@ def test_a_record_kept_elsewhere_that_is_not_copied_yet_is_one_clear_line(tmp_pa
     asked = {**sample.request()["request"], "storage": "postgresql://me@host/studies"}
     path = sample.write_study(tmp_path / "s", sample.trials(3), request=asked)
     assert len(results.load(path).trials) == 3
-    (path / record.RECORD_FILE).unlink()
-    with pytest.raises(ValueError, match=r"is in postgresql://me@host/studies .* study.resume s") as caught:
+    (path / layout.RECORD_FILE).unlink()
+    with pytest.raises(UserError, match=r"is in postgresql://me@host/studies .* study.resume s") as caught:
         results.load(path)
     assert "\n" not in str(caught.value)
 
 
 def test_a_record_of_another_study_is_one_clear_line(study_path, tmp_path):
     copy = shutil.copytree(study_path, tmp_path / "copy")
-    text = (copy / record.REQUEST_FILE).read_text()
-    (copy / record.REQUEST_FILE).write_text(text.replace('name = "sample"', 'name = "other"'))
-    with pytest.raises(ValueError, match="holds no study named 'other'"):
+    text = (copy / layout.REQUEST_FILE).read_text()
+    (copy / layout.REQUEST_FILE).write_text(text.replace('name = "sample"', 'name = "other"'))
+    with pytest.raises(UserError, match="holds no study named 'other'"):
         results.load(copy)

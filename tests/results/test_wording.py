@@ -5,7 +5,7 @@ import re
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from results import wording
+from results.analysis import formatting
 
 SECONDS = {"h": 3600, "min": 60, "s": 1}
 
@@ -16,7 +16,9 @@ SECONDS = {"h": 3600, "min": 60, "s": 1}
 @example(3599.6)
 @example(7199.6)
 def test_a_duration_is_told_to_its_last_unit(seconds):
-    told = [(int(count), unit) for count, unit in re.findall(r"(\d+) (\w+)", wording.tell_duration(seconds))]
+    told = [
+        (int(count), unit) for count, unit in re.findall(r"(\d+) (\w+)", formatting.tell_duration(seconds))
+    ]
     assert all(count < 60 for count, unit in told if unit != "h")
     assert told[0][0] > 0 or len(told) == 1
     late = seconds - sum(count * SECONDS[unit] for count, unit in told)

@@ -3,10 +3,11 @@
 import pytest
 
 import search_spaces
+from study_common.errors import UserError
 
 
 def refused(document):
-    with pytest.raises(ValueError, match=r"^space mine: ") as info:
+    with pytest.raises(UserError, match=r"^space mine: ") as info:
         search_spaces.parse(document, "mine")
     message = str(info.value)
     assert "\n" not in message
@@ -117,7 +118,7 @@ def test_bad_documents(document, message):
 )
 def test_a_layer_the_model_does_not_have(document):
     space = search_spaces.parse(document, "mine")
-    with pytest.raises(ValueError, match="unknown layer 'conv9'; the nearest is 'conv2'"):
+    with pytest.raises(UserError, match="unknown layer 'conv9'; the nearest is 'conv2'"):
         space.resolve(["fc1", "conv2"])
 
 
@@ -141,21 +142,21 @@ def test_a_width_of_the_image(document):
 
 
 def test_unknown_names_and_files(tmp_path):
-    with pytest.raises(ValueError, match="unknown space 'mixed_bit'; the nearest is 'mixed_bits'"):
+    with pytest.raises(UserError, match="unknown space 'mixed_bit'; the nearest is 'mixed_bits'"):
         search_spaces.load("mixed_bit")
-    with pytest.raises(ValueError, match=r"cannot read the space file .*my\.toml: No such file"):
+    with pytest.raises(UserError, match=r"cannot read the space file .*my\.toml: No such file"):
         search_spaces.load(tmp_path / "my.toml")
-    with pytest.raises(ValueError, match="is a folder; name a"):
+    with pytest.raises(UserError, match="is a folder; name a"):
         search_spaces.load(tmp_path)
     path = tmp_path / "my.toml"
     path.write_text("[parameters\n")
-    with pytest.raises(ValueError, match=r"my\.toml is not a TOML file: .*line 1"):
+    with pytest.raises(UserError, match=r"my\.toml is not a TOML file: .*line 1"):
         search_spaces.load(str(path))
     path.write_bytes(b"\xff\xfe")
-    with pytest.raises(ValueError, match="is not a TOML file"):
+    with pytest.raises(UserError, match="is not a TOML file"):
         search_spaces.load(path)
     path.write_text("[fixed]\nlambda1 = 1.0\n")
-    with pytest.raises(ValueError, match="it varies nothing"):
+    with pytest.raises(UserError, match="it varies nothing"):
         search_spaces.load(path)
     path.write_text('[bits]\nlayers = "*"\nvalues = [2]\n')
     assert search_spaces.load(path).name == "my"

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from search_spaces.commands import needs
+from study_common.commands import needs
 
 
 def test_what_is_missing_is_named(monkeypatch, capsys):

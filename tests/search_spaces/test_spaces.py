@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import search_spaces
 from search_spaces import KINDS, BitGroup, Choice, Float, Int, Space, owners
 from search_spaces.bits import places
+from study_common.errors import UserError
 
 LAYERS = ["conv1", "conv2", "fc1", "fc2"]
 RESNET18 = [
@@ -109,7 +110,7 @@ def test_mixed_bits_is_the_example_of_the_design():
     assert resolved.parameters["bits.fc1"] == Choice(values=(2, 3, 4, 6, 8))
     assert resolved.bits == ()
     assert resolved.size() is None
-    with pytest.raises(ValueError, match="make lambda1 a choice"):
+    with pytest.raises(UserError, match="make lambda1 a choice"):
         resolved.grid()
 
 
@@ -225,7 +226,7 @@ def test_layers_that_two_names_could_set_are_refused():
     ):
         space.fix({"bits.fc1": 8}).resolve(LAYERS)
     groups = [BitGroup(kind="bits", layers=(glob,), values=(2,), shared=True) for glob in ("conv*", "*1")]
-    with pytest.raises(ValueError, match=r"both set [aw]_bits\..*1; give"):
+    with pytest.raises(UserError, match=r"both set [aw]_bits\..*1; give"):
         Space(name="x", bits=tuple(groups)).resolve(LAYERS)
 
 

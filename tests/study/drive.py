@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 import study
-from results.record import REQUEST_FILE
+from study_common.layout import REQUEST_FILE
 from tests.study import toys
 
 ROOT = Path(__file__).parents[2]

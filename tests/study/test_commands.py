@@ -16,15 +16,16 @@ import torchvision
 from PIL import Image
 
 import results
-from results.record import RECORD_FILE, REQUEST_FILE
-from study import directory as directories
-from study import lease, storage
-from study.lease import LOCK_FILE
-from study.record import Record
-from study.request import Request
-from study.searcher import Searcher
-from study.spec import Spec, plan
-from study.worker import Report
+from study.execution.searcher import Searcher
+from study.execution.worker import Report
+from study.planning.spec import Spec, plan
+from study.store import database, lease
+from study.store import directory as directories
+from study.store.record import Record
+from study.store.request import Request
+from study_common import layout
+from study_common.errors import UserError
+from study_common.layout import RECORD_FILE, REQUEST_FILE
 from tests.conftest import Command
 from tests.make_kvasir import make
 from tests.study.toys import metrics_of
@@ -161,7 +162,7 @@ def test_an_edited_request_is_one_line(
 ) -> None:
     request = request_of(name="s", trials=1)
     directory = directories.create(request, str(tmp_path))
-    with Record.open(storage.url_in(directory), "s", request.objectives, new=True):
+    with Record.open(database.url_in(directory), "s", request.objectives, new=True):
         pass
     (directory / "trials" / "0").mkdir(parents=True)
     file = directory / "study.toml"
@@ -179,7 +180,7 @@ def test_an_edited_request_is_one_line(
 def test_a_request_that_is_cut_anywhere_is_no_traceback(request_of: RequestOf, tmp_path: Path) -> None:
     request = request_of(name="s", trials=1)
     directory = directories.create(request, str(tmp_path))
-    Record.open(storage.url_in(directory), "s", request.objectives, new=True).__exit__()
+    Record.open(database.url_in(directory), "s", request.objectives, new=True).__exit__()
     lines = (directory / REQUEST_FILE).read_text().splitlines(keepends=True)
     for number in range(len(lines) - 1):
         (directory / REQUEST_FILE).write_text("".join(lines[:number]))
@@ -195,7 +196,7 @@ def test_a_complete_study_says_how_to_extend_it(
     runs = tmp_path / "my runs"
     request = request_of(name="s", trials=1)
     directory = directories.create(request, str(runs))
-    with Record.open(storage.url_in(directory), "s", request.objectives, new=True) as record:
+    with Record.open(database.url_in(directory), "s", request.objectives, new=True) as record:
         searcher = Searcher(request, record, directory, token="", extra={})
         metrics = metrics_of(searcher.suggest("a")["job"].flat, 9)  # type: ignore[index]
         searcher.on_trial_complete("a", {"report": Report(epoch=9, seconds=1.0, metrics=metrics, last=True)})
@@ -214,7 +215,7 @@ def test_a_study_that_tried_all_of_its_space_is_complete(
 ) -> None:
     request = request_of(name="s", space="paper_table_ii", **given)
     directory = directories.create(request, str(tmp_path))
-    with Record.open(storage.url_in(directory), "s", request.objectives, new=True) as record:
+    with Record.open(database.url_in(directory), "s", request.objectives, new=True) as record:
         searcher = Searcher(request, record, directory, token="", extra={})
         for name in "abcde"[:trials]:
             metrics = metrics_of(searcher.suggest(name)["job"].flat, 9)  # type: ignore[index]
@@ -239,7 +240,7 @@ def test_a_study_goes_on_with_its_own_images_only(
     size = {"image_size": 16, "batch_size": 16}
     request = request_of(name="s", trials=1, dataset="folder", data_dir=str(images), fixed=size)
     directory = directories.create(request, str(tmp_path))
-    with Record.open(storage.url_in(directory), "s", request.objectives, new=True) as record:
+    with Record.open(database.url_in(directory), "s", request.objectives, new=True) as record:
         searcher = Searcher(request, record, directory, token="", extra={})
         metrics = metrics_of(searcher.suggest("a")["job"].flat, 9)  # type: ignore[index]
         searcher.on_trial_complete("a", {"report": Report(epoch=9, seconds=1.0, metrics=metrics, last=True)})
@@ -257,7 +258,7 @@ def test_a_study_goes_on_with_its_own_images_only(
 def test_status_tells_paused_trials_apart(command: Command, request_of: RequestOf, tmp_path: Path) -> None:
     request = request_of(name="s", trials=2)
     directory = directories.create(request, str(tmp_path))
-    with Record.open(storage.url_in(directory), "s", request.objectives, new=True) as record:
+    with Record.open(database.url_in(directory), "s", request.objectives, new=True) as record:
         searcher = Searcher(request, record, directory, token="", extra={})
         for name in ("a", "b"):
             metrics = metrics_of(searcher.suggest(name)["job"].flat, 1)  # type: ignore[index]
@@ -273,7 +274,7 @@ def test_status_knows_a_driver_of_another_machine(
 ) -> None:
     request = request_of(name="s")
     directory = directories.create(request, str(tmp_path))
-    with Record.open(storage.url_in(directory), "s", request.objectives, new=True) as record:
+    with Record.open(database.url_in(directory), "s", request.objectives, new=True) as record:
         record.note(lease.KEY, {"host": "another", "pid": 1})
     out = command("study.status", "s", "--runs-dir", str(tmp_path))[1]
     assert out.startswith("s (running on another, or interrupted there): trials 0/15")
@@ -287,7 +288,7 @@ def test_status_of_a_launch_that_is_being_made_writes_nothing(
     code, out, _ = command("study.status", "s", "--runs-dir", str(tmp_path))
     assert (code, out) == (0, "s (interrupted): trials 0/15, front 0, hypervolume 0.0000\n")
     assert not (directory / RECORD_FILE).exists()
-    storage.close(storage.connect(storage.url_in(directory)))
+    database.close(database.connect(database.url_in(directory)))
     assert command("study.status", "s", "--runs-dir", str(tmp_path)) == (0, out, "")
 
 
@@ -295,8 +296,8 @@ def test_status_of_a_launch_that_is_being_made_writes_nothing(
 def test_status_needs_no_right_to_write(command: Command, request_of: RequestOf, tmp_path: Path) -> None:
     request = replace(request_of(), name="s")
     directory = directories.create(request, str(tmp_path))
-    (directory / LOCK_FILE).touch()
-    Record.open(storage.url_in(directory), "s", request.objectives, new=True).__exit__()
+    (directory / layout.LOCK_FILE).touch()
+    Record.open(database.url_in(directory), "s", request.objectives, new=True).__exit__()
     for path in (tmp_path, *tmp_path.parents[:2]):
         path.chmod(0o755)
     os.setresuid(65534, 65534, 0)
@@ -332,7 +333,7 @@ def test_status_shows_the_others_beside_broken_studies(
         request = replace(request_of(), name=name)
         directory = directories.create(request, str(tmp_path))
         (directory / "trials" / "0").mkdir(parents=True)
-        Record.open(storage.url_in(directory), name, request.objectives, new=True).__exit__()
+        Record.open(database.url_in(directory), name, request.objectives, new=True).__exit__()
     os.truncate(tmp_path / "cut" / RECORD_FILE, 50_000)
     os.truncate(tmp_path / "emptied" / RECORD_FILE, 0)
     os.truncate(tmp_path / "empty" / REQUEST_FILE, 0)
@@ -346,7 +347,7 @@ def test_status_shows_the_others_beside_broken_studies(
     assert "missing or empty though there are trials; copy the whole study" in emptied
     assert empty.startswith("error: empty: ")
     assert "it lacks 'format'); restore it from a copy" in empty
-    with pytest.raises(ValueError, match="lacks constraints, format, name, objectives; copy the study again"):
+    with pytest.raises(UserError, match="lacks constraints, format, name, objectives; copy the study again"):
         results.load(tmp_path / "empty")
 
 
@@ -410,7 +411,7 @@ def test_a_warm_start_knows_inactive_parameters(request_of: RequestOf, tmp_path:
     )
     request = request_of(name="s", space=str(space), sampler="grid")
     directory = directories.create(request, str(tmp_path))
-    with Record.open(storage.url_in(directory), "s", request.objectives, new=True) as record:
+    with Record.open(database.url_in(directory), "s", request.objectives, new=True) as record:
         searcher = Searcher(request, record, directory, token="", extra={})
         for number in range(4):
             searcher.suggest(str(number))
@@ -418,7 +419,7 @@ def test_a_warm_start_knows_inactive_parameters(request_of: RequestOf, tmp_path:
             last = Report(epoch=9, seconds=1.0, metrics=metrics, last=True)
             searcher.on_trial_complete(str(number), {"report": last})
     assert request_of(space=str(space), sampler="grid", warm_start="s").queue == list(request.space.grid())
-    with pytest.raises(ValueError, match="none of the 4 configurations on the front of s is in space"):
+    with pytest.raises(UserError, match="none of the 4 configurations on the front of s is in space"):
         request_of(warm_start="s")
 
 
@@ -469,10 +470,10 @@ def test_pretrained_weights_are_looked_at_before_a_study_is(
         space="resnet18_stage_bits", dataset="kvasir", data_dir="kvasir", model="resnet18", runs_dir=str(tmp_path),
         weights="weights.pth", fixed={"batch_size": 8},
     )  # fmt: skip
-    with pytest.raises(ValueError, match=r"weights\.pth cannot be read"):
+    with pytest.raises(UserError, match=r"weights\.pth cannot be read"):
         plan(spec)
     torch.save(torchvision.models.mobilenet_v3_small(weights=None).state_dict(), "weights.pth")
-    with pytest.raises(ValueError, match=r"does not fit the model: conv1\.weight is missing"):
+    with pytest.raises(UserError, match=r"does not fit the model: conv1\.weight is missing"):
         plan(spec)
     torch.save(torchvision.models.resnet18(weights=None).state_dict(), "weights.pth")
     assert plan(spec).fixed["pretrained"] == str(tmp_path / "weights.pth")  # wherever a worker's folder is

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from results.record import CONFIRMATIONS, RECORD_FILE, REPORT_FILE, TEST_LOOKS, Confirmation
-from study import directory as directories
-from study import storage
-from study.batch import InterruptedBatchError
 from study.confirm import confirm
-from study.interrupt import Interrupt
-from study.record import Record
-from study.request import Request
-from study.searcher import Searcher
-from study.worker import Report
+from study.execution.batch import InterruptedBatchError
+from study.execution.interrupt import Interrupt
+from study.execution.searcher import Searcher
+from study.execution.worker import Report
+from study.store import database
+from study.store import directory as directories
+from study.store.record import Record
+from study.store.request import Request
+from study_common.layout import CONFIRMATIONS, RECORD_FILE, REPORT_FILE, TEST_LOOKS, Confirmation
 from tests.conftest import Command
 from tests.study.toys import metrics_of
 
@@ -28,7 +28,7 @@ def runs(request_of: Callable[..., Request], tmp_path: Path, request: pytest.Fix
     kept = f"sqlite:///{tmp_path}/elsewhere.db" if request.param == "elsewhere" else ""
     asked = request_of(name="s", trials=1, storage=kept)
     directory = directories.create(asked, str(tmp_path))
-    with Record.open(kept or storage.url_in(directory), "s", asked.objectives, new=True) as record:
+    with Record.open(kept or database.url_in(directory), "s", asked.objectives, new=True) as record:
         searcher = Searcher(asked, record, directory, token="", extra={})
         flat = searcher.suggest("a")["job"].flat  # type: ignore[index]
         metrics = metrics_of(flat, 9)
@@ -79,7 +79,7 @@ def test_bad_input_is_one_line(words: str, says: str, command: Command, runs: Pa
 def test_a_record_that_is_locked_is_one_line(
     command: Command, runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "BUSY_SECONDS", 0.5)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.5)
     kept = runs / "elsewhere.db" if (runs / "elsewhere.db").exists() else runs / "s" / RECORD_FILE
     with contextlib.closing(sqlite3.connect(kept, isolation_level=None)) as other:
         other.execute("begin immediate")

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from results.record import RECORD_FILE, TRIALS_DIR
-from study import driver
-from study.cluster import Cluster
-from study.directory import create, record_url
-from study.request import Request
-from study.spec import Spec
+from study.execution import driver
+from study.execution.cluster import Cluster
+from study.planning.spec import Spec
+from study.store.directory import create, record_url
+from study.store.request import Request
+from study_common.errors import UserError
+from study_common.layout import RECORD_FILE, TRIALS_DIR
 
 
 def test_a_record_is_in_the_directory_unless_it_is_elsewhere(
@@ -39,7 +40,7 @@ def test_trials_without_a_record_are_half_a_study(
     (tmp_path / TRIALS_DIR / "0").mkdir(parents=True)
     if harm == "empty":
         (tmp_path / RECORD_FILE).touch()
-    with pytest.raises(ValueError, match="missing or empty though there are trials; copy the whole study"):
+    with pytest.raises(UserError, match="missing or empty though there are trials; copy the whole study"):
         record_url(request_of(), tmp_path)
     elsewhere = replace(request_of(), storage="postgresql://me@db/studies")
     assert record_url(elsewhere, tmp_path) == elsewhere.storage
@@ -50,7 +51,7 @@ def test_trials_are_never_taken_for_those_of_a_new_record(
 ) -> None:
     directory = create(request_of(storage=f"sqlite:///{tmp_path}/gone.db"), str(tmp_path))
     (directory / TRIALS_DIR / "0").mkdir(parents=True)
-    with pytest.raises(ValueError, match=r"gone.db has no record of mixed_bits-1 though there are trials"):
+    with pytest.raises(UserError, match=r"gone.db has no record of mixed_bits-1 though there are trials"):
         driver.resume(directory)
     assert not (tmp_path / "gone.db").exists()
 
@@ -72,6 +73,6 @@ def test_a_disk_without_locks_keeps_nothing(
         driver, "connected", lambda address, workers: nullcontext(Cluster(dashboard="", cpus=2))
     )
     monkeypatch.setattr("fcntl.flock", refuse)
-    with pytest.raises(ValueError, match="use a --runs-dir on a disk that has locks"):
+    with pytest.raises(UserError, match="use a --runs-dir on a disk that has locks"):
         driver.run(spec_of(storage=f"sqlite:///{tmp_path}/elsewhere.db"))
     assert not list(tmp_path.iterdir())

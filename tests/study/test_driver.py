@@ -9,12 +9,13 @@ import pytest
 
 import results
 import study
-from results.record import INIT_DIR
-from study.batch import RETRIES
-from study.directory import create
-from study.request import Request
+from study.execution.batch import RETRIES
+from study.store.directory import create
+from study.store.request import Request
+from study_common import layout
+from study_common.errors import UserError
+from study_common.layout import INIT_DIR
 from tests.study import toys
-from trainables.checkpoint import CHECKPOINT
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 
@@ -112,7 +113,7 @@ def test_a_warm_start_tries_the_earlier_front(twins: list[Path]) -> None:
 
 def test_the_float_model_is_trained_once_unless_it_is_gone(spec_of: SpecOf) -> None:
     directory = study.run(spec_of(trials=2, init="float"), train=toys.saving).directory
-    model, log = directory / INIT_DIR / CHECKPOINT, directory / INIT_DIR / "log.txt"
+    model, log = directory / INIT_DIR / layout.CHECKPOINT_FILE, directory / INIT_DIR / "log.txt"
     for number in range(2):
         flat = tomllib.loads((directory / f"trials/{number}/config.toml").read_text())
         assert flat["init"] == str(model)
@@ -136,13 +137,13 @@ def test_a_resume_without_the_gpus_of_its_trials_says_so(
 ) -> None:
     request = request_of(gpus_per_trial=2, init=init)
     directory = create(request, str(tmp_path))
-    with pytest.raises(ValueError, match="no machine of this Ray has more than 1"):
+    with pytest.raises(UserError, match="no machine of this Ray has more than 1"):
         study.resume(directory, train=toys.saving)
 
 
 def test_no_room_for_the_directory_is_bad_input(spec_of: SpecOf, small_disk: Path) -> None:
     (small_disk / "ballast").write_bytes(bytes(1024 * 1024 - 8192))
-    with pytest.raises(ValueError, match=r"room|full"):
+    with pytest.raises(UserError, match=r"room|full"):
         study.run(spec_of(runs_dir=str(small_disk)), train=toys.toy)
     assert [path.name for path in small_disk.iterdir()] == ["ballast"]
 

@@ -4,7 +4,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from search_spaces import Domain, Float
-from study.encoding import from_unit, to_unit
+from study.search.encoding import from_unit, to_unit
 from tests.search_spaces.test_spaces import domains
 
 

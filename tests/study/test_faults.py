@@ -12,10 +12,10 @@ import pytest
 import results
 import study
 import trainables
-from results.record import INIT_DIR, RESULT
-from study import storage
-from study.batch import RETRIES
-from study.record import Record
+from study.execution.batch import RETRIES
+from study.store import database
+from study.store.record import Record
+from study_common.layout import INIT_DIR, RESULT
 from tests.study import toys
 from tests.study.conftest import start_ray
 
@@ -69,7 +69,7 @@ def test_a_full_disk_under_the_record_stops_the_study(spec_of: SpecOf, small_dis
 def test_a_record_that_another_process_locks_stops_the_study(
     spec_of: SpecOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "BUSY_SECONDS", 1)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 1)
     outcome = study.run(spec_of(trials=6, scheduler="fifo"), train=toys.locking)
     assert (outcome.code, "locked" in outcome.reason) == (1, True)
     assert study.resume(outcome.directory, train=toys.toy).code == 0
@@ -82,7 +82,7 @@ def test_a_damaged_checkpoint_is_seen_and_the_one_before_it_used(spec_of: SpecOf
     outcome = study.run(spec_of(trials=2, epochs=4, scheduler="fifo", **images), train=toys.damaging)
     assert states(outcome) == ["complete"] * 2
     request = study.Request.read(outcome.directory)
-    with Record.open(storage.url_in(outcome.directory), request.name, request.objectives) as record:
+    with Record.open(database.url_in(outcome.directory), request.name, request.objectives) as record:
         for trial in record.trials(request.epochs):
             unharmed = list(trainables.train(request.config(trial.params)))
             assert trial.user_attrs[RESULT]["metrics"] == unharmed[-1].metrics

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.schedulers import TrialScheduler
 
-from results.record import RESULT, TAKEN_UP
-from study import storage
-from study.record import Record
-from study.request import SCHEDULERS, Request
-from study.sampling import ONE_IN
-from study.searcher import Searcher
-from study.worker import Job, Report
+from study.execution.searcher import Searcher
+from study.execution.worker import Job, Report
+from study.search.proposals import ONE_IN
+from study.store import database
+from study.store.record import Record
+from study.store.request import SCHEDULERS, Request
+from study_common.layout import RESULT, TAKEN_UP
 from tests.study.test_searcher import check
 from tests.study.toys import metrics_of
 
@@ -118,7 +118,7 @@ def test_nothing_is_lost_or_changed(
     random = Random(seed)
     request = request_of(scheduler=scheduler, sampler=sampler, trials=trials)
     (tmp_path / "study.db").unlink(missing_ok=True)
-    url = storage.url_in(tmp_path)
+    url = database.url_in(tmp_path)
     Record.open(url, "s", request.objectives, new=True).__exit__()
     ended: dict[int, str] = {}
     whole = False

@@ -11,18 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from results.record import RECORD_FILE
-from study import lease, storage
-from study.lease import KEY, LOCK_FILE, Lease, is_current, is_held
-from study.record import Record
-from study.request import Request
+from study.store import database, lease
+from study.store.lease import KEY, Lease, is_current, is_held
+from study.store.record import Record
+from study.store.request import Request
+from study_common import layout
+from study_common.errors import UserError
+from study_common.layout import RECORD_FILE
 
 ELSEWHERE = {"token": "theirs", "beat": 0, "host": "elsewhere", "pid": 7, "directory": "/there"}
 
 
 @pytest.fixture
 def record(tmp_path: Path, request_of: Callable[..., Request]) -> Iterator[Record]:
-    with Record.open(storage.url_in(tmp_path), "s", request_of().objectives, new=True) as record:
+    with Record.open(database.url_in(tmp_path), "s", request_of().objectives, new=True) as record:
         yield record
 
 
@@ -36,7 +38,7 @@ def test_a_second_driver_is_refused_and_told_who_runs_it(record: Record, tmp_pat
     with Lease(tmp_path, record) as first:
         assert is_current(tmp_path, first.token)
         assert is_held(tmp_path)
-        with pytest.raises(ValueError, match=r"another driver .process .* runs this study"):
+        with pytest.raises(UserError, match=r"another driver .process .* runs this study"):
             Lease(tmp_path, record)
         assert is_current(tmp_path, first.token)
     assert not is_held(tmp_path)
@@ -51,7 +53,7 @@ def test_a_disk_without_locks_is_told(
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(lease.fcntl, "flock", refuse)
-    with pytest.raises(ValueError, match=r"cannot be locked \(No locks available\); use a --runs-dir"):
+    with pytest.raises(UserError, match=r"cannot be locked \(No locks available\); use a --runs-dir"):
         Lease(tmp_path, record)
 
 
@@ -60,7 +62,7 @@ def test_no_room_for_the_lease_is_told(record: Record, small_disk: Path) -> None
     with (small_disk / "ballast").open("wb", buffering=0) as ballast, contextlib.suppress(OSError):
         while True:
             ballast.write(bytes(4096))
-    with pytest.raises(ValueError, match="No space left on device"):
+    with pytest.raises(UserError, match="No space left on device"):
         Lease(small_disk, record)
     (small_disk / "ballast").unlink()
     with Lease(small_disk, record) as later:
@@ -81,13 +83,13 @@ def test_a_dead_driver_of_this_machine_is_followed_at_once(record: Record, tmp_p
 def test_a_record_that_another_process_locks_is_one_line(
     tmp_path: Path, request_of: Callable[..., Request], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
     with (
-        Record.open(storage.url_in(tmp_path), "s", request_of().objectives, new=True) as record,
+        Record.open(database.url_in(tmp_path), "s", request_of().objectives, new=True) as record,
         contextlib.closing(sqlite3.connect(tmp_path / RECORD_FILE)) as other,
     ):
         other.execute("begin immediate")
-        with pytest.raises(ValueError, match="the record cannot be used: database is locked"):
+        with pytest.raises(UserError, match="the record cannot be used: database is locked"):
             Lease(tmp_path, record)
         assert not is_held(tmp_path)
 
@@ -95,9 +97,9 @@ def test_a_record_that_another_process_locks_is_one_line(
 def test_a_heart_that_beats_elsewhere_is_respected(record: Record, tmp_path: Path) -> None:
     with Lease(tmp_path, record):
         (tmp_path / "copied").mkdir()
-        with pytest.raises(ValueError, match="another driver"):
+        with pytest.raises(UserError, match="another driver"):
             Lease(tmp_path / "copied", record)  # the same database from another directory
-    assert json.loads((tmp_path / LOCK_FILE).read_text())["pid"]
+    assert json.loads((tmp_path / layout.LOCK_FILE).read_text())["pid"]
 
 
 def test_a_heart_that_stands_still_is_taken_over(record: Record, tmp_path: Path) -> None:
@@ -122,5 +124,5 @@ def test_clocks_play_no_part(record: Record, tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(time, "time", lambda: 0.0)
     with Lease(tmp_path, record):
         monkeypatch.setattr(time, "time", lambda: 4e9)
-        with pytest.raises(ValueError, match="another driver"):
+        with pytest.raises(UserError, match="another driver"):
             Lease(tmp_path, record)

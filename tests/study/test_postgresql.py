@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from results.record import RECORD_FILE
-from study.record import Record
-from study.request import Request
-from study.searcher import Searcher
-from study.worker import Report
+from study.execution.searcher import Searcher
+from study.execution.worker import Report
+from study.store.record import Record
+from study.store.request import Request
+from study_common.errors import UserError
+from study_common.layout import RECORD_FILE
 from tests.study.toys import metrics_of
 
 PASSWORD = "s3cret"
@@ -72,12 +73,12 @@ def test_a_name_that_is_taken_is_refused(url: str, request_of: Callable[..., Req
     objectives = request_of().objectives
     with Record.open(url, "taken", objectives, new=True):
         pass
-    with pytest.raises(ValueError, match="has a study taken already"):
+    with pytest.raises(UserError, match="has a study taken already"):
         Record.open(url, "taken", objectives, new=True)
 
 
 def test_a_wrong_password_is_one_line(url: str, request_of: Callable[..., Request]) -> None:
-    with pytest.raises(ValueError, match="cannot open the record") as refused:
+    with pytest.raises(UserError, match="cannot open the record") as refused:
         Record.open(url.replace(PASSWORD, "wrong"), "s", request_of().objectives)
     assert "wrong" not in str(refused.value)
     assert "\n" not in str(refused.value)

@@ -10,10 +10,10 @@ import pytest
 
 import search_spaces
 from search_spaces import Space
-from study.replay import Engine, replay
-from study.request import Request
-from study.table import Table
-from study.worker import Report
+from study.execution.worker import Report
+from study.simulation.replay import Engine, replay
+from study.simulation.table import Table
+from study.store.request import Request
 from tests.study.toys import metrics_of
 
 SPACE = search_spaces.parse(

@@ -9,8 +9,9 @@ import pytest
 
 import search_spaces
 from search_spaces import Space
-from study.request import SAMPLERS, Request
-from study.sampling import ONE_IN, Proposals, make_sampler
+from study.search.proposals import ONE_IN, Proposals, make_sampler
+from study.store.request import SAMPLERS, Request
+from study_common.errors import UserError
 
 FINITE = search_spaces.parse(
     {
@@ -96,7 +97,7 @@ def test_what_is_infeasible_counts_once() -> None:
 
 def test_constraints_that_leave_nothing_are_told() -> None:
     proposals = proposals_of(MIXED, "random", is_feasible=lambda point: False)
-    with pytest.raises(ValueError, match="--max-bops"):
+    with pytest.raises(UserError, match="--max-bops"):
         proposals.next()
     finite = proposals_of(FINITE, "random", is_feasible=lambda point: False)
     assert finite.next() is None
@@ -107,7 +108,7 @@ def test_a_large_finite_space_is_never_taken_for_exhausted() -> None:
     large = search_spaces.parse({"parameters": parameters}, "large")
     last = list(large.grid())[-1]
     proposals = proposals_of(large, "random", is_feasible=lambda point: point == last)
-    with pytest.raises(ValueError, match="--max-bops"):
+    with pytest.raises(UserError, match="--max-bops"):
         proposals.next()
     listed = proposals_of(large, "grid", is_feasible=lambda point: point == last)
     assert [listed.next(), listed.next()] == [last, None]

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ray.tune.schedulers import TrialScheduler
 
-from results import Objective
-from results.fronts import volume
-from study.ranking import best, exclusive_hypervolumes, hypervolume_improvements
-from study.scheduler import ParetoAsha
-from study.worker import Report
+from results.analysis.fronts import volume
+from study.execution.worker import Report
+from study.search.ranking import best, exclusive_hypervolumes, hypervolume_improvements
+from study.search.scheduler import ParetoAsha
+from study_common.objectives import Objective
 
 GOOD = st.sampled_from([0.0, 0.25, 0.5, 0.75, 1.0])
 VALUE = st.one_of(GOOD, st.just(math.nan))

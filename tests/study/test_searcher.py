@@ -13,13 +13,14 @@ from hypothesis import strategies as st
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.schedulers import TrialScheduler
 
-from results.record import RESULT, TAKEN_UP
-from study import storage
-from study.record import Record
-from study.request import Request
-from study.sampling import ONE_IN, Proposals
-from study.searcher import Searcher
-from study.worker import Job, Report
+from study.execution.searcher import Searcher
+from study.execution.worker import Job, Report
+from study.search.proposals import ONE_IN, Proposals
+from study.store import database
+from study.store.record import Record
+from study.store.request import Request
+from study_common.errors import UserError
+from study_common.layout import RESULT, TAKEN_UP
 from tests.study.toys import metrics_of
 
 RequestOf = Callable[..., Request]
@@ -36,7 +37,7 @@ STATES = {
 
 @pytest.fixture
 def record(tmp_path: Path, request_of: RequestOf) -> Iterator[Record]:
-    with Record.open(storage.url_in(tmp_path), "s", request_of().objectives, new=True) as record:
+    with Record.open(database.url_in(tmp_path), "s", request_of().objectives, new=True) as record:
         yield record
 
 
@@ -90,7 +91,7 @@ def play(searcher: Searcher, trial_id: str, job: Job, end: str) -> None:
 def test_the_record_says_how_each_trial_ended(ends: list[str], tmp_path: Path, request_of: RequestOf) -> None:
     request = request_of(trials=len(ends), sampler="random")
     (tmp_path / "study.db").unlink(missing_ok=True)
-    with Record.open(storage.url_in(tmp_path), "s", request.objectives, new=True) as record:
+    with Record.open(database.url_in(tmp_path), "s", request.objectives, new=True) as record:
         searcher = searcher_of(request, record, tmp_path)
         jobs = [start(searcher, str(n)) for n in range(len(ends))]
         for n, end in sorted(enumerate(ends), key=lambda pair: pair[1]):
@@ -334,7 +335,7 @@ def test_a_trial_costs_as_many_statements_late_as_early(
 
 def test_a_snapshot_is_the_record(record: Record, request_of: RequestOf, tmp_path: Path) -> None:
     objectives = request_of().objectives
-    with Record.open(storage.url_in(tmp_path), "other", objectives, new=True) as other:
+    with Record.open(database.url_in(tmp_path), "other", objectives, new=True) as other:
         start(searcher_of(request_of(), other, tmp_path), "a")
     searcher = searcher_of(request_of(trials=3), record, tmp_path)
     for name, end in {"a": "complete", "b": "paused", "c": "left"}.items():
@@ -345,7 +346,7 @@ def test_a_snapshot_is_the_record(record: Record, request_of: RequestOf, tmp_pat
     with Record.open(url, "s", objectives) as copy:
         assert copy.study.get_trials() == record.study.get_trials()
         assert copy.notes() == record.notes()
-    with pytest.raises(ValueError, match="there is no record of other"):
+    with pytest.raises(UserError, match="there is no record of other"):
         Record.open(url, "other", objectives)
     assert [path.name for path in tmp_path.glob("copy*")] == ["copy.db"]
 
@@ -356,7 +357,7 @@ def test_a_driver_that_was_taken_over_adds_nothing(
     """As of a machine that was suspended for longer than its lease lasts."""
     request = request_of(trials=4)
     suspended = searcher_of(request, record, tmp_path)
-    with Record.open(storage.url_in(tmp_path), "s", request.objectives) as other:
+    with Record.open(database.url_in(tmp_path), "s", request.objectives) as other:
         start(searcher_of(request, other, tmp_path), "a")
     assert suspended.suggest("a") == suspended.FINISHED
     assert "another driver" in suspended.halted
@@ -369,7 +370,7 @@ def test_a_driver_that_was_taken_over_ends_nothing(
     request = request_of(trials=1)
     suspended = searcher_of(request, record, tmp_path)
     job = start(suspended, "a")
-    with Record.open(storage.url_in(tmp_path), "s", request.objectives) as other:
+    with Record.open(database.url_in(tmp_path), "s", request.objectives) as other:
         play(searcher := searcher_of(request, other, tmp_path), "a", start(searcher, "a"), "complete")
     suspended.on_trial_complete("a", report(job, 9))
     assert "another driver" in suspended.halted

@@ -12,9 +12,10 @@ import pytest
 
 import results
 import study
-from results.record import REQUEST_FILE, TRIALS_DIR
+from study_common import layout
+from study_common.errors import UserError
+from study_common.layout import REQUEST_FILE, TRIALS_DIR
 from tests.study import drive, toys
-from trainables.training import CURVE
 
 pytestmark = pytest.mark.usefixtures(
     "local_ray"
@@ -43,7 +44,7 @@ def driver(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 def check_resume(directory: Path) -> None:
     """Resume the study, and find what had ended as it was and what ran continued from where it was."""
     before = results.load(directory).trials
-    curves = {path: path.read_text() for path in directory.glob(f"{TRIALS_DIR}/*/{CURVE}")}
+    curves = {path: path.read_text() for path in directory.glob(f"{TRIALS_DIR}/*/{layout.CURVE_FILE}")}
     assert curves
     assert study.resume(directory, train=toys.toy).code == 0
     after = results.load(directory).trials
@@ -55,7 +56,7 @@ def check_resume(directory: Path) -> None:
 
 
 def test_a_killed_driver_loses_nothing(driver: subprocess.Popen[str], tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=f"another driver .process {driver.pid}"):
+    with pytest.raises(UserError, match=f"another driver .process {driver.pid}"):
         study.resume(tmp_path / "s", train=toys.toy)
     driver.kill()
     driver.wait()

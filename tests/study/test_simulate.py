@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from results.record import RECORD_FILE
-from study import storage
-from study.lease import LOCK_FILE
-from study.record import Record
-from study.searcher import Searcher
-from study.table import ABOUT, Table
-from study.worker import reports
+from study.execution.searcher import Searcher
+from study.execution.worker import reports
+from study.simulation.table import ABOUT, Table
+from study.store import database
+from study.store.record import Record
+from study_common import layout
+from study_common.layout import RECORD_FILE
 from tests.conftest import Command
 from tests.study.test_replay import table as table
 from tests.study.toys import toy
@@ -26,8 +26,8 @@ def recorded(table: Table, runs: Path, trials: int) -> None:
     request, directory = replace(table.request, name="s", sampler="grid", trials=trials), runs / "s"
     directory.mkdir()
     request.write(directory)
-    (directory / LOCK_FILE).write_text('{"token": ""}')
-    with Record.open(storage.url_in(directory), "s", request.objectives, new=True) as record:
+    (directory / layout.LOCK_FILE).write_text('{"token": ""}')
+    with Record.open(database.url_in(directory), "s", request.objectives, new=True) as record:
         searcher = Searcher(request, record, directory, token="", extra={})
         for trial in map(str, range(trials)):
             *_, last = reports(searcher.suggest(trial)["job"], toy)  # type: ignore[index]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from study.surrogate import (
+from study.search.surrogate import (
     ADDITIVE,
     FIDELITY_SCALE,
     INTERACTION,

@@ -11,17 +11,16 @@ from typing import Any
 import pytest
 
 import trainables
-from study.lease import LOCK_FILE
-from study.worker import Job, reports, saved_epochs, train
+from study.execution.worker import Job, reports, saved_epochs, train
+from study_common import layout
 from tests.study.toys import ToyEpoch, toy
-from trainables import gallery
-from trainables.checkpoint import CHECKPOINT, PREVIOUS, RESUME
+from trainables.training import gallery
 
 FLAT = trainables.Config.parse({"epochs": 4}).flat()
 
 
 def job_in(directory: Path, flat: Mapping[str, Any] = FLAT, recorded: int = 0) -> Job:
-    (directory / LOCK_FILE).write_text('{"token": "ours"}')
+    (directory / layout.LOCK_FILE).write_text('{"token": "ours"}')
     return Job(
         number=0, flat=dict(flat), directory=directory / "0", study=directory, token="ours", recorded=recorded
     )
@@ -62,7 +61,7 @@ def test_half_a_line_of_the_curve_is_not_believed(tmp_path: Path) -> None:
 
 def test_a_last_epoch_that_was_half_saved_is_trained_again(tmp_path: Path) -> None:
     list(reports(job_in(tmp_path), toy))
-    (tmp_path / "0" / RESUME).touch()
+    (tmp_path / "0" / layout.RESUME_FILE).touch()
     assert [report.epoch for report in saved_epochs(tmp_path / "0", 4)] == [1, 2, 3]
 
 
@@ -75,7 +74,7 @@ def test_an_exception_is_the_last_report_and_in_the_log(tmp_path: Path) -> None:
 def fenced(directory: Path) -> None:
     run = reports(job_in(directory), toy)
     next(run)
-    (directory / LOCK_FILE).write_text('{"token": "theirs"}')
+    (directory / layout.LOCK_FILE).write_text('{"token": "theirs"}')
     next(run)
 
 
@@ -112,7 +111,7 @@ def test_real_training_goes_on_exactly_from_what_is_whole(
     first = reports(job_in(tmp_path / "b", real), train)
     begun = [next(first).metrics, next(first).metrics, next(first).metrics]
     first.close()
-    state = tmp_path / "b" / "0" / RESUME
+    state = tmp_path / "b" / "0" / layout.RESUME_FILE
     content = bytearray(state.read_bytes())
     if harm == "truncated":
         state.write_bytes(content[: len(content) // 2])
@@ -122,12 +121,12 @@ def test_real_training_goes_on_exactly_from_what_is_whole(
     elif harm == "missing":
         state.unlink()
     elif harm == "all missing":
-        for name in (RESUME, PREVIOUS, CHECKPOINT):
+        for name in (layout.RESUME_FILE, layout.PREVIOUS_FILE, layout.CHECKPOINT_FILE):
             (state.parent / name).unlink()
     rest = [report.metrics for report in reports(job_in(tmp_path / "b", real, recorded=3), train)]
     assert begun + rest == unbroken
     assert curve(tmp_path / "a" / "0") == curve(tmp_path / "b" / "0")
-    assert (tmp_path / "b" / "0" / CHECKPOINT).exists()
+    assert (tmp_path / "b" / "0" / layout.CHECKPOINT_FILE).exists()
     assert ("falling back" in (tmp_path / "b" / "0" / "log.txt").read_text()) == (
         harm in ("truncated", "flipped")
     )
@@ -155,4 +154,4 @@ def test_a_last_epoch_without_its_pictures_is_trained_again(
     assert "disk is full" in str(last.error)
     *_, last = reports(job, train)
     assert (last.epoch, last.error) == (epochs, None)
-    assert (tmp_path / "0" / gallery.FILE).exists()
+    assert (tmp_path / "0" / layout.SALIENCY_FILE).exists()

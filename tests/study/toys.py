@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from study.worker import train
+from study.execution.worker import train
+from study_common import layout
 from trainables import Epoch
-from trainables.checkpoint import CHECKPOINT, RESUME
 
 DIED = "died"
 """A file in the directory of a trial whose worker died."""
@@ -67,7 +67,7 @@ def toy(flat: Mapping[str, Any], directory: Path, pause: float = 0.0) -> Iterato
 def saving(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:
     """Train nothing and leave a model."""
     for epoch in toy(flat, directory):
-        (directory / CHECKPOINT).touch()
+        (directory / layout.CHECKPOINT_FILE).touch()
         yield epoch
 
 
@@ -173,7 +173,7 @@ def damaging(flat: Mapping[str, Any], directory: Path) -> Iterator[Epoch]:
     """
     for epoch in train(flat, directory):
         if epoch.number == 4 and not (directory / DIED).exists():
-            path = directory / RESUME
+            path = directory / layout.RESUME_FILE
             content = bytearray(path.read_bytes())
             content[-100] ^= 1
             path.write_bytes(content if int(directory.name) else content[: len(content) // 2])

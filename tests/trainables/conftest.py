@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainables.process import prepare_process
+from trainables.training.process import prepare_process
 
 prepare_process()
 

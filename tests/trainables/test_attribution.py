@@ -5,10 +5,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from trainables.attribution import METHODS, check, saliency_maps, slopes
-from trainables.errors import NonFiniteError
-from trainables.models import build
-from trainables.quantise import calibrate, quantise
+from study_common.errors import NonFiniteError, UserError
+from trainables.models.catalogue import build
+from trainables.quantisation.quantisers import calibrate, quantise
+from trainables.saliency.attribution import METHODS, check, saliency_maps, slopes
 
 
 class Small(nn.Module):
@@ -106,7 +106,7 @@ def test_grad_cam_weighs_the_last_wide_convolutions_maps_by_their_mean_gradient(
 )
 def test_grad_cam_without_a_wide_convolution_is_refused(model):
     model(images(1))
-    with pytest.raises(ValueError, match="grad_cam needs a convolution"):
+    with pytest.raises(UserError, match="grad_cam needs a convolution"):
         check(model, images(1), "grad_cam")
     check(model, images(1), "gradient")
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from study_common import layout
 from tests.conftest import Command
-from trainables.checkpoint import CHECKPOINT, PREVIOUS, RESUME, read, write
-from trainables.config import Config
 from trainables.data import load
 from trainables.data.dataset import _GIVE_IT
-from trainables.training import CURVE, train
+from trainables.training.checkpoint import read, write
+from trainables.training.config import Config
+from trainables.training.run import train
 
 
 def test_a_run_is_saved_continued_and_not_trained_over(
@@ -33,15 +34,15 @@ def test_a_run_is_saved_continued_and_not_trained_over(
 
 
 def no_resume_file_yet(out: Path) -> None:
-    (out / RESUME).unlink()
+    (out / layout.RESUME_FILE).unlink()
 
 
 def between_the_renames(out: Path) -> None:
-    (out / RESUME).replace(out / PREVIOUS)
+    (out / layout.RESUME_FILE).replace(out / layout.PREVIOUS_FILE)
 
 
 def no_curve_yet(out: Path) -> None:
-    (out / CURVE).unlink()
+    (out / layout.CURVE_FILE).unlink()
 
 
 @pytest.mark.parametrize(
@@ -70,9 +71,9 @@ def test_a_checkpoint_does_not_meet_other_images(
     load.cache_clear()
     words = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
     for typed, file in (
-        (["train", *words, "--out", str(out)], RESUME),
-        (["evaluate", str(out / CHECKPOINT)], CHECKPOINT),
-        (["faithfulness", str(out / CHECKPOINT)], CHECKPOINT),
+        (["train", *words, "--out", str(out)], layout.RESUME_FILE),
+        (["evaluate", str(out / layout.CHECKPOINT_FILE)], layout.CHECKPOINT_FILE),
+        (["faithfulness", str(out / layout.CHECKPOINT_FILE)], layout.CHECKPOINT_FILE),
     ):
         says = f"error: {out / file} was trained on other images than {folder} holds now; restore them\n"
         assert command(f"trainables.{typed[0]}", *typed[1:]) == (2, "", says)
@@ -81,7 +82,7 @@ def test_a_checkpoint_does_not_meet_other_images(
 def test_a_reference_for_other_images(command: Command, settings: dict[str, object], tmp_path: Path) -> None:
     for size in (16, 20):
         next(train(Config.parse({**settings, "epochs": 1, "image_size": size}))).save(tmp_path / str(size))
-    own, other = (str(tmp_path / size / CHECKPOINT) for size in ("16", "20"))
+    own, other = (str(tmp_path / size / layout.CHECKPOINT_FILE) for size in ("16", "20"))
     tensors, about = read(Path(own))
     write(tmp_path / "elsewhere", tensors, about | {"fingerprint": "0" * 16})
     for reference in (other, str(tmp_path / "elsewhere")):
@@ -107,9 +108,9 @@ def test_images_that_moved_are_found(
     Path("images").rename("moved")
     load.cache_clear()
     for name in ("evaluate", "faithfulness"):
-        code, _, error = command(f"trainables.{name}", f"out/{CHECKPOINT}")
+        code, _, error = command(f"trainables.{name}", f"out/{layout.CHECKPOINT_FILE}")
         assert (code, error) == (2, f"error: no such folder: {tmp_path}/images; {_GIVE_IT}\n")
-        assert command(f"trainables.{name}", f"out/{CHECKPOINT}", "--data-dir", "moved")[0] == 0
+        assert command(f"trainables.{name}", f"out/{layout.CHECKPOINT_FILE}", "--data-dir", "moved")[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 import search_spaces
 from search_spaces import WIDTHS
+from study_common.errors import UserError
 from trainables import Config, costs, float_config, layers, presets
 
 LAYERS = ("conv1", "conv2", "fc1", "fc2")
@@ -92,7 +93,7 @@ def test_typed_text_becomes_values() -> None:
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(flat: dict[str, object], says: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(says)) as error:
+    with pytest.raises(UserError, match=re.escape(says)) as error:
         Config.parse(flat)
     assert "\n" not in str(error.value)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from trainables.cost import Inventory, Layer, costs, inventory
+from trainables.models.cost import Inventory, Layer, costs, inventory
 
 PAPER_CNN = inventory("paper_cnn", 1, 28, 10)
 TABLE_II = {  # (b1, b2) -> w_bits, a_bits, effective FLOPs of the CNN as Table I gives it

@@ -8,16 +8,17 @@ import pandas as pd
 import pytest
 import torch
 
-from trainables import checkpoint, gallery
-from trainables.config import Config
+from study_common import layout
+from study_common.errors import NonFiniteError
 from trainables.data import batches
-from trainables.errors import NonFiniteError
 from trainables.evaluate import main as evaluate_main
-from trainables.evaluation import _masked, choose, evaluate
-from trainables.inputs import data_of, scale_of
-from trainables.models import build
-from trainables.network import load_checkpoint
-from trainables.training import Run, train
+from trainables.models.catalogue import build
+from trainables.training import checkpoint, gallery
+from trainables.training.config import Config
+from trainables.training.evaluation import _masked, choose, evaluate
+from trainables.training.inputs import data_of, scale_of
+from trainables.training.network import load_checkpoint
+from trainables.training.run import Run, train
 
 STEPS = 8
 
@@ -45,7 +46,7 @@ def evaluated(path, capsys):
 
 def test_a_checkpoint_copied_alone_gives_the_recorded_metrics_to_the_bit(trained, tmp_path, capsys):
     directory, recorded = trained
-    copy = shutil.copy(directory / checkpoint.CHECKPOINT, tmp_path / "elsewhere.safetensors")
+    copy = shutil.copy(directory / layout.CHECKPOINT_FILE, tmp_path / "elsewhere.safetensors")
     code, out, err = evaluated(copy, capsys)
     assert (code, err) == (0, "")
     assert json.loads(out.splitlines()[-1]) == recorded
@@ -53,7 +54,7 @@ def test_a_checkpoint_copied_alone_gives_the_recorded_metrics_to_the_bit(trained
 
 def test_altered_weights_give_other_metrics(trained, tmp_path, capsys):
     directory, recorded = trained
-    tensors, about = checkpoint.read(directory / checkpoint.CHECKPOINT)
+    tensors, about = checkpoint.read(directory / layout.CHECKPOINT_FILE)
     altered = {
         name: -t if name.endswith("fc2.parametrizations.weight.original") else t
         for name, t in tensors.items()
@@ -70,7 +71,7 @@ def missing(directory, path):
 
 
 def truncated(directory, path):
-    path.write_bytes((directory / checkpoint.CHECKPOINT).read_bytes()[:-1000])
+    path.write_bytes((directory / layout.CHECKPOINT_FILE).read_bytes()[:-1000])
     return "no whole checkpoint"
 
 
@@ -80,14 +81,14 @@ def text(directory, path):
 
 
 def flipped(directory, path):
-    content = bytearray((directory / checkpoint.CHECKPOINT).read_bytes())
+    content = bytearray((directory / layout.CHECKPOINT_FILE).read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
     return "altered"
 
 
 def a_resume_file(directory, path):
-    tensors, about = checkpoint.read(directory / checkpoint.CHECKPOINT)
+    tensors, about = checkpoint.read(directory / layout.CHECKPOINT_FILE)
     checkpoint.write(path, {f"model.{name}": t for name, t in tensors.items()}, about)
     return "no finished model"
 
@@ -98,21 +99,21 @@ def of_nothing(directory, path):
 
 
 def of_not_a_number(directory, path):
-    tensors, about = checkpoint.read(directory / checkpoint.CHECKPOINT)
+    tensors, about = checkpoint.read(directory / layout.CHECKPOINT_FILE)
     weight = "fc2.parametrizations.weight.original"
     checkpoint.write(path, tensors | {weight: tensors[weight] * torch.nan}, about)
     return "not finite"
 
 
 def data_gone(directory, path):
-    tensors, about = checkpoint.read(directory / checkpoint.CHECKPOINT)
+    tensors, about = checkpoint.read(directory / layout.CHECKPOINT_FILE)
     about["config"] |= {"dataset": "fashion_mnist", "data_dir": str(path.parent / "gone")}
     checkpoint.write(path, tensors, about)
     return "no such folder"
 
 
 def of_another_version(directory, path):
-    tensors, about = checkpoint.read(directory / checkpoint.CHECKPOINT)
+    tensors, about = checkpoint.read(directory / layout.CHECKPOINT_FILE)
     about["config"] |= {"lambda9": 1.0}
     checkpoint.write(path, tensors, about)
     return "lambda9"
@@ -140,7 +141,7 @@ def test_what_cannot_be_evaluated_ends_with_one_line(damage, trained, tmp_path, 
 
 
 def test_metrics_of_the_classes_against_counting(trained):
-    model, config, about = load_checkpoint(trained[0] / checkpoint.CHECKPOINT)
+    model, config, about = load_checkpoint(trained[0] / layout.CHECKPOINT_FILE)
     run, recorded = Run(config), about["metrics"]
     images, y = run.data.validation
     with torch.no_grad():
@@ -168,7 +169,7 @@ def test_metrics_of_the_classes_against_counting(trained):
 
 
 def test_the_gallery_is_what_results_draws(trained):
-    with np.load(trained[0] / gallery.FILE, allow_pickle=False) as arrays:
+    with np.load(trained[0] / layout.SALIENCY_FILE, allow_pickle=False) as arrays:
         images, labels, predictions, maps, names = (
             arrays[name] for name in ("images", "labels", "predictions", "maps", "class_names")
         )
@@ -178,7 +179,7 @@ def test_the_gallery_is_what_results_draws(trained):
     assert names[9] == "Ankle boot"
     assert (maps.min(), maps.max()) == (0, 1)
 
-    model, config, _ = load_checkpoint(trained[0] / checkpoint.CHECKPOINT)
+    model, config, _ = load_checkpoint(trained[0] / layout.CHECKPOINT_FILE)
     run = Run(config)
     chosen = choose(run.data.validation, gallery.IMAGES)
     assert np.array_equal(chosen.images[:, 0].numpy(), images)
@@ -197,7 +198,7 @@ def test_colour_images_and_fewer_than_asked(settings, tmp_path):
     last.save(tmp_path)
     validation = 12
     assert last.metrics["faithfulness_images"] == validation
-    with np.load(tmp_path / gallery.FILE) as arrays:
+    with np.load(tmp_path / layout.SALIENCY_FILE) as arrays:
         assert arrays["images"].shape == (validation, 16, 16, 3)
         assert arrays["maps"].shape == (validation, 16, 16)
         assert sorted(arrays["labels"]) == [0] * 4 + [1] * 4 + [2] * 4
@@ -214,7 +215,7 @@ def test_maps_that_are_not_finite_end_the_run(trained):
 
 def test_no_step_of_the_masked_pass_mixes_devices(trained):
     """A device of shapes alone stands for a GPU: all goes well until a value is asked for."""
-    config = load_checkpoint(trained[0] / checkpoint.CHECKPOINT)[1]
+    config = load_checkpoint(trained[0] / layout.CHECKPOINT_FILE)[1]
     data, elsewhere = data_of(config), torch.device("meta")
     model = build("paper_cnn", channels=1, size=28, classes=10).to(elsewhere)
     with pytest.raises(RuntimeError, match=r"item\(\) cannot be called on meta tensors"):

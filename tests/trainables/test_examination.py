@@ -10,14 +10,15 @@ import torch
 from scipy.stats import spearmanr
 from torch import nn
 
-from trainables import checkpoint
-from trainables.agreement import TOP, agreement, rank_correlation
-from trainables.config import Config
-from trainables.evaluation import choose
+from study_common import layout
+from trainables.audit.agreement import TOP, agreement, rank_correlation
+from trainables.audit.robustness import infidelity, max_sensitivity
+from trainables.audit.sanity_check import LIMIT, cascade, redraw
 from trainables.faithfulness import main
-from trainables.randomisation import LIMIT, cascade, redraw
-from trainables.robustness import infidelity, max_sensitivity
-from trainables.training import Run
+from trainables.training import checkpoint
+from trainables.training.config import Config
+from trainables.training.evaluation import choose
+from trainables.training.run import Run
 
 
 def drawn(*shape, seed=0):
@@ -122,7 +123,7 @@ def finished(run, tmp_path_factory):
 
 def test_the_command_prints_every_figure_and_writes_the_curves(finished, tmp_path, capsys):
     directory, recorded = finished
-    alone = shutil.copy(directory / checkpoint.CHECKPOINT, tmp_path / "a.safetensors")
+    alone = shutil.copy(directory / layout.CHECKPOINT_FILE, tmp_path / "a.safetensors")
     code = main([str(alone), "--reference", str(alone), "--out", str(tmp_path / "out")])
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert code == 0
@@ -146,7 +147,7 @@ def test_the_command_prints_every_figure_and_writes_the_curves(finished, tmp_pat
     "arguments", [["gone"], ["{own}", "--reference", "gone"], ["{own}", "--reference", "{other}"]]
 )
 def test_what_cannot_be_examined_ends_with_one_line(arguments, finished, tmp_path, capsys):
-    own = finished[0] / checkpoint.CHECKPOINT
+    own = finished[0] / layout.CHECKPOINT_FILE
     tensors, about = checkpoint.read(own)
     about["config"]["dataset"] = "mnist"
     checkpoint.write(tmp_path / "other.safetensors", tensors, about)

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from trainables.attribution import saliency_maps
-from trainables.removal import FRACTIONS, Faithfulness, curves, faithfulness
+from trainables.saliency.attribution import saliency_maps
+from trainables.saliency.faithfulness import FRACTIONS, Faithfulness, curves, faithfulness
 
 SIDE = 20
 PIXELS = SIDE * SIDE

@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from trainables import Config
-from trainables.assessment import validation_metrics
-from trainables.batchnorm import settle
-from trainables.folding import Codes, Folded, FoldedNorm, fold
-from trainables.models import build, norms
-from trainables.quantise import LSQ, Affine, calibrate, quantise, weight_quantiser
-from trainables.training import train
+from trainables.models.catalogue import build, norms
+from trainables.quantisation.batchnorm import settle
+from trainables.quantisation.folding import Codes, Folded, FoldedNorm, fold
+from trainables.quantisation.quantisers import LSQ, Affine, calibrate, quantise, weight_quantiser
+from trainables.training.assessment import validation_metrics
+from trainables.training.run import train
 
 SHAPE = (6, 3, 8, 8)
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainables.models import MODELS, SMALLEST, TORCHVISION, build, norms
+from trainables.models.catalogue import MODELS, SMALLEST, TORCHVISION, build, norms
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -10,9 +10,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables import Config, packed
-from trainables.inputs import data_of, scale_of
-from trainables.training import train
+from study_common.errors import UserError
+from trainables import Config
+from trainables.deployment import packed
+from trainables.training.inputs import data_of, scale_of
+from trainables.training.run import train
 
 
 @given(st.sampled_from([2, 3, 4, 6, 8]), st.data())
@@ -56,8 +58,8 @@ def test_an_exported_model_is_the_model(
 def test_a_file_cut_short_is_refused(settings: dict[str, object], tmp_path: Path) -> None:
     path = tmp_path / "model.packed"
     path.write_bytes(b'{"tensors": [{"name": "a", "shape": [9], "bits": 2, "zero": 2}]}\n\x00')
-    with pytest.raises(ValueError, match="cut short"):
+    with pytest.raises(UserError, match="cut short"):
         packed.read(path)
     path.write_bytes(b"something else")
-    with pytest.raises(ValueError, match="no packed model"):
+    with pytest.raises(UserError, match="no packed model"):
         packed.read(path)

@@ -9,13 +9,16 @@ import torch
 import torchvision
 from torch import Tensor
 
-from trainables import Config, check_pretrained, checkpoint, float_config
-from trainables.inputs import signature
-from trainables.models import TORCHVISION, build
-from trainables.network import load_checkpoint
-from trainables.pretrained import load_pretrained, published
-from trainables.randomisation import redraw
-from trainables.training import Run
+from study_common import layout
+from study_common.errors import UserError
+from trainables import Config, check_pretrained, float_config
+from trainables.audit.sanity_check import redraw
+from trainables.models.catalogue import TORCHVISION, build
+from trainables.models.pretrained import load_pretrained, published
+from trainables.training import checkpoint
+from trainables.training.inputs import signature
+from trainables.training.network import load_checkpoint
+from trainables.training.run import Run
 
 State = dict[str, Tensor]
 
@@ -141,15 +144,15 @@ def test_weights_that_cannot_be_had_are_one_line(hub: Path) -> None:
         load_pretrained(model, "resnet18", "IMAGENET1K_V1")
     assert not list(hub.iterdir())
     (hub / "resnet18-f37072fd.pth").write_bytes(b"cut short")
-    with pytest.raises(ValueError, match=r"hub/checkpoints/resnet18-f37072fd\.pth is no state dict"):
+    with pytest.raises(UserError, match=r"hub/checkpoints/resnet18-f37072fd\.pth is no state dict"):
         load_pretrained(model, "resnet18", "IMAGENET1K_V1")
-    with pytest.raises(ValueError, match=r"IMAGENET1K_V9 cannot be read .* or torchvision's IMAGENET1K_V1$"):
+    with pytest.raises(UserError, match=r"IMAGENET1K_V9 cannot be read .* or torchvision's IMAGENET1K_V1$"):
         load_pretrained(model, "resnet18", "IMAGENET1K_V9")
 
 
 def refused(path: Path, says: str) -> None:
     model = build("resnet18", channels=3, size=64, classes=5)
-    with pytest.raises(ValueError, match=r".") as error:
+    with pytest.raises(UserError, match=r".") as error:
         load_pretrained(model, "resnet18", str(path))
     assert says in str(error.value)
     assert str(path) in str(error.value)
@@ -186,9 +189,9 @@ def test_a_checkpoint_needs_the_file_no_more(resnet: dict[str, object], state: S
     check_pretrained(config)
     run = Run(config)
     about = {"config": config.flat(), "metrics": {}, "signature": signature(run.data)}
-    checkpoint.write(tmp_path / checkpoint.CHECKPOINT, run.model.state_dict(), about)
+    checkpoint.write(tmp_path / layout.CHECKPOINT_FILE, run.model.state_dict(), about)
     copy.unlink()
-    model, *_ = load_checkpoint(tmp_path / checkpoint.CHECKPOINT)
+    model, *_ = load_checkpoint(tmp_path / layout.CHECKPOINT_FILE)
     assert all(tensor.equal(run.model.state_dict()[key]) for key, tensor in model.state_dict().items())
-    with pytest.raises(ValueError, match=r"copy\.pth cannot be read"):
+    with pytest.raises(UserError, match=r"copy\.pth cannot be read"):
         check_pretrained(config)

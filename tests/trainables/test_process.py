@@ -7,7 +7,7 @@ import pytest
 
 SCRIPT = """
 import resource, torch
-from trainables.process import prepare_process
+from trainables.training.process import prepare_process
 prepare_process()
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

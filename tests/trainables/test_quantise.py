@@ -9,8 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from trainables.models import PaperCNN
-from trainables.quantise import FLOOR, LSQ, Affine, Pact, calibrate, clipping_levels, keep_positive, quantise
+from trainables.models.catalogue import PaperCNN
+from trainables.quantisation.quantisers import (
+    FLOOR,
+    LSQ,
+    Affine,
+    Pact,
+    calibrate,
+    clipping_levels,
+    keep_positive,
+    quantise,
+)
 
 BITS = [2, 3, 4, 6, 8]
 EDGES = [-7.0, -1.1, -0.3, 0.0, 0.2, 0.7, 1.0999, 1.1, 1.2, 9.0]

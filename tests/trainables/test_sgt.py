@@ -11,10 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from trainables import Config, convolution, sgt
-from trainables.models import PaperCNN
-from trainables.quantise import calibrate, clipping_levels, quantise
-from trainables.sgt import (
+from trainables import Config
+from trainables.models import convolution
+from trainables.models.catalogue import PaperCNN
+from trainables.quantisation.quantisers import calibrate, clipping_levels, quantise
+from trainables.training import sgt
+from trainables.training.sgt import (
     class_weights,
     cross_entropy,
     keep,

@@ -15,10 +15,13 @@ import torch
 from torch import Tensor
 
 import trainables
-from trainables import Config, NonFiniteError, checkpoint
-from trainables.assessment import validation_metrics
-from trainables.optimiser import has_bfloat16
-from trainables.training import Run, train
+from study_common import layout
+from study_common.errors import UserError
+from trainables import Config, NonFiniteError
+from trainables.training import checkpoint
+from trainables.training.assessment import validation_metrics
+from trainables.training.optimiser import has_bfloat16
+from trainables.training.run import Run, train
 
 Settings = dict[str, object]
 THRESHOLD = {"mask": "threshold", "lambda2": 1e-3, "weights": "affine", "optimizer": "sgd", "lr": 0.01}
@@ -92,11 +95,11 @@ def test_a_damaged_resume_file_falls_back_a_generation_and_says_so(
     run = train(config)
     for _ in range(3):
         next(run).save(tmp_path)
-    damage(tmp_path / checkpoint.RESUME)
+    damage(tmp_path / layout.RESUME_FILE)
     with caplog.at_level(logging.WARNING):
         assert next(train(config, resume=tmp_path)).number == 3
     assert "falling back" in caplog.text
-    damage(tmp_path / checkpoint.PREVIOUS)
+    damage(tmp_path / layout.PREVIOUS_FILE)
     assert next(train(config, resume=tmp_path)).number == 1
 
 
@@ -159,7 +162,7 @@ def test_no_epochs_is_post_training_quantisation(
     assert wide.metrics["loss"] == pytest.approx(floats.metrics["loss"], abs=0.02)
     assert narrow.metrics["loss"] > wide.metrics["loss"]
     wide.save(tmp_path / "quantised")
-    assert validation_metrics(tmp_path / "quantised" / checkpoint.CHECKPOINT) == wide.metrics
+    assert validation_metrics(tmp_path / "quantised" / layout.CHECKPOINT_FILE) == wide.metrics
 
 
 def test_balanced_training_weighs_classes_by_their_images(settings: Settings, tmp_path: Path) -> None:
@@ -182,20 +185,20 @@ def test_balanced_training_weighs_classes_by_their_images(settings: Settings, tm
 def test_a_float_model_of_another_shape_is_refused(settings: Settings, tmp_path: Path) -> None:
     next(train(Config.parse(settings | {"bits": 32, "epochs": 1}))).save(tmp_path)
     path = tmp_path / "checkpoint.safetensors"
-    with pytest.raises(ValueError, match="does not fit"):
+    with pytest.raises(UserError, match="does not fit"):
         Run(Config.parse({"init": str(path), "bits": 4}))
 
 
 def test_a_quantised_model_is_no_start_for_another(settings: Settings, tmp_path: Path) -> None:
     next(train(Config.parse(settings | {"bits": 2, "epochs": 1}))).save(tmp_path)
-    with pytest.raises(ValueError, match="is quantised; give a float model"):
+    with pytest.raises(UserError, match="is quantised; give a float model"):
         Run(Config.parse(settings | {"init": str(tmp_path / "checkpoint.safetensors"), "bits": 4}))
 
 
 def test_a_run_of_other_settings_is_not_taken_up(settings: Settings, tmp_path: Path) -> None:
     next(train(Config.parse(settings))).save(tmp_path)
     for other in ({"lr": 0.5}, {"seed": 7, "bits": 2}):
-        with pytest.raises(ValueError, match=f"of a run of other settings .*{next(iter(other))}"):
+        with pytest.raises(UserError, match=f"of a run of other settings .*{next(iter(other))}"):
             next(train(Config.parse(settings | other), resume=tmp_path))
 
 

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 from torchvision.transforms import v2
 
+from study_common.errors import UserError
 from trainables.data.dataset import FOLDERS, Split
 
 Augmentation = Callable[[Tensor, Generator], Tensor]
@@ -32,7 +33,7 @@ def batches(
     """
     total = len(split.labels)
     if drop_last and total < batch_size:
-        raise ValueError(f"{total} images do not fill one batch of {batch_size}; lower batch_size")
+        raise UserError(f"{total} images do not fill one batch of {batch_size}; lower batch_size")
     order = torch.arange(total) if generator is None else torch.randperm(total, generator=generator)
     for indices in order.split(batch_size):
         if drop_last and len(indices) < batch_size:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from search_spaces.commands import Parser, exit_code
-from trainables.data import idx
+from study_common.commands import Parser, exit_code
+from trainables.data import mnist_files
 from trainables.data.dataset import EMBEDDED
 from trainables.data.splits import stratified
 
@@ -21,13 +21,13 @@ TRAIN, VALIDATION, TEST = 5000, 1000, 1000
 
 def cut(source: Path, target: Path) -> None:
     """Write train.npz, validation.npz and test.npz into `target` from the released files in `source`."""
-    release = idx.RELEASES["fashion_mnist"]
-    images, labels = idx.read(release, "train", source)
+    release = mnist_files.RELEASES["fashion_mnist"]
+    images, labels = mnist_files.read(release, "train", source)
     both = stratified(labels, TRAIN + VALIDATION)
     held_out = stratified(labels[both], VALIDATION)
     _save(target / "train.npz", images, labels, np.delete(both, held_out))
     _save(target / "validation.npz", images, labels, both[held_out])
-    images, labels = idx.read(release, "test", source)
+    images, labels = mnist_files.read(release, "test", source)
     _save(target / "test.npz", images, labels, stratified(labels, TEST))
 
 

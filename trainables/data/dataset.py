@@ -12,16 +12,17 @@ import torch
 from torch import Tensor
 
 from search_spaces import unknown
-from trainables.data import idx
+from study_common.errors import UserError
+from trainables.data import mnist_files
+from trainables.data.cache_files import mapped
+from trainables.data.folder_listing import list_folder, list_kvasir
 from trainables.data.image_cache import Decoded, Preparation, open_images
-from trainables.data.listing import list_folder, list_kvasir
+from trainables.data.normalisation import mean_and_std
 from trainables.data.splits import stratified
-from trainables.data.statistics import mean_and_std
-from trainables.data.storage import mapped
 
 EMBEDDED = Path(__file__).parent / "fashion_mnist_small"
 FOLDERS = {"kvasir": list_kvasir, "folder": list_folder}
-NAMES = ("fashion_mnist_small", *idx.RELEASES, *FOLDERS)
+NAMES = ("fashion_mnist_small", *mnist_files.RELEASES, *FOLDERS)
 _DEFAULT = Preparation()
 _GIVE_IT = "give it with --data-dir (--set data_dir=DIR of trainables.train)"
 VALIDATION = 5000
@@ -132,7 +133,7 @@ def load_test(name: str, data_dir: str | Path | None = None, preparation: Prepar
 
 def _embedded(split: str, data_dir: str | Path | None) -> Split:
     if data_dir:
-        raise ValueError(
+        raise UserError(
             f"fashion_mnist_small comes with the package and does not read {data_dir}; name the data set that is there "
             "(--dataset), or leave data_dir out"
         )
@@ -141,9 +142,9 @@ def _embedded(split: str, data_dir: str | Path | None) -> Split:
 
 
 def _official(name: str, split: str, data_dir: str | Path | None) -> Split:
-    if name not in idx.RELEASES:
+    if name not in mnist_files.RELEASES:
         raise unknown("dataset", name, NAMES)
-    return _bytes(*idx.read(idx.RELEASES[name], split, Path(data_dir) if data_dir else None))
+    return _bytes(*mnist_files.read(mnist_files.RELEASES[name], split, Path(data_dir) if data_dir else None))
 
 
 def _bytes(images: np.ndarray, labels: np.ndarray) -> Split:
@@ -154,11 +155,11 @@ def _open_folder(
     name: str, data_dir: str | Path | None, preparation: Preparation
 ) -> tuple[tuple[str, ...], Decoded]:
     if not data_dir:
-        raise ValueError(f"the data set {name} needs the folder of its images; {_GIVE_IT}")
+        raise UserError(f"the data set {name} needs the folder of its images; {_GIVE_IT}")
     if not Path(data_dir).is_dir():
-        raise ValueError(f"no such folder: {data_dir}; {_GIVE_IT}")
+        raise UserError(f"no such folder: {data_dir}; {_GIVE_IT}")
     if not os.access(data_dir, os.R_OK | os.X_OK):
-        raise ValueError(f"the folder {data_dir} may not be read; change its permissions")
+        raise UserError(f"the folder {data_dir} may not be read; change its permissions")
     listing = FOLDERS[name](Path(data_dir))
     return listing.class_names, open_images(listing, preparation)
 

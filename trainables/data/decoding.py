@@ -5,6 +5,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps
 
+from study_common.errors import UserError
+
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP")
 """The formats that are read, whatever a file's name says."""
 DARK = 24
@@ -57,7 +59,7 @@ def _extent(shares: np.ndarray) -> tuple[int, int]:
 
 def _colour(image: Image.Image) -> Image.Image:
     if image.mode in ("F", "I"):
-        raise ValueError("pictures of 32 bits are not read; save them with 8 or 16 bits without a sign")
+        raise UserError("pictures of 32 bits are not read; save them with 8 or 16 bits without a sign")
     if image.mode.startswith("I"):
         grey = np.asarray(image) >> 8
         return Image.fromarray(grey.clip(0, 255).astype(np.uint8)).convert("RGB")

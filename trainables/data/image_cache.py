@@ -15,13 +15,14 @@ from pathlib import Path
 import numpy as np
 
 from search_spaces import unknown
-from trainables.data.contents import Contents, find_contents
+from study_common.errors import UserError
+from trainables.data.cache_files import cache_folder, check_passing, locked, new_array
 from trainables.data.decoding import decode
-from trainables.data.listing import Listing
+from trainables.data.deduplication import Contents, find_contents
+from trainables.data.folder_listing import Listing
+from trainables.data.normalisation import mean_and_std
 from trainables.data.parallel import on_all_cores
 from trainables.data.splits import stratified
-from trainables.data.statistics import mean_and_std
-from trainables.data.storage import cache_folder, check_passing, locked, new_array
 
 VERSION = 2
 """Of decoding and split: with a new one, old caches are not used."""
@@ -49,7 +50,7 @@ class Preparation:
 
     def __post_init__(self) -> None:
         if not 8 <= self.image_size <= 1024:
-            raise ValueError(f"image_size must be 8 to 1024 pixels, not {self.image_size}")
+            raise UserError(f"image_size must be 8 to 1024 pixels, not {self.image_size}")
         if self.on_bad_image not in ON_BAD_IMAGE:
             raise unknown("on_bad_image", self.on_bad_image, ON_BAD_IMAGE)
 
@@ -87,14 +88,14 @@ def open_images(listing: Listing, preparation: Preparation) -> Decoded:
                     _build(listing, contents, preparation, Path(new) / "images")
                     os.rename(Path(new) / "images", folder)
     except OSError as error:
-        raise ValueError(
+        raise UserError(
             f"cannot keep decoded images in {root}: {error.strerror}; set XDG_CACHE_HOME to another folder"
         ) from None
     facts = json.loads((folder / "facts.json").read_text())
     bad = contents.bad + facts["damaged"]
     if bad and preparation.on_bad_image == "refuse":
         shown = "; ".join(bad[:3]) + ("; ..." if len(bad) > 3 else "")
-        raise ValueError(
+        raise UserError(
             f"{len(bad)} of {len(listing.paths)} images in {listing.root} cannot be used ({shown}); "
             "mend or remove them, or have them left out with on_bad_image=skip"
         )
@@ -150,7 +151,7 @@ def _split(listing: Listing, contents: Contents, usable: np.ndarray) -> dict[str
     counts = np.bincount(contents.labels[rest], minlength=len(listing.class_names))
     for name, count in zip(listing.class_names, counts, strict=True):
         if count < FEWEST:
-            raise ValueError(
+            raise UserError(
                 f"the class {name} in {listing.root} has only {count} usable images, not {FEWEST}"
             )
     part = round(SHARE * usable.size)

@@ -5,6 +5,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from study_common.errors import UserError
 from trainables.data import Split, augmentation, batches, shift_and_flip, turn_and_tint
 
 
@@ -74,7 +75,7 @@ def test_all_shifts_and_both_mirrorings_occur():
 
 
 def test_fewer_images_than_a_batch():
-    with pytest.raises(ValueError, match="5 images do not fill one batch of 6; lower batch_size"):
+    with pytest.raises(UserError, match="5 images do not fill one batch of 6; lower batch_size"):
         next(batches(numbered(5), 6, drop_last=True))
 
 

@@ -16,9 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torchvision.datasets import MNIST, FashionMNIST
 
+from study_common.errors import UserError
 from trainables.data import NAMES, cut_fashion_mnist_small, load, load_test
 from trainables.data.dataset import EMBEDDED
-from trainables.data.idx import FILES
+from trainables.data.mnist_files import FILES
 from trainables.data.splits import stratified
 
 DEBIAN = Path("/usr/share/datasets/fashion-mnist")
@@ -121,7 +122,7 @@ def test_stratified_shares_are_within_one_image(labels, data):
 
 
 def refused(name, folder):
-    with pytest.raises(ValueError, match=r".") as info:
+    with pytest.raises(UserError, match=r".") as info:
         load(name, folder)
     assert "\n" not in str(info.value)
     return str(info.value)
@@ -129,7 +130,7 @@ def refused(name, folder):
 
 def test_the_embedded_set_reads_no_folder(tmp_path):
     assert "comes with the package and does not read" in refused("fashion_mnist_small", tmp_path)
-    with pytest.raises(ValueError, match="leave data_dir out"):
+    with pytest.raises(UserError, match="leave data_dir out"):
         load_test("fashion_mnist_small", tmp_path)
 
 

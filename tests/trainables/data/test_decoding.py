@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from study_common.errors import UserError
 from trainables.data.decoding import decode, picture_box
 
 RED, BLUE = (220, 30, 20), (20, 40, 210)
@@ -82,7 +83,7 @@ def test_sixteen_bits_keep_the_high_byte(tmp_path, suffix):
 def test_thirty_two_bits_are_refused(tmp_path, kind):
     path = tmp_path / "image.tif"
     Image.fromarray(np.arange(100, dtype=kind).reshape(10, 10)).save(path)
-    with pytest.raises(ValueError, match="pictures of 32 bits are not read; save them with 8 or 16"):
+    with pytest.raises(UserError, match="pictures of 32 bits are not read; save them with 8 or 16"):
         decode(path, 8)
 
 

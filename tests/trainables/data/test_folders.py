@@ -11,10 +11,11 @@ import pytest
 import torch
 from PIL import Image
 
+from study_common.errors import UserError
 from tests.make_kvasir import make
 from trainables.data import Preparation, image_cache, load, load_test
-from trainables.data.listing import KVASIR
-from trainables.inputs import scale_of
+from trainables.data.folder_listing import KVASIR
+from trainables.training.inputs import scale_of
 
 SMALL = ((180, 144), (320, 256))
 
@@ -170,7 +171,7 @@ def test_a_disk_that_fails_once_damages_no_image(tmp_path, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(image_cache, "decode", fail)
-        with pytest.raises(ValueError, match=r"png cannot be read now .*; try again"):
+        with pytest.raises(UserError, match=r"png cannot be read now .*; try again"):
             fresh("folder", folder, on_bad_image="skip")
     assert fresh("folder", folder).left_out == ()
 
@@ -182,7 +183,7 @@ def test_a_class_name_that_is_not_utf8_is_refused(tmp_path):
 
 
 def refused(name, folder, **preparation):
-    with pytest.raises(ValueError, match=r".") as info:
+    with pytest.raises(UserError, match=r".") as info:
         fresh(name, folder, **preparation)
     assert "\n" not in str(info.value)
     return str(info.value)

@@ -1,0 +1,1 @@
+"""Reading a study and what follows from it: fronts, selection, comparison, importance, confirmation."""

@@ -1,0 +1,196 @@
+"""The driver: runs a study under Ray Tune from where its record stands to its end."""
+
+import logging
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray import tune
+from ray.tune.error import TuneError
+from ray.tune.execution import tune_controller
+
+import trainables
+from study.execution.batch import RETRIES, InterruptedBatchError, run_all
+from study.execution.cluster import Cluster, connected
+from study.execution.interrupt import Interrupt
+from study.execution.monitor import Monitor
+from study.execution.ray_actors import ActorManager
+from study.execution.searcher import Searcher
+from study.execution.view import View
+from study.execution.worker import Job, Train, Worker, train
+from study.planning.spec import Spec, plan
+from study.store import database as storage
+from study.store import directory as directories
+from study.store.lease import Lease, check_locks
+from study.store.record import FAULTS, Record, told_faults, why
+from study.store.request import Request
+from study_common import layout
+from study_common.errors import UserError
+from study_common.layout import EXHAUSTED, INIT_DIR
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """How a driver ended."""
+
+    directory: Path
+    reason: str
+    """Why it stopped before the study was complete; "" if it is."""
+    code: int
+    """Of the process: 0, also when the time budget is used up; 1 after a fault; 128 + n after signal n."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Held:
+    """A study that this driver holds."""
+
+    request: Request
+    directory: Path
+    record: Record
+    lease: Lease
+
+
+def run(spec: Spec, train: Train = train) -> Outcome:
+    """Start a study and run it to its end; ValueError, with nothing written, if something is wrong with `spec`."""
+    request = plan(spec)
+    with connected(spec.address, request.workers) as cluster:
+        cluster.workers(request.workers, request.gpus_per_trial)
+        directory = directories.create(request, spec.runs_dir)
+        url = spec.storage or storage.url_in(directory)
+        try:
+            check_locks(directory)
+            record = Record.open(url, request.name, request.objectives, new=True)
+        except BaseException:
+            shutil.rmtree(directory)
+            raise
+        with record, Lease(directory, record) as lease:
+            return _drive(
+                _Held(request=request, directory=directory, record=record, lease=lease), cluster, train
+            )
+
+
+@told_faults()
+def resume(directory: Path, trials: int | None = None, address: str = "", train: Train = train) -> Outcome:
+    """Continue the study in `directory`, with `trials` as its new total.
+
+    ValueError if another driver runs it, or its images are others than when it began.
+    """
+    request = Request.read(directory)
+    url = directories.record_url(request, directory)
+    new = not Record.exists(url, request.name)
+    if new and directories.has_trials(directory):
+        raise UserError(
+            f"{storage.public(url)} has no record of {request.name} though there are trials; restore that database, "
+            "or launch a new study"
+        )
+    with Record.open(url, request.name, request.objectives, new) as record, Lease(directory, record) as lease:
+        if trials is not None:
+            request = replace(request, trials=trials)
+        known = record.trials(request.epochs)
+        another = replace(request, trials=len(known) + 1).attainable > len(known)
+        another = another and EXHAUSTED not in record.notes()
+        tried = len(known) >= request.trials or not another
+        whole = tried and all(trial.state.is_finished() for trial in known)
+        if not whole:
+            request.check_images()
+        if trials is not None:
+            directories.rewrite(request, directory)
+        if whole:
+            directories.write_results(request, directory, record)
+            with View(request, directory) as view:
+                hint = "--trials N runs more" if another else "its space has no more"
+                view.say(f"study {request.name} is complete with {len(known)} trials; {hint}")
+                view.end("", None)
+            return Outcome(directory=directory, reason="", code=0)
+        held = _Held(request=request, directory=directory, record=record, lease=lease)
+        with connected(address, request.workers) as cluster:
+            cluster.workers(request.workers, request.gpus_per_trial)
+            return _drive(held, cluster, train)
+
+
+def _drive(held: _Held, cluster: Cluster, train: Train) -> Outcome:
+    """Run the study until it is complete or has to stop, and write what it says so far."""
+    interrupt = Interrupt(held.request.time_budget_s, faults=lambda: held.lease.lost)
+    progress = None
+    with interrupt.catching_signals(), View(held.request, held.directory) as view:
+        view.begin(cluster.dashboard)
+        if unused := cluster.unused(held.request.gpus_per_trial):
+            view.say(unused)
+        try:
+            extra = _float_model(held, train, interrupt, view)
+            searcher = Searcher(held.request, held.record, held.directory, held.lease.token, extra)
+            progress = searcher.progress
+            interrupt.faults = lambda: searcher.halted or held.lease.lost
+            _tune(held, searcher, cluster, train, interrupt, view)
+            directories.write_results(held.request, held.directory, held.record)
+        except InterruptedBatchError:
+            pass
+        except ray.exceptions.RayError as error:
+            interrupt.stop(f"Ray failed: {str(error).splitlines()[0]}")
+        except TuneError as error:  # what one of our callbacks raised, as text
+            interrupt.stop(f"Ray Tune failed: {str(error).strip().splitlines()[-1]}")
+        except (ValueError, *FAULTS) as error:
+            interrupt.stop(why(error))
+        view.end(interrupt.reason, progress)
+    return Outcome(directory=held.directory, reason=interrupt.reason, code=interrupt.code)
+
+
+def _tune(
+    held: _Held, searcher: Searcher, cluster: Cluster, train: Train, interrupt: Interrupt, view: View
+) -> None:
+    """Run trials until the searcher has no more or there is a reason to stop."""
+    request = held.request
+    os.environ |= _TUNE_SETTINGS
+    tune_controller.RayActorManager = ActorManager  # type: ignore[misc]
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it would say is in the view or in log.txt
+    with tempfile.TemporaryDirectory(prefix="study-") as scratch:
+        tune.run(
+            tune.with_parameters(Worker, train=train),
+            name=request.name,
+            num_samples=-1,
+            search_alg=searcher,
+            scheduler=searcher.scheduler,
+            max_concurrent_trials=cluster.workers(request.workers, request.gpus_per_trial),
+            resources_per_trial={"cpu": 1, "gpu": request.gpus_per_trial},
+            reuse_actors=True,
+            max_failures=RETRIES,
+            raise_on_failed_trial=False,
+            stop=interrupt,
+            callbacks=[Monitor(request, searcher, interrupt, view)],
+            storage_path=scratch,
+            trial_dirname_creator=lambda trial: f"{trial.config['job'].number}-{trial.trial_id}",
+            verbose=0,
+        )
+
+
+_TUNE_SETTINGS = {
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # `Interrupt` has it
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # the record has it
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",
+    "RAY_AIR_NEW_OUTPUT": "0",  # `verbose=0` does not silence the new one
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+}
+
+
+def _float_model(held: _Held, train: Train, interrupt: Interrupt, view: View) -> dict[str, Any]:
+    """Return the settings by which trials start from the study's float model, training it first if need be."""
+    if not held.request.init:
+        return {}
+    study = held.directory.absolute()
+    directory = study / INIT_DIR
+    config = trainables.float_config(held.request.config({}))
+    model = directory / layout.CHECKPOINT_FILE
+    if not model.exists():  # its curve may be there still: whoever deletes models keeps figures
+        shutil.rmtree(directory, ignore_errors=True)
+    view.say(f"training the float model that all trials start from: {config.epochs} epochs")
+    interrupt.start_clock()
+    job = Job(number=-1, flat=config.flat(), directory=directory, study=study, token=held.lease.token)
+    (report,) = run_all([job], train, held.request.gpus_per_trial, interrupt.stop_all)
+    if report.error:
+        raise UserError(f"the float model failed: {report.error}")
+    return {"init": str(model)}

@@ -1,0 +1,95 @@
+"""The callback that follows a study: lost workers into the record, figures into Ray's metrics and the view."""
+
+import pickle
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial
+from ray.util.metrics import Gauge
+
+from study.execution.interrupt import Interrupt
+from study.execution.searcher import Searcher
+from study.execution.view import View
+from study.store.request import Request
+from study_common import layout
+
+EVERY = 0.5
+"""Seconds between two looks at the figures."""
+
+
+class Monitor(Callback):
+    """Tune calls it after every event."""
+
+    def __init__(self, request: Request, searcher: Searcher, interrupt: Interrupt, view: View) -> None:
+        self._searcher = searcher
+        self._interrupt = interrupt
+        self._view = view
+        self._next = 0.0
+        self._recovered: tuple[int, str] | None = None
+        """When which trial was last taken up again."""
+        tags = {"study": request.name}
+        self._trials = _gauge("study_trials", "Trials by state", tags, "state")
+        self._best = _gauge(
+            "study_best", "Best value of each objective among the complete trials", tags, "objective"
+        )
+        self._hypervolume = _gauge("study_hypervolume", "Hypervolume of the front, 0 to 1", tags)
+        self._speed = _gauge("study_epochs_per_second", "Epochs trained a second, all workers", tags)
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Let the time budget run, now that a worker is up."""
+        self._interrupt.start_clock()
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Note in the log of the trial that its worker died."""
+        self._recovered = (iteration, trial.trial_id)
+        _log_line(trial, f"{_reason(trial)}; taking it up again from its checkpoint")
+
+    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Fail a trial whose workers died too often.
+
+        Of a worker that dies between two trials Tune (seen in Ray 2.60) tells twice in one iteration: first it takes
+        the next trial up again, and then it gives that up.
+        """
+        if self._recovered == (iteration, trial.trial_id):
+            self._searcher.given_up(trial.trial_id)
+            return
+        reason = f"its worker died {trial.num_failures} times; last: {_reason(trial)}"
+        _log_line(trial, reason)
+        self._searcher.lost(trial.trial_id, reason)
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        """Show the figures."""
+        if time.monotonic() < self._next:
+            return
+        self._next = time.monotonic() + EVERY
+        progress = self._searcher.progress
+        self._view.show(progress)
+        for state, count in progress.states.items():
+            self._trials.set(count, {"state": state})
+        for objective, value in progress.best.items():
+            self._best.set(value, {"objective": objective})
+        self._hypervolume.set(progress.hypervolume)
+        self._speed.set(progress.epochs_a_second)
+
+
+def _gauge(name: str, description: str, tags: dict[str, str], *more: str) -> Gauge:
+    gauge = Gauge(name, description, tag_keys=(*tags, *more))
+    gauge.set_default_tags(tags)
+    return gauge
+
+
+def _reason(trial: Trial) -> str:
+    if not trial.pickled_error_file:
+        return "its worker failed"
+    error = pickle.loads(Path(trial.pickled_error_file).read_bytes())
+    return " ".join(str(error).split())[:500]
+
+
+def _log_line(trial: Trial, line: str) -> None:
+    """Write `line` into the log of `trial`, if that can be written: a fault in here would end the study."""
+    path: Path = trial.config["job"].directory / layout.LOG_FILE
+    with suppress(OSError), path.open("a", encoding="utf-8") as log:
+        log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} WARNING study: {line}\n")

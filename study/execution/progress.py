@@ -1,0 +1,119 @@
+"""How a study stands: the figures behind the live view, `study.status` and Ray's metrics."""
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+
+import moocore
+import numpy as np
+from optuna.trial import TrialState
+
+from results.analysis.fronts import volume
+from study.search.scheduler import expected_epochs
+from study.store.request import Request
+from study_common import objectives
+from study_common.layout import STATES
+
+PAUSED = "paused"
+"""What a trial that waits at a rung is called here; in a table of trials it is one that runs."""
+
+
+class Progress:
+    """Counts and front of a study, kept up to date event by event."""
+
+    def __init__(self, request: Request) -> None:
+        self.trials = request.attainable
+        """How many the study is to have."""
+        self.states = Counter(dict.fromkeys([*STATES.values(), PAUSED], 0))
+        self.refused = {"infeasible": 0, "repeat": 0}
+        self.epochs = 0
+        """Trained since this object was made."""
+        self.best: dict[str, float] = {}
+        """The best value of each objective among the complete trials."""
+        self._targets = request.objectives
+        self._front = np.empty((0, len(self._targets)))
+        self._began = time.monotonic()
+        self._left = expected_epochs(request)
+        self._first_rung = request.rungs[0]
+
+    def known(self, state: TrialState, epochs: int, metrics: Mapping[str, float]) -> None:
+        """Count a trial that is in the record already, with the `epochs` that it has trained."""
+        self._left -= epochs
+        self.began()
+        self.changed(TrialState.RUNNING, state, metrics)
+
+    def trained(self, is_new: bool) -> None:
+        """Count an epoch; one that is not new was trained for an earlier driver."""
+        if is_new:
+            self.epochs += 1
+        else:
+            self._left -= 1
+
+    def exhausted(self) -> None:
+        """Take in that the space has no more configurations: the study has all the trials that it can have."""
+        self.trials = self.states.total()
+
+    def began(self) -> None:
+        """Count a new trial."""
+        self.states[_name(TrialState.RUNNING)] += 1
+
+    def changed(self, before: TrialState, after: TrialState, metrics: Mapping[str, float]) -> None:
+        """Count a trial that pauses, goes on or ends."""
+        self.states[_name(before)] -= 1
+        self.states[_name(after)] += 1
+        if after != TrialState.COMPLETE:
+            return
+        gains = np.array([objectives.gains(self._targets, metrics)])
+        self._front = moocore.filter_dominated(
+            np.vstack([self._front, gains]), maximise=True, keep_weakly=True
+        )
+        for name, target in self._targets.items():
+            better = max if target.direction == "max" else min
+            self.best[name] = better(metrics[name], self.best.get(name, metrics[name]))
+
+    @property
+    def tried(self) -> int:
+        """Trials that ended or pause."""
+        return self.states.total() - self.states[_name(TrialState.RUNNING)]
+
+    @property
+    def unfinished(self) -> int:
+        """Trials that have not begun or have not ended."""
+        return max(self.trials, self.states.total()) - self.tried + self.states[PAUSED]
+
+    @property
+    def front(self) -> int:
+        """Trials that no other dominates."""
+        return len(self._front)
+
+    @property
+    def hypervolume(self) -> float:
+        """Of the front between the ideal (1 in all objectives) and the reference (0), in [0, 1]."""
+        return volume(1 - self._front) if len(self._front) else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Since this object was made."""
+        return time.monotonic() - self._began
+
+    @property
+    def epochs_a_second(self) -> float:
+        """Mean since this object was made."""
+        return self.epochs / max(self.seconds, 1e-9)
+
+    @property
+    def eta(self) -> float | None:
+        """Seconds for the epochs that are still to be expected, at the pace so far; None before and after all.
+
+        More trials can go on at a rung than its share, as the best of it change: so at least the first rung of those
+        that have not begun is to come, and an epoch of those that run.
+        """
+        if not (self.epochs and self.unfinished):
+            return None
+        to_begin = max(0, self.trials - self.states.total())
+        least = to_begin * self._first_rung + self.states[_name(TrialState.RUNNING)]
+        return max(self._left - self.epochs, least) / self.epochs_a_second
+
+
+def _name(state: TrialState) -> str:
+    return PAUSED if state == TrialState.WAITING else STATES[state.name]

@@ -1,0 +1,164 @@
+"""The worker: a Ray actor that trains one configuration after another, an epoch a step.
+
+It writes only into the directory of its trial, and an epoch is on disk before the driver hears of it. So a trial that
+is taken up again, by another worker or for another driver, first repeats what is on disk but not in the record.
+"""
+
+import contextlib
+import csv
+import errno
+import logging
+import os
+import socket
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from ray import tune
+
+import trainables
+from study.execution.cluster import keep_to_given_gpus
+from study.store.lease import is_current
+from study_common import layout
+
+log = logging.getLogger("study")
+
+
+Train = Callable[[Mapping[str, Any], Path], Iterator[trainables.Epoch]]
+"""Trains a flat configuration for its `epochs`, going on from what is in the directory."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One configuration to train; `number` is what the driver knows it by."""
+
+    number: int
+    flat: dict[str, Any]
+    directory: Path
+    study: Path
+    token: str
+    """Of the driver's lease on the study."""
+    recorded: int = 0
+    """The last epoch that the record knows."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """One epoch, or the `error` that ended the run."""
+
+    epoch: int = 0
+    last: bool = False
+    seconds: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
+    is_new: bool = False
+    """It was trained just now, and not read from disk."""
+    error: str | None = None
+    halts: bool = False
+    """The error is no fault of the configuration: it halts the study."""
+    worker: str = ""
+
+
+def train(flat: Mapping[str, Any], directory: Path) -> Iterator[trainables.Epoch]:
+    """Run `trainables.train`: the `Train` of every study but those of the engine's own tests."""
+    trainables.prepare_process()
+    return trainables.train(trainables.Config.parse(flat), resume=directory)
+
+
+class Worker(tune.Trainable):
+    """Tune's class API: `step` runs in the actor's main thread, and `reset_config` makes the actor reusable."""
+
+    def setup(self, config: dict[str, Any], train: Train = train) -> None:
+        """Take the first job; the work begins with the first `step`."""
+        keep_to_given_gpus()
+        self._train = train
+        self._reports = reports(config["job"], train)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next job."""
+        self.cleanup()
+        self._reports = reports(new_config["job"], self._train)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Return the next `Report`."""
+        report = next(self._reports)
+        return {"report": report, "done": report.last or report.error is not None}
+
+    def cleanup(self) -> None:
+        """Drop the run in hand."""
+        self._reports.close()
+
+
+def reports(job: Job, train: Train) -> Generator[Report, None, None]:
+    """Yield what is on disk and not in the record, then go on training; an exception becomes the last report."""
+    worker = f"{socket.gethostname()}:{os.getpid()}"
+    if not job.study.is_dir():
+        reason = f"{job.study} is not on {socket.gethostname()}; use a --runs-dir that all machines share"
+        yield Report(error=reason, halts=True, worker=worker)
+        return
+    try:
+        job.directory.mkdir(parents=True, exist_ok=True)
+        (job.directory / layout.CONFIG_FILE).write_text(tomli_w.dumps(job.flat), encoding="utf-8")
+        with _logging_to(job.directory / layout.LOG_FILE):
+            try:
+                for report in _epochs(job, train):
+                    yield replace(report, last=report.epoch == job.flat["epochs"], worker=worker)
+            except Exception:
+                log.exception("failed")
+                raise
+    except Exception as error:
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        reason = f"the disk is full ({error})" if full else f"{type(error).__name__}: {error}"
+        yield Report(error=reason, halts=full, worker=worker)
+
+
+def _epochs(job: Job, train: Train) -> Iterator[Report]:
+    saved = saved_epochs(job.directory, job.flat["epochs"])
+    yield from (report for report in saved if report.epoch > job.recorded)
+    done = saved[-1].epoch if saved else 0
+    if done == job.flat["epochs"]:
+        return
+    log.info("training from epoch %d", done + 1)
+    for epoch in train(job.flat, job.directory):
+        if not is_current(job.study, job.token):
+            os._exit(1)  # another driver has the study: what we wrote now would be in its way
+        epoch.save(job.directory)
+        if epoch.number > done:
+            yield Report(epoch=epoch.number, seconds=epoch.seconds, metrics=epoch.metrics, is_new=True)
+
+
+def saved_epochs(directory: Path, epochs: int) -> list[Report]:
+    """Read the epochs of a run from its learning curve.
+
+    The last of all `epochs` counts only if it was saved to the end, which removes the resume files.
+    """
+    try:
+        text = (directory / layout.CURVE_FILE).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return []
+    whole = text[: text.rfind("\n") + 1]  # the writer may have been killed in the middle of a line
+    saved = []
+    for row in csv.DictReader(whole.splitlines()):
+        metrics = {
+            name: float(value) for name, value in row.items() if value and name not in ("epoch", "seconds")
+        }
+        saved.append(Report(epoch=int(float(row["epoch"])), seconds=float(row["seconds"]), metrics=metrics))
+    half_saved = any((directory / name).exists() for name in (layout.RESUME_FILE, layout.PREVIOUS_FILE))
+    return [report for report in saved if report.epoch < epochs or not half_saved]
+
+
+@contextlib.contextmanager
+def _logging_to(path: Path) -> Iterator[None]:
+    """Send what the run logs to its own file as well."""
+    root, handler = logging.getLogger(), logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setLevel(logging.INFO)
+    log.setLevel(logging.INFO)
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()

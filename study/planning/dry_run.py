@@ -1,0 +1,67 @@
+"""What a study would try, cost and take, before it starts: the text of --dry-run."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import trainables
+from search_spaces import Domain, Float
+from study.planning import initial_points
+from study.search.scheduler import expected_epochs
+from study.store.request import Request
+from study_common.objectives import COSTS
+
+
+def describe(request: Request) -> str:
+    """Return the space, the range of the costs and an estimate of the time, which it trains one epoch for."""
+    size = request.space.size()
+    lines = [f"space {request.space.name}: {'infinitely many' if size is None else size} configurations"]
+    lines += [f"  {name}: {_range(domain)}" for name, domain in request.space.parameters.items()]
+    lines += [f"  {point}" for point in request.space.points]
+    extremes = _extremes(request) or [{}]
+    costs = [trainables.costs(request.config(point)) for point in extremes]
+    for name in COSTS:
+        least, most = (pick(cost[name] for cost in costs) for pick in (min, max))
+        lines.append(f"{name}: {least:,.0f} to {min(most, request.constraints.get(name, most)):,.0f}")
+    trainables.prepare_process()  # on one thread, as a worker does
+    with contextlib.nullcontext() if request.gpus_per_trial else _without_gpus():
+        seconds = next(trainables.train(request.config(extremes[0]))).seconds
+    workers = request.workers or os.cpu_count() or 1
+    minutes = expected_epochs(request) * seconds / workers / 60
+    lines.append(
+        f"time: {request.attainable} trials of up to {request.epochs} epochs of {seconds:.1f} s on {workers} workers "
+        f"take about {minutes:.0f} min"
+    )
+    return "\n".join(lines)
+
+
+@contextlib.contextmanager
+def _without_gpus() -> Iterator[None]:
+    name = "CUDA_VISIBLE_DEVICES"
+    before = os.environ.get(name)
+    os.environ[name] = ""
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+def _extremes(request: Request) -> list[dict[str, Any]]:
+    """Return configurations that a study may try, the cheapest and the dearest among them."""
+    space = request.space
+    if space.points:
+        return list(filter(request.is_feasible, space.points))
+    corners = initial_points.corners(space, request.flat({}))
+    return [point for point in corners if point in space or point in request.queue]
+
+
+def _range(domain: Domain) -> str:
+    values = domain.finite()
+    if values is not None:
+        return ", ".join(map(str, values))
+    assert isinstance(domain, Float)
+    return f"{domain.low} to {domain.high}{', logarithmic' if domain.log else ''}"

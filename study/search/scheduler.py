@@ -1,0 +1,181 @@
+"""Schedulers: which trials go on at a rung, as Ray Tune's `TrialScheduler`."""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from ray.tune.experiment import Trial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from study.search.ranking import best
+from study.store.request import Request
+from study_common import objectives
+from study_common.objectives import Objective
+
+FEW = 3
+"""At least so many of a rung go on once no more trials begin: a short study needs a front."""
+
+
+class Fifo(FIFOScheduler):
+    """Every trial runs to its end."""
+
+    all_began = False
+    """No more trials will begin; the searcher says so."""
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """Leave it to Tune, which starts pending trials in order; the parent looks through all trials for one."""
+        return None
+
+    def reached(self, number: int, epoch: int, metrics: Mapping[str, float], paused: bool = False) -> None:
+        """Take in what trial `number` measured after `epoch`, and whether it pauses there."""
+
+    def stopped(self, number: int) -> None:
+        """Take in that trial `number` ended before its last epoch, whether it paused, ran or failed."""
+
+    def promote(self) -> int | None:
+        """Return the number of a paused trial that goes on now."""
+        return None
+
+    def promoted(self, number: int) -> None:
+        """Take in that trial `number`, which paused, goes on for another reason."""
+
+    def beyond(self, count: int) -> list[int]:
+        """Return the numbers of the paused trials but the best `count`."""
+        return []
+
+
+class ParetoAsha(Fifo):
+    """Asynchronous successive halving over several objectives.
+
+    A trial pauses at each rung and goes on as soon as it is among the best 1 / `reduction_factor` of all that have
+    reached it: at once, or when others have come and shown it to be good (Li et al., "A System for Massively Parallel
+    Hyperparameter Tuning", MLSys 2020, Algorithm 2). Of those that may go on, the one at the highest rung does. Best is
+    by `ranking.best` over all objectives, the costs known before training among them; an objective that was not
+    measured counts as worst.
+    """
+
+    def __init__(self, targets: Mapping[str, Objective], rungs: Iterable[int], reduction_factor: int) -> None:
+        super().__init__()
+        self._targets = targets
+        self._factor = reduction_factor
+        self._rungs = {epoch: _Rung() for epoch in sorted(rungs, reverse=True)[1:]}
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Decide on the `Report` of one epoch. To Tune, a trial that pauses has ended: `promote` starts another."""
+        report, number = result["report"], trial.config["job"].number
+        if report.error is not None or report.epoch not in self._rungs:
+            return str(TrialScheduler.CONTINUE)
+        rung = self._rungs[report.epoch]
+        if number in rung.gains:  # decided before its worker died
+            return str(TrialScheduler.CONTINUE)
+        self.reached(number, report.epoch, report.metrics, paused=True)
+        if self._next() != (rung, number):
+            return str(TrialScheduler.STOP)
+        rung.paused.remove(number)
+        return str(TrialScheduler.CONTINUE)
+
+    def reached(self, number: int, epoch: int, metrics: Mapping[str, float], paused: bool = False) -> None:
+        """As `Fifo`."""
+        if epoch not in self._rungs:
+            return
+        rung = self._rungs[epoch]
+        rung.gains[number] = objectives.gains(self._targets, metrics)
+        if paused:
+            rung.paused.add(number)
+
+    def stopped(self, number: int) -> None:
+        """As `Fifo`. It still counts among those that reached its rung, but takes no place of those that go on.
+
+        So when those that go on diverge, others do instead.
+        """
+        for rung in self._rungs.values():
+            if number in rung.gains:
+                rung.paused.discard(number)
+                del rung.gains[number]
+                rung.stopped += 1
+                return
+
+    def promote(self) -> int | None:
+        """As `Fifo`."""
+        found = self._next()
+        if found is None:
+            return None
+        rung, number = found
+        rung.paused.remove(number)
+        return number
+
+    def promoted(self, number: int) -> None:
+        """As `Fifo`."""
+        for rung in self._rungs.values():
+            rung.paused.discard(number)
+
+    def beyond(self, count: int) -> list[int]:
+        """As `Fifo`. Those at a higher rung are better."""
+        left: list[int] = []
+        for rung in self._rungs.values():
+            kept = rung.best(count, rung.paused)
+            count -= len(kept)
+            left += rung.paused.difference(kept)
+        return sorted(left)
+
+    def _next(self) -> tuple["_Rung", int] | None:
+        for rung in self._rungs.values():
+            if rung.paused:
+                for number in rung.best(going_on(rung.reached, self._factor, self.all_began), rung.gains):
+                    if number in rung.paused:
+                        return rung, number
+        return None
+
+
+class _Rung:
+    """Who has reached an epoch, with what, and who is paused there."""
+
+    def __init__(self) -> None:
+        self.gains: dict[int, tuple[float, ...]] = {}
+        """Of those that pause, go on or went on."""
+        self.paused: set[int] = set()
+        self.stopped = 0
+
+    @property
+    def reached(self) -> int:
+        """How many have reached it."""
+        return len(self.gains) + self.stopped
+
+    def best(self, count: int, among: Collection[int]) -> list[int]:
+        """Return the best `count` of some of its trials, all if these are fewer."""
+        if not count or not among:
+            return []
+        numbers = sorted(among)
+        chosen = best(np.array([self.gains[number] for number in numbers]), min(count, len(numbers)))
+        return [numbers[i] for i in chosen]
+
+
+def make_scheduler(request: Request) -> Fifo:
+    """Return the scheduler that a study asks for."""
+    if request.scheduler == "fifo":
+        return Fifo()
+    return ParetoAsha(request.objectives, request.rungs, request.reduction_factor)
+
+
+def going_on(reached: int, reduction_factor: int, all_began: bool) -> int:
+    """Return how many of the trials that have reached a rung go on.
+
+    >>> going_on(6, 3, all_began=False), going_on(2, 3, all_began=False), going_on(6, 3, all_began=True)
+    (2, 0, 3)
+    """
+    return max(reached // reduction_factor, min(FEW, reached) if all_began else 0)
+
+
+def expected_epochs(request: Request) -> int:
+    """Return the epochs of all trials if as many go on at each rung as `pareto_asha` wants; under fifo all do.
+
+    More do as the best of a rung change, and when the sampler would rather have one go on than another begin.
+    """
+    trials = request.attainable
+    if request.scheduler == "fifo":
+        return trials * request.epochs
+    total, earlier = 0, 0
+    for epoch in request.rungs:
+        total += trials * (epoch - earlier)
+        earlier, trials = epoch, going_on(trials, request.reduction_factor, all_began=True)
+    return total

@@ -1,0 +1,1 @@
+"""Replays of a recorded table of learning curves on a virtual clock."""

@@ -1,0 +1,154 @@
+"""The lease: one driver a study, and no harm from what a killed driver left behind.
+
+Two locks, since either alone has a hole. A lock on a file of the study's directory is dropped by the kernel the moment
+its driver dies, whatever the clocks say; but it need not reach other machines. So the record also carries a heartbeat,
+a counter that the holder advances: a contender elsewhere watches it on its own monotonic clock and takes over only
+when it has stood still for `PATIENCE` seconds.
+
+The token in the file fences workers: one that an earlier driver started finds another token there and stops before
+it writes.
+"""
+
+import fcntl
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any, Self
+
+from study.store.record import FAULTS, Record, why
+from study_common import layout
+from study_common.errors import UserError
+
+KEY = "lease"
+"""User attribute of the study: `token`, `beat`, `host`, `pid` and `directory` of the holder; {} if none."""
+BEAT = 2.0
+"""Seconds between heartbeats."""
+PATIENCE = 15.0
+"""Seconds that a heartbeat must stand still before a driver elsewhere may take over."""
+
+
+class Lease:
+    """Held until it is left as a context. `lost` says who took it over, "" as long as nobody did."""
+
+    def __init__(self, directory: Path, record: Record) -> None:
+        """Take the study in `directory`; ValueError, naming the holder, if another driver runs it."""
+        self.lost = ""
+        self._record = record
+        self._holder: dict[str, Any] = {
+            "token": uuid.uuid4().hex,
+            "beat": 0,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "directory": str(directory.resolve()),
+        }
+        self._file = _lock(directory / layout.LOCK_FILE)
+        try:
+            self._wait_for_silence()
+            record.note(KEY, self._holder)
+            self._file.truncate(0)
+            self._file.write(json.dumps(self._holder))
+            self._file.flush()
+            os.fsync(self._file.fileno())  # other machines see on a shared disk what is synced
+        except (ValueError, *FAULTS) as error:
+            with suppress(OSError):  # what could not be written is tried once more
+                self._file.close()
+            raise UserError(why(error)) from None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
+        self._thread.start()
+
+    @property
+    def token(self) -> str:
+        """What names this driver."""
+        return str(self._holder["token"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the study up."""
+        self._stop.set()
+        self._thread.join()
+        try:
+            if not self.lost:
+                self._record.note(KEY, {})
+        except FAULTS:  # the kernel drops the lock anyway; elsewhere they wait for PATIENCE
+            pass
+        self._file.close()
+
+    def _wait_for_silence(self) -> None:
+        holder = self._record.notes().get(KEY)
+        if not holder or all(holder[key] == self._holder[key] for key in ("host", "directory")):
+            return  # nobody, or a driver whose lock on the file is gone: it is dead
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline:
+            time.sleep(BEAT / 2)
+            now = self._record.notes().get(KEY)
+            if not now:
+                return
+            if now != holder:
+                raise UserError(_refusal(now))
+
+    def _keep(self) -> None:
+        while not self._stop.wait(BEAT):
+            try:
+                now = self._record.notes().get(KEY) or {}
+                if now.get("token") != self.token:
+                    self.lost = _refusal(now)
+                    return
+                self._holder["beat"] += 1
+                self._record.note(KEY, self._holder)
+            except FAULTS:  # the driver meets the same fault and says so
+                continue
+
+
+def is_current(directory: Path, token: str) -> bool:
+    """Tell whether the driver named by `token` still holds the study in `directory`."""
+    try:
+        return json.loads((directory / layout.LOCK_FILE).read_text())["token"] == token
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def check_locks(directory: Path) -> None:
+    """Raise ValueError if the disk of a new study has no locks."""
+    _lock(directory / layout.LOCK_FILE).close()
+
+
+def is_held(directory: Path) -> bool:
+    """Tell whether a driver on this machine runs the study in `directory`, which need not be writable."""
+    try:
+        with (directory / layout.LOCK_FILE).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def _lock(path: Path) -> IO[str]:
+    file = path.open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        text = file.read()
+        file.close()
+        raise UserError(_refusal(json.loads(text or "{}"))) from None
+    except OSError as error:
+        file.close()
+        raise UserError(
+            f"{path} cannot be locked ({error.strerror}); use a --runs-dir on a disk that has locks"
+        ) from None
+    return file
+
+
+def _refusal(holder: dict[str, Any]) -> str:
+    where = f" (process {holder['pid']} on {holder['host']})" if "pid" in holder else ""
+    return f"another driver{where} runs this study; watch it with python -m study.status, or stop it first"

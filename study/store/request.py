@@ -1,0 +1,200 @@
+"""The request: a checked study, everything it was asked to do, frozen in `study.toml`."""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self, get_type_hints
+
+import tomli_w
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+
+import search_spaces
+from search_spaces import Choice, Domain, Float, Int, Space
+from study_common import objectives as rules
+from study_common.errors import UserError, check_known, located
+from study_common.files import replacing
+from study_common.layout import FORMAT, REQUEST_FILE
+from study_common.objectives import Objective
+from trainables import Config, costs, dataset_facts
+
+SAMPLERS = ("sms_ego", "tpe", "nsga2", "nsga3", "gp", "random", "grid")
+SCHEDULERS = ("pareto_asha", "fifo")
+INITS = ("float",)
+BASIC = ("dataset", "data_dir", "model", "preset")
+"""The settings of a run that have a flag of their own and a place in [request]."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A checked study. `study.resume` reads it back and asks nothing else."""
+
+    name: str
+    created: str
+    command: str
+    git_commit: str
+    space: Space
+    """Resolved for the model: one domain for each searched name."""
+    fixed: dict[str, Any]
+    """The settings of every trial by flat name, those of `BASIC` and `seed` included."""
+    queue: list[dict[str, Any]]
+    """Searched values to try first: the corners of the space, then the points of a warm start."""
+    objectives: dict[str, Objective]
+    constraints: dict[str, float]
+    trials: int
+    epochs: int
+    rungs: tuple[int, ...]
+    """The epochs at which trials are measured in full and compared; the last is `epochs`."""
+    time_budget_s: float
+    """Seconds that a launch or a resume may train; infinite without a budget."""
+    workers: int
+    """Trials at a time; 0: as many as the cluster has CPUs (or shares of a GPU)."""
+    gpus_per_trial: float
+    sampler: str
+    scheduler: str
+    reduction_factor: int
+    init: str
+    """"float": every trial starts from the study's own float model; "": from random or pretrained weights."""
+    seed: int
+    storage: str
+    """URL of the record, without its password; "": `study.db` in the directory of the study."""
+    data: dict[str, Any]
+    """Name, classes, fingerprint and sizes of the data set."""
+    versions: dict[str, str]
+
+    @property
+    def attainable(self) -> int:
+        """How many trials there can be: a finite space, with what the queue adds to it, has no more.
+
+        Of a space that does not list its points, constraints may leave fewer.
+        """
+        listed = self.space.points
+        size = sum(map(self.is_feasible, listed)) if listed else self.space.size()
+        if size is None:
+            return self.trials
+        return min(self.trials, size + sum(p not in self.space and self.is_feasible(p) for p in self.queue))
+
+    def config(self, values: Mapping[str, Any]) -> Config:
+        """Return the configuration of the trial that has these searched `values`."""
+        return Config.parse({**self.fixed, **values, "epochs": self.epochs, "rungs": self.rungs})
+
+    def flat(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return that configuration by flat names, defaults included."""
+        return self.config(values).flat()
+
+    def check_images(self) -> None:
+        """Raise ValueError if the images are missing, or are not those that the study began with."""
+        if dataset_facts(self.config({})).fingerprint != self.data.get("fingerprint"):
+            raise UserError(
+                f"{self.fixed.get('data_dir') or self.fixed['dataset']} holds other images than when the study "
+                f"{self.name} began; restore them, or launch a new study"
+            )
+
+    def is_feasible(self, values: Mapping[str, Any]) -> bool:
+        """Tell whether these searched `values` keep every constraint, as is known before training."""
+        known = costs(self.config(values)) if self.constraints else {}
+        return all(known[name] <= bound for name, bound in self.constraints.items())
+
+    def distributions(self) -> dict[str, BaseDistribution]:
+        """Return the Optuna distribution of each searched name, as the record keeps it.
+
+        A choice also has the values that only the queue brings: a float corner in a space without the width 32.
+        """
+        return {
+            name: _distribution(domain, [point[name] for point in self.queue if name in point])
+            for name, domain in self._domains().items()
+        }
+
+    def _domains(self) -> dict[str, Domain]:
+        if not self.space.points:
+            return self.space.parameters
+        names = self.space.points[0]
+        return {
+            name: Choice(values=tuple(dict.fromkeys(p[name] for p in self.space.points))) for name in names
+        }
+
+    def document(self) -> dict[str, Any]:
+        """Return the TOML document that `from_document` reads back."""
+        request = {name: self.fixed.get(name, "") for name in BASIC}
+        return {
+            "format": FORMAT,
+            **{name: getattr(self, name) for name in _TOP},
+            "description": self.space.description,
+            "request": request
+            | {name: getattr(self, name) for name in _REQUEST}
+            | {"rungs": list(self.rungs)},
+            "fixed": {name: value for name, value in self.fixed.items() if name not in BASIC},
+            "queue": self.queue,
+            "space": {"name": self.space.name} | self.space.to_document(),
+            "objectives": rules.document(self.objectives),
+            "constraints": self.constraints,
+            "data": self.data,
+            "versions": self.versions,
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> Self:
+        """Read what `document` returned; ValueError for the format of another version of this program."""
+        if document["format"] != FORMAT:
+            raise UserError(
+                f"{REQUEST_FILE} has format {document['format']!r} and this version reads {FORMAT}; "
+                "go on with the version that made the study"
+            )
+        request, space = document["request"], dict(document["space"])
+        _check(request)
+        return cls(
+            **{name: document[name] for name in (*_TOP, "queue", "constraints", "data", "versions")},
+            **{name: request[name] for name in _REQUEST},
+            rungs=tuple(request["rungs"]),
+            fixed={name: request[name] for name in BASIC if request[name]} | document["fixed"],
+            space=search_spaces.parse(space, space.pop("name")),
+            objectives={name: Objective(**table) for name, table in document["objectives"].items()},
+        )
+
+    @classmethod
+    def read(cls, directory: Path) -> Self:
+        """Read the request of the study in `directory`; ValueError if there is none."""
+        path = directory / REQUEST_FILE
+        try:
+            return cls.from_document(tomllib.loads(path.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise UserError(f"{directory} is no study: it has no {REQUEST_FILE}") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise UserError(f"{path} is not a TOML file: {error}; restore it from a copy") from None
+        except KeyError as error:
+            raise UserError(f"{path} is not whole (it lacks {error}); restore it from a copy") from None
+        except (TypeError, AttributeError) as error:
+            raise UserError(f"{path} is not whole ({error}); restore it from a copy") from None
+
+    def write(self, directory: Path) -> None:
+        """Write `study.toml` into `directory`, in one step."""
+        with replacing(directory / REQUEST_FILE) as part:
+            part.write_text(tomli_w.dumps(self.document()), encoding="utf-8")
+
+
+_TOP = ("name", "created", "command", "git_commit")
+_REQUEST = (
+    *("trials", "epochs", "time_budget_s", "workers", "gpus_per_trial", "sampler", "scheduler"),
+    *("reduction_factor", "init", "seed", "storage"),
+)
+
+
+def _check(request: Mapping[str, Any]) -> None:
+    """Raise ValueError for values that `plan` would not have written: a file that was edited by hand."""
+    kinds = get_type_hints(Request)
+    for name in _REQUEST:
+        value, kind = request[name], kinds[name]
+        if isinstance(value, bool) or not isinstance(value, int | float if kind is float else kind):
+            raise UserError(f"{REQUEST_FILE}: {name} is {value!r}, which is no {kind.__name__}")
+    with located(REQUEST_FILE):
+        check_known("sampler", [request["sampler"]], SAMPLERS)
+        check_known("scheduler", [request["scheduler"]], SCHEDULERS)
+        check_known("init", filter(None, [request["init"]]), INITS)
+
+
+def _distribution(domain: Domain, queued: Sequence[Any]) -> BaseDistribution:
+    if isinstance(domain, Float):
+        return FloatDistribution(domain.low, domain.high, log=domain.log)
+    if isinstance(domain, Int):
+        return IntDistribution(domain.low, domain.high, step=domain.step, log=domain.log)
+    return CategoricalDistribution(tuple(dict.fromkeys((*domain.values, *queued))))

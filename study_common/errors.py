@@ -1,0 +1,63 @@
+"""Errors in one sentence: where the fault is, what to do, and for a misspelt name the nearest valid one.
+
+A `UserError` is for what the user can put right: a command prints its message as one line and exits with code 2.
+Every other exception is a fault of this program: a command shows its traceback and exits with code 1.
+"""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from difflib import get_close_matches
+
+
+class UserError(ValueError):
+    """Something that the user can put right; the message says what is wrong and how."""
+
+
+class NonFiniteError(RuntimeError):
+    """A number that a training run needs is infinite or NaN; the message says which, and what to change."""
+
+
+def nearest(name: str, valid: Iterable[str]) -> str:
+    """Return the member of `valid` that is spelt most like `name` ("" if there is none).
+
+    >>> nearest("lamda1", ["eta", "lambda1", "mask_ratio"])
+    'lambda1'
+    """
+    return next(iter(get_close_matches(str(name), list(valid), n=1, cutoff=0.0)), "")
+
+
+def unknown(what: str, name: object, valid: Iterable[str]) -> UserError:
+    """Build the error for a `name` that is not one of the `valid` names of a `what`.
+
+    >>> unknown("layer", "conv9", ["conv1", "fc1"])
+    UserError("unknown layer 'conv9'; the nearest is 'conv1' (valid: conv1, fc1)")
+    """
+    valid = list(valid)
+    if not valid:
+        return UserError(f"unknown {what} {name!r}; there are none to choose from")
+    return UserError(
+        f"unknown {what} {name!r}; the nearest is {nearest(str(name), valid)!r} (valid: {', '.join(valid)})"
+    )
+
+
+def check_known(what: str, names: Iterable[str], valid: Iterable[str]) -> None:
+    """Raise the UserError of `unknown` for the first of `names` that is not in `valid`."""
+    valid = list(valid)
+    for name in names:
+        if name not in valid:
+            raise unknown(what, name, valid)
+
+
+@contextmanager
+def located(where: str) -> Iterator[None]:
+    """Put `where` in front of the message of a UserError raised in the block.
+
+    >>> with located("[bits]"):
+    ...     raise UserError("5 is no bit-width")
+    Traceback (most recent call last):
+    study_common.errors.UserError: [bits]: 5 is no bit-width
+    """
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from None

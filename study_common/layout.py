@@ -1,0 +1,135 @@
+"""What is on disk and in the record, each name once: the files of a study and of a run, and the columns of the record.
+
+A study is the directory `runs/<name>/`; a run is a directory of one training, such as `runs/<name>/trials/3/`. The
+record is an Optuna study of the same name in `study.db`; what Optuna has no column for is one JSON object per trial
+(`Result`) and the user attributes of the study. `study` and `trainables` write, `results` reads.
+"""
+
+from pathlib import Path
+from typing import TypedDict
+
+from study_common.errors import UserError, nearest
+
+FORMAT = 1
+"""The `format` of the `study.toml` that this version writes and reads."""
+
+# The directory of a study.
+REQUEST_FILE = "study.toml"
+RECORD_FILE = "study.db"
+LOCK_FILE = "driver.lock"
+TRIALS_DIR = "trials"
+INIT_DIR = "init"
+TRIALS_FILE = "trials.parquet"
+FRONT_FILE = "front.csv"
+REPORT_FILE = "report.html"
+
+# The directory of a run.
+CONFIG_FILE = "config.toml"
+CHECKPOINT_FILE = "checkpoint.safetensors"
+"""The model alone, with its configuration and metrics: what evaluation and export read."""
+RESUME_FILE = "resume.safetensors"
+"""Model and optimiser: what a resume reads."""
+PREVIOUS_FILE = "resume.previous.safetensors"
+"""The resume file of the epoch before."""
+CURVE_FILE = "curve.csv"
+"""The metrics of every epoch so far."""
+SALIENCY_FILE = "saliency.npz"
+CONFUSION_FILE = "confusion.csv"
+FAITHFULNESS_FILE = "faithfulness.json"
+REMOVAL_FILE = "removal.csv"
+LOG_FILE = "log.txt"
+
+PACKED_FILE = "model.packed"
+"""What `trainables.export` writes."""
+
+STATES = {
+    "COMPLETE": "complete",
+    "PRUNED": "stopped",
+    "FAIL": "failed",
+    "RUNNING": "running",
+    "WAITING": "running",
+}
+"""Optuna's state names and ours. `WAITING` is a trial that pauses at a rung: it has not ended, and may go on."""
+
+RESULT = "result"
+"""User attribute of a trial: its `Result`, rewritten at each rung and at the end."""
+
+REFUSED = "refused"
+"""User attribute of the study: configurations refused before training, `{"infeasible": n, "repeat": n}`."""
+
+TAKEN_UP = "taken_up"
+"""User attribute of the study: how many paused trials went on because the sampler would rather."""
+
+EXHAUSTED = "exhausted"
+"""User attribute of the study: true once its space has no feasible configuration left that was not tried."""
+
+CONFIRMATIONS = "confirmations"
+"""User attribute of the study: a list of `Confirmation`."""
+
+TEST_LOOKS = "test_looks"
+"""User attribute of the study: the log of every look at the test split."""
+
+
+class Rung(TypedDict):
+    """What a trial reported at one rung."""
+
+    epoch: int
+    seconds: float
+    metrics: dict[str, float]
+
+
+class Spell(TypedDict):
+    """A time that a trial ran without a pause: from its start to its last report, ISO-8601 UTC."""
+
+    worker: str
+    began: str
+    ended: str | None
+
+
+class Result(TypedDict):
+    """What is known of a trial; `metrics` are the last rung's, times are ISO-8601 UTC."""
+
+    seed: int
+    epochs: int
+    duration_s: float
+    metrics: dict[str, float]
+    rungs: list[Rung]
+    error: str | None
+    spells: list[Spell]
+    started: str
+    finished: str | None
+
+
+class Confirmation(TypedDict):
+    """One retraining of a trial's configuration, measured on the test split."""
+
+    trial: int
+    seed: int
+    refit: bool
+    metrics: dict[str, float]
+    time: str
+
+
+def study_names(runs_dir: str) -> list[str]:
+    """Return the names of the studies under `runs_dir`, sorted."""
+    return sorted(path.parent.name for path in Path(runs_dir).glob(f"[!.]*/{REQUEST_FILE}"))
+
+
+def find_study(name: str, runs_dir: str) -> Path:
+    """Return the directory of the study `name`: a name under `runs_dir`, or a path.
+
+    Raises:
+        UserError: There is none; the message names the nearest.
+    """
+    for path in (Path(runs_dir, name), Path(name)):
+        if (path / REQUEST_FILE).is_file():
+            return path
+    if Path(name).name != name:
+        raise UserError(f"no study at {name}: it has no {REQUEST_FILE}; give a study's name or directory")
+    known = study_names(runs_dir)
+    hint = (
+        f"did you mean {nearest(name, known)!r}?"
+        if known
+        else "start one with python -m study.launch, or say with --runs-dir where to look"
+    )
+    raise UserError(f"no study {name!r} under {runs_dir}; {hint}")

@@ -1,0 +1,89 @@
+"""Objectives and constraints: what a study optimises, in which direction, between which ideal and reference.
+
+The (ideal, reference) pair of an objective is fixed when the study is created and frozen in `study.toml`, so that
+hypervolumes of one study can be compared for ever.
+"""
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+
+from study_common.errors import UserError, unknown
+
+COSTS = ("flops", "bops", "size_bytes")
+"""Objectives that are known before training."""
+DEFAULT = "accuracy:max,flops:min,faithfulness:max"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """What is optimised, and the fixed pair of values that its hypervolume is normalised to."""
+
+    direction: str
+    """"max" or "min"."""
+    ideal: float
+    """The value that counts 1."""
+    reference: float
+    """The value that counts 0; anything worse adds nothing."""
+
+
+def parse(text: str, classes: int, float_costs: Mapping[str, float]) -> dict[str, Objective]:
+    """Read "accuracy:max,flops:min"; references are those of DESIGN: chance, or the 32-bit model's cost.
+
+    >>> parse("accuracy:max,flops:min", 10, {"flops": 12e6})["flops"]
+    Objective(direction='min', ideal=0.0, reference=12000000.0)
+    """
+    known = {
+        "accuracy": Objective(direction="max", ideal=1.0, reference=1 / classes),
+        "sensitivity": Objective(direction="max", ideal=1.0, reference=1 / classes),
+        "specificity": Objective(direction="max", ideal=1.0, reference=1 - 1 / classes),
+        "auroc": Objective(direction="max", ideal=1.0, reference=0.5),
+        "loss": Objective(direction="min", ideal=0.0, reference=math.log(classes)),
+        "faithfulness": Objective(direction="max", ideal=1.0, reference=0.0),
+    }
+    known |= {
+        c: Objective(direction="min", ideal=0.0, reference=float_costs[c]) for c in COSTS if c in float_costs
+    }
+    objectives: dict[str, Objective] = {}
+    for part in text.split(","):
+        name, _, direction = part.strip().partition(":")
+        if not name:
+            raise UserError(f"an objective has no name; write them as {DEFAULT}")
+        if name not in known:
+            raise unknown("objective", name, known)
+        if name in objectives:
+            raise UserError(f"the objective {name} is given twice; name it once")
+        if direction != known[name].direction:
+            raise UserError(
+                f"{name} is optimised towards {known[name].direction}; write {name}:{known[name].direction}"
+            )
+        objectives[name] = known[name]
+    if len(objectives) < 2:
+        raise UserError(
+            "a study trades objectives against each other; name at least two, separated by commas"
+        )
+    return objectives
+
+
+def document(objectives: Mapping[str, Objective]) -> dict[str, dict[str, float | str]]:
+    """Return the [objectives] tables of `study.toml`."""
+    return {name: asdict(objective) for name, objective in objectives.items()}
+
+
+def gains(objectives: Mapping[str, Objective], metrics: Mapping[str, float]) -> tuple[float, ...]:
+    """Return one number per objective, larger is better, 1 at the ideal and 0 at the reference; NaN if missing.
+
+    >>> gains(parse("accuracy:max,flops:min", 10, {"flops": 100.0}), {"accuracy": 1.0, "flops": 25.0})
+    (1.0, 0.75)
+    >>> gains(parse("accuracy:max,flops:min", 10, {"flops": 100.0}), {"flops": 25.0})
+    (nan, 0.75)
+    """
+    return tuple(
+        (metrics.get(name, math.nan) - o.reference) / (o.ideal - o.reference)
+        for name, o in objectives.items()
+    )
+
+
+def are_finite(objectives: Iterable[str], metrics: Mapping[str, float]) -> bool:
+    """Tell whether every objective was measured and is a finite number."""
+    return all(math.isfinite(metrics.get(name, math.nan)) for name in objectives)

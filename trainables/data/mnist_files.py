@@ -1,0 +1,127 @@
+"""MNIST and Fashion-MNIST in their released IDX files, used where they lie or else downloaded.
+
+A file counts by the SHA-256 of its uncompressed content: plain or gzipped, by whatever compressor.
+"""
+
+import gzip
+import hashlib
+import os
+import tempfile
+import zlib
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from sys import stderr
+from urllib.error import URLError
+
+import numpy as np
+from torchvision.datasets import MNIST, FashionMNIST
+
+from study_common.errors import UserError
+from trainables.data.cache_files import cache_folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class Release:
+    """A data set of four IDX files."""
+
+    title: str
+    dataset: type[MNIST]
+    """torchvision's class, which downloads the files to <folder>/<class name>/raw."""
+    digests: Mapping[str, str]
+    """The SHA-256 of the content of each file."""
+
+
+FILES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+
+RELEASES = {
+    "mnist": Release(
+        title="MNIST",
+        dataset=MNIST,
+        digests={
+            "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        },
+    ),
+    "fashion_mnist": Release(
+        title="Fashion-MNIST",
+        dataset=FashionMNIST,
+        digests={
+            "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            "t10k-images-idx3-ubyte": "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            "t10k-labels-idx1-ubyte": "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        },
+    ),
+}
+
+
+def read(release: Release, split: str, data_dir: Path | None) -> tuple[np.ndarray, np.ndarray]:
+    """Read the "train" or "test" images (n, 28, 28) and labels (n,), both uint8, of a release.
+
+    The files are looked for in `data_dir` itself and in torchvision's layout below it; if neither has them,
+    torchvision downloads them there. None means the user's cache folder. ValueError for a folder that does
+    not exist, a file that is not the released one, and files that can be neither found nor downloaded.
+    """
+    if data_dir is not None and not data_dir.is_dir():
+        raise UserError(f"no such folder: {data_dir}; name the folder of the {release.title} files")
+    folder = data_dir or cache_folder()
+    paths = [_find(folder, release, name) for name in FILES[split]]
+    if None in paths:
+        _download(folder, release)
+        paths = [_find(folder, release, name) for name in FILES[split]]
+    images, labels = (_content(path, release) for path in paths if path)
+    return (
+        np.frombuffer(images, np.uint8, offset=16).reshape(-1, 28, 28),
+        np.frombuffer(labels, np.uint8, offset=8),
+    )
+
+
+def _find(folder: Path, release: Release, name: str) -> Path | None:
+    for parent in (folder, folder / release.dataset.__name__ / "raw"):
+        for path in (parent / name, parent / f"{name}.gz"):
+            if path.is_file():
+                return path
+    return None
+
+
+def _content(path: Path, release: Release) -> bytes:
+    """Return the uncompressed content of a released file; ValueError if it is anything else."""
+    try:
+        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except (OSError, EOFError, zlib.error) as error:
+        raise UserError(f"cannot read {path}: {error}; fetch the file again") from None
+    digest = hashlib.sha256(content).hexdigest()
+    if digest == release.digests[path.name.removesuffix(".gz")]:
+        return content
+    for name, other in RELEASES.items():
+        if other is not release and digest in other.digests.values():
+            raise UserError(f"{path} belongs to {other.title}; ask for the data set {name}")
+    raise UserError(
+        f"{path} is truncated or not the {release.title} file of that name (its content has {len(content)} "
+        f"bytes and the SHA-256 {digest[:16]}...); fetch it again"
+    )
+
+
+def _download(folder: Path, release: Release) -> None:
+    """Let torchvision download a release into `folder`; nothing is left there if it fails."""
+    target = folder / release.dataset.__name__ / "raw"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder) as new, redirect_stdout(stderr):
+            raw = Path(release.dataset(new, download=True).raw_folder)
+            target.mkdir(parents=True, exist_ok=True)
+            for name in release.digests:
+                os.replace(raw / name, target / name)
+    except (OSError, RuntimeError, URLError) as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise UserError(
+            f"{folder} has no {release.title} files and they cannot be downloaded ({reason}); put "
+            f"{', '.join(release.digests)} there, plain or .gz, or ask for the data set fashion_mnist_small"
+        ) from None

@@ -1,0 +1,136 @@
+"""The packed file: weights at their widths, so that what is shipped is as small as `size_bytes` says.
+
+A file is one line of JSON, the header, then the tensors that it lists, one behind the other: codes of `bits` each,
+least significant bit first, every tensor padded to a whole byte; everything else float32, little-endian. A quantised
+weight is (codes - zero) * step, bit for bit what the model multiplied with.
+
+What it takes to run the network without its images is in the header: it reads (pixel / 255 - `mean`) / `std` of each
+channel, and its logits are those of `class_names`, in this order.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from study_common.errors import UserError
+from study_common.files import replacing
+from trainables.quantisation.folding import FoldedNorm
+from trainables.quantisation.quantisers import Pact, weight_quantiser
+from trainables.training.config import Config
+from trainables.training.inputs import DESCRIBED
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packed:
+    """What a packed file holds."""
+
+    header: dict[str, Any]
+    """`config`, `signature` (channels, size, classes), `class_names`, `mean` and `std` of each channel in [0, 1], the
+    `fingerprint` of the images, `signed` layer inputs, `tensors`."""
+    tensors: dict[str, Tensor]
+    """Float32 tensors by the model's names, quantised weights as `<layer>.weight`."""
+
+
+def write(path: Path, model: nn.Module, config: Config, about: Mapping[str, Any]) -> int:
+    """Write a model and what its checkpoint says `about` its images to `path`.
+
+    Returns the number of bytes behind the header, which is `size_bytes`.
+    """
+    entries, blobs = [], []
+    for entry, tensor in _parts(model):
+        entries.append(entry | {"shape": list(tensor.shape)})
+        blobs.append(pack(tensor, entry["bits"]))
+    signed = [name for name, m in model.named_modules() if isinstance(m, Pact) and m.lower < 0]
+    header = {
+        "format": 1,
+        "config": config.flat(),
+        **{name: about[name] for name in DESCRIBED},
+        "signed": signed,
+        "tensors": entries,
+    }
+    body = b"".join(blobs)
+    with replacing(path) as part:
+        part.write_bytes(json.dumps(header).encode() + b"\n" + body)
+    return len(body)
+
+
+def read(path: Path) -> Packed:
+    """Read a packed file; ValueError, in one line, if it is missing, cut short or not ours."""
+    try:
+        line, _, body = path.read_bytes().partition(b"\n")
+        header = json.loads(line)
+        tensors: dict[str, Tensor] = {}
+        for entry in header["tensors"]:
+            length = -(-math.prod(entry["shape"]) * entry["bits"] // 8)
+            if len(body) < length:
+                raise UserError("it is cut short")
+            tensors[entry["name"]] = unpack(body[:length], entry["shape"], entry["bits"])
+            body = body[length:]
+        for entry in header["tensors"]:
+            if entry["bits"] < 32:
+                _dequantise(tensors, entry)
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        raise UserError(f"{path} is no packed model of ours ({error}); export it again") from None
+    return Packed(header=header, tensors=tensors)
+
+
+def pack(tensor: Tensor, bits: int) -> bytes:
+    """Integers in [0, 2^bits - 1] as a string of bits; float32 as it is at 32.
+
+    >>> pack(torch.tensor([1, 2, 3, 0, 3]), 2).hex()
+    '3903'
+    """
+    values = tensor.detach().cpu().contiguous().flatten()
+    if bits == 32:
+        return values.float().numpy().astype("<f4").tobytes()
+    string = (values.numpy().astype(np.uint8)[:, None] >> np.arange(bits)) & 1
+    return np.packbits(string.astype(np.uint8), bitorder="little").tobytes()
+
+
+def unpack(blob: bytes, shape: list[int], bits: int) -> Tensor:
+    """The inverse of `pack`, as float32 of the given shape."""
+    if bits == 32:
+        return torch.from_numpy(np.frombuffer(blob, "<f4").astype(np.float32)).view(shape)
+    count = math.prod(shape)
+    string = np.unpackbits(np.frombuffer(blob, np.uint8), count=count * bits, bitorder="little")
+    codes = (string.reshape(count, bits).astype(np.int64) << np.arange(bits)).sum(1)
+    return torch.from_numpy(codes.astype(np.float32)).view(shape)
+
+
+def _parts(model: nn.Module) -> list[tuple[dict[str, Any], Tensor]]:
+    """Everything in the file: its header entry, without the shape, and the tensor of codes or floats."""
+    parts: list[tuple[dict[str, Any], Tensor]] = []
+    for name, layer in model.named_modules():
+        if not parametrize.is_parametrized(layer, "weight"):
+            continue
+        quantiser, w = weight_quantiser(layer)
+        q = quantiser.encode(w)
+        implied = {"zero": q.zero} if isinstance(q.zero, float) else {}
+        parts.append(({"name": f"{name}.weight", "bits": quantiser.bits, **implied}, q.codes))
+        parts.append(({"name": f"{name}.weight.step", "bits": 32}, q.step))
+        if isinstance(q.zero, Tensor):
+            parts.append(({"name": f"{name}.weight.zero", "bits": 32}, q.zero))
+    folded = {name: module for name, module in model.named_modules() if isinstance(module, FoldedNorm)}
+    parts += [({"name": f"{name}.shift", "bits": 32}, norm.shift) for name, norm in folded.items()]
+    for name, tensor in model.state_dict().items():
+        if name.rpartition(".")[0] in folded:
+            continue
+        plain = ".parametrizations." not in name and not name.endswith("input_quantiser.lower")
+        if plain and name != "epsilon" and tensor.is_floating_point():
+            parts.append(({"name": name, "bits": 32}, tensor))
+    return parts
+
+
+def _dequantise(tensors: dict[str, Tensor], entry: dict[str, Any]) -> None:
+    """Turn the codes of one weight into the weight, dropping its step and zero."""
+    name = entry["name"]
+    zero = entry["zero"] if "zero" in entry else tensors.pop(f"{name}.zero")
+    tensors[name] = (tensors[name] - zero) * tensors.pop(f"{name}.step")

@@ -1,0 +1,130 @@
+"""The models: the CNN of seed B, a small one for photographs, and torchvision's classifiers by name."""
+
+from functools import lru_cache
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+import torchvision
+from torch import Tensor, nn
+
+from study_common.errors import UserError
+
+TORCHVISION = ("resnet18", "mobilenet_v3_small", "efficientnet_b0")
+MODELS = ("paper_cnn", "small_cnn", *TORCHVISION)
+SMALLEST = {"paper_cnn": 6, "small_cnn": 16} | dict.fromkeys(TORCHVISION, 64)
+"""Side of the smallest images. Below it the paper's CNN has nothing to pool, and a 3x3 convolution of the others sees
+one pixel, where PyTorch's bfloat16 weight gradient reads memory that nobody wrote, on CPUs (seen in 2.14)."""
+
+
+class PaperCNN(nn.Module):
+    """The CNN of seed B, Table I: conv 32, conv 64 (3x3, stride 1, no padding), max-pool 2x2, FC 128, FC classes.
+
+    Takes (n, channels, size, size); on 28x28 grey images and 10 classes it has 1,199,882 parameters and 11,992,448
+    multiply-accumulates. The seeds do not say where they pool; after the second convolution is what we chose.
+    """
+
+    def __init__(self, channels: int, size: int, classes: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(channels, 32, 3)
+        self.conv2 = nn.Conv2d(32, 64, 3)
+        self.fc1 = nn.Linear(64 * ((size - 4) // 2) ** 2, 128)
+        self.fc2 = nn.Linear(128, classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of shape (n, classes). ReLU comes after the pool: the same values at a quarter of the work."""
+        if (
+            x.shape[1] == 1
+        ):  # strides that say "channels last": torch cannot tell for one channel, and is 2x slower
+            x = x.reshape(-1, *x.shape[2:], 1).permute(0, 3, 1, 2)
+        x = F.relu(self.conv1(x), inplace=True)
+        x = F.relu(F.max_pool2d(self.conv2(x), 2), inplace=True)
+        x = x.permute(0, 2, 3, 1).flatten(1)  # a view: channels-last memory is in this order already
+        x = F.relu(self.fc1(x), inplace=True)
+        logits: Tensor = self.fc2(x)
+        return logits
+
+
+class SmallCNN(nn.Module):
+    """Four times conv 3x3, BatchNorm, ReLU and max-pool 2x2, with 16, 32, 64 and 128 channels; mean over the map; FC.
+
+    It trains from scratch on photographs: takes (n, channels, size, size), size at least 16. On 64x64 colour images and
+    8 classes it has 98,712 parameters and 15,926,272 multiply-accumulates.
+    """
+
+    def __init__(self, channels: int, classes: int) -> None:
+        super().__init__()
+        widths = (channels, 16, 32, 64, 128)
+        for i, (before, after) in enumerate(pairwise(widths), start=1):
+            self.add_module(f"conv{i}", nn.Conv2d(before, after, 3, padding=1, bias=False))
+            self.add_module(f"bn{i}", nn.BatchNorm2d(after))
+        self.fc = nn.Linear(widths[-1], classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of shape (n, classes)."""
+        for i in range(1, 5):
+            x = self.get_submodule(f"bn{i}")(self.get_submodule(f"conv{i}")(x))
+            x = F.relu(F.max_pool2d(x, 2), inplace=True)
+        logits: Tensor = self.fc(x.mean(dim=(2, 3)))
+        return logits
+
+
+def build(name: str, *, channels: int, size: int, classes: int) -> nn.Module:
+    """A float model with random weights from torch's global generator."""
+    if name in TORCHVISION and channels != 3:
+        raise UserError(
+            f"{name} takes images in colour and these have {channels} channel; choose small_cnn or paper_cnn"
+        )
+    if size < (least := SMALLEST[name]):
+        raise UserError(
+            f"{name} takes images of {least} pixels or more and these have {size}; set image_size={least}"
+        )
+    if name == "paper_cnn":
+        return PaperCNN(channels, size, classes)
+    if name == "small_cnn":
+        return SmallCNN(channels, classes)
+    model: nn.Module = getattr(torchvision.models, name)(weights=None, num_classes=classes)
+    return model
+
+
+def quantisable(model: nn.Module) -> dict[str, nn.Module]:
+    """Every Conv2d and Linear by its name, in the model's order."""
+    return {name: m for name, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
+
+
+@lru_cache(maxsize=32)
+def norms(name: str) -> dict[str, str]:
+    """The BatchNorm that reads the output of each convolution of a model, by their names.
+
+    >>> norms("resnet18")["layer1.0.conv2"]
+    'layer1.0.bn2'
+    """
+    with torch.device("meta"):
+        model = build(name, channels=3, size=64, classes=10).eval()
+    made: dict[str, Tensor] = {}
+    pairs: dict[str, str] = {}
+
+    def remember(name: str, out: Tensor) -> None:
+        made[name] = out
+
+    def look(name: str, x: Tensor) -> None:
+        pairs.update({convolution: name for convolution, out in made.items() if out is x})
+
+    for place, module in model.named_modules():
+        if isinstance(module, nn.Conv2d):
+            module.register_forward_hook(lambda _, args, out, place=place: remember(place, out))
+        elif isinstance(module, nn.BatchNorm2d):
+            module.register_forward_pre_hook(lambda _, args, place=place: look(place, args[0]))
+    model(torch.empty(1, 3, 64, 64, device="meta"))
+    return pairs
+
+
+@lru_cache(maxsize=32)
+def layer_names(name: str) -> tuple[str, ...]:
+    """The names of a model's quantisable layers, which do not depend on the images.
+
+    >>> layer_names("paper_cnn")
+    ('conv1', 'conv2', 'fc1', 'fc2')
+    """
+    with torch.device("meta"):
+        return tuple(quantisable(build(name, channels=3, size=64, classes=10)))

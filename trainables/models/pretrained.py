@@ -1,0 +1,98 @@
+"""Pretrained weights: torchvision's own, by their name or from a file, before a model's quantisers are put in."""
+
+import warnings
+from http.client import HTTPException
+from pathlib import Path
+
+import safetensors.torch
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from study_common.errors import UserError
+from trainables.models.catalogue import quantisable
+
+
+def load_pretrained(model: nn.Module, name: str, given: str) -> None:
+    """Copy pretrained weights into a float model of torchvision called `name`, in place.
+
+    `given` is one of torchvision's names for them, which are fetched once into PyTorch's own cache, or the path of a
+    .pth or .safetensors file with such a state dict. A classifier of another number of classes stays as it was drawn.
+    ValueError, in one line, for what cannot be fetched or read and for the first tensor that is missing, superfluous,
+    of another shape or kind, or not finite.
+    """
+    tensors = _read(_fetched(name, given) if given in published(name) else Path(given), published(name))
+    own = model.state_dict()
+    head = [f"{list(quantisable(model))[-1]}.{kind}" for kind in ("weight", "bias")]
+    weight = tensors.get(head[0], own[head[0]])
+    if weight.shape[1:] == own[head[0]].shape[1:] and len(weight) != len(own[head[0]]):
+        tensors |= {key: own[key] for key in head}
+    for key in own:
+        if key.endswith("num_batches_tracked"):  # files from before PyTorch 0.4.1 have none
+            tensors.setdefault(key, own[key])
+    for key in [*own, *tensors]:
+        if wrong := _misfit(tensors.get(key), own.get(key)):
+            raise UserError(
+                f"{given} does not fit the model: {key} {wrong}; give a state dict of torchvision's {name}"
+            )
+    model.load_state_dict(tensors)
+
+
+def published(name: str) -> tuple[str, ...]:
+    """The names of the weights that torchvision publishes for its model `name`.
+
+    >>> published("resnet18")
+    ('IMAGENET1K_V1', 'DEFAULT')
+    """
+    return tuple(torchvision.models.get_model_weights(name).__members__)
+
+
+def _misfit(given: Tensor | None, own: Tensor | None) -> str:
+    if given is None:
+        return "is missing"
+    if own is None:
+        return "is no tensor of the model"
+    if given.shape != own.shape:
+        return f"is of shape {tuple(given.shape)} and should be {tuple(own.shape)}"
+    if given.layout != own.layout or given.device != own.device:
+        return "is no plain tensor"
+    if given.is_floating_point() != own.is_floating_point():
+        return f"is of type {given.dtype} and should be {own.dtype}"
+    return "" if given.isfinite().all() else "is not finite"
+
+
+def _fetched(name: str, given: str) -> Path:
+    """The file of weights that torchvision publishes, in PyTorch's own cache."""
+    url = torchvision.models.get_model_weights(name)[given].url
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    if not path.exists():
+        digest = path.stem.rpartition("-")[2]
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(path), digest, progress=False)
+        except (OSError, HTTPException, RuntimeError) as error:
+            raise UserError(
+                f"the weights {given} of {name} cannot be had ({error}); bring {url} here and give that file"
+            ) from None
+    return path
+
+
+def _read(path: Path, names: tuple[str, ...]) -> dict[str, Tensor]:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if path.suffix == ".safetensors":
+                return safetensors.torch.load_file(path)
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except OSError as error:
+        raise UserError(
+            f"the pretrained weights {path} cannot be read ({error.strerror or error}); "
+            f"give a file, or torchvision's {names[0]}"
+        ) from None
+    except Exception:  # on a file of something else torch.load fails in every way there is
+        found = None
+    if not isinstance(found, dict) or not all(isinstance(tensor, Tensor) for tensor in found.values()):
+        raise UserError(
+            f"{path} is no state dict, names with tensors; save model.state_dict() alone and give that"
+        )
+    return dict(found)

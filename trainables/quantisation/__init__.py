@@ -1,0 +1,1 @@
+"""Quantisers of weights and activations, and BatchNorm beside them."""

@@ -1,0 +1,55 @@
+"""Files of tensors that are whole or refused: written beside and renamed, with a digest of their content inside."""
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from study_common import layout
+from study_common.errors import UserError
+from study_common.files import replacing
+
+
+def write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
+    """Write tensors and a JSON object to `path`; a crash at any moment leaves the old file or the new one."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
+    about = {**about, "digest": _digest(tensors)}
+    with replacing(path) as part, part.open("wb") as file:
+        file.write(save(tensors, {"about": json.dumps(about)}))
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read back the tensors and the JSON object of `write`.
+
+    Raises ValueError, in one line, for a file that is missing, cut short, altered or not ours.
+    """
+    if not path.is_file():
+        raise UserError(
+            f"no checkpoint at {path}; a trial's is trials/<number>/{layout.CHECKPOINT_FILE} of its study"
+        )
+    try:
+        with safe_open(path, "pt") as file:
+            about = json.loads((file.metadata() or {})["about"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise UserError(f"{path} is no whole checkpoint of ours ({error}); copy or train it again") from None
+    if _digest(tensors) != about.pop("digest", None):
+        raise UserError(f"{path} was altered since it was written; copy or train it again")
+    return tensors, about
+
+
+def _digest(tensors: Mapping[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.contiguous().flatten().view(dtype=torch.uint8).numpy().data)
+    return digest.hexdigest()

@@ -1,0 +1,276 @@
+"""The configuration of one training run: every choice of the two papers as one field with its symbol.
+
+A run is typed, searched and recorded as flat names (`lambda1`, `bits.conv1`); `Config.parse` reads them,
+`Config.flat` writes them, and `parse(flat())` gives the same configuration back.
+"""
+
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from importlib.resources import files
+from typing import Any, Self
+
+from search_spaces import WIDTHS, is_width, owners, unknown
+from study_common.errors import UserError
+from trainables.data import NAMES as DATASETS
+from trainables.data import ON_BAD_IMAGE
+from trainables.models.catalogue import MODELS, TORCHVISION, layer_names
+from trainables.quantisation.quantisers import ALPHA_STARTS, WEIGHT_QUANTISERS
+from trainables.saliency.attribution import METHODS
+
+CHOICES: dict[str, tuple[str, ...]] = {
+    "dataset": DATASETS,
+    "model": MODELS,
+    "on_bad_image": ON_BAD_IMAGE,
+    "balance": ("none", "loss"),
+    "optimizer": ("adam", "sgd"),
+    "schedule": ("cosine", "constant"),
+    "precision": ("auto", "bfloat16", "float32"),
+    "alpha_norm": ("l1", "squared"),
+    "mask": ("ratio", "threshold"),
+    "saliency": ("loss", "label_logit", "predicted_logit"),
+    "fill": ("uniform", "zero", "mean"),
+    "attribution": METHODS,
+    "weights": WEIGHT_QUANTISERS,
+    "alpha_start": ALPHA_STARTS,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One SGT-PACT training run. "A1", "A2" are the algorithms of seed A; "B1" that of seed B."""
+
+    dataset: str = "fashion_mnist_small"
+    """One of `trainables.data.NAMES`."""
+    data_dir: str = ""
+    """Where the files of the data set are; "" for the embedded set or the data set's usual place."""
+    image_size: int = 64
+    """Height and width that the images of a folder are brought to."""
+    on_bad_image: str = "refuse"
+    """What a damaged image does: `refuse` the data set, or `skip` it."""
+    crop_border: bool = False
+    """Whether the black border of endoscopy images is cut off."""
+    model: str = "paper_cnn"
+    """One of `trainables.models.catalogue.MODELS`."""
+    preset: str = "best"
+    """The recipe that the other fields were changed from; see `presets/`."""
+    epochs: int = 4
+    """Passes over the training split; 0 only fits the quantisers to the first batch: post-training quantisation."""
+    rungs: tuple[int, ...] = ()
+    """The epochs, besides the last, after which faithfulness is measured."""
+    seed: int = 0
+    """Of the initial weights, the order of the images, the augmentation and the fill."""
+    refit: bool = False
+    """Whether the validation images are trained on too: for a confirmation, whose measure is the test split."""
+    pretrained: str = ""
+    """Weights for a model of torchvision, by its name for them or from a .pth or .safetensors file; `init`, whose float
+    model starts from them, goes before."""
+    init: str = ""
+    """A float checkpoint to start from; "" starts from random weights."""
+
+    batch_size: int = 128
+    """Images a step; the last, smaller batch of an epoch is dropped."""
+    optimizer: str = "adam"
+    """For theta and alpha: `adam` (A2 line 8), or `sgd` with momentum 0.9 (seed B, section III B)."""
+    lr: float = 1e-3
+    """tau: the step of theta."""
+    lr_alpha: float = 1e-2
+    """tau_alpha: the step of alpha (A2 line 9), which has no weight decay."""
+    weight_decay: float = 0.0
+    """L2 on theta, decoupled under Adam."""
+    schedule: str = "cosine"
+    """Of every step size: `cosine` to zero over all epochs, or `constant`."""
+    augment: bool = True
+    """Random shifts and, where the data set allows it, mirror images."""
+    balance: str = "none"
+    """For classes of unlike size, `loss` weighs CE by `sgt.class_weights`; S stays the gradient of the plain CE."""
+    precision: str = "auto"
+    """Of the training step's convolutions: `bfloat16` by autocast, `float32`, or `auto`: bfloat16 where the
+    processor has it. Saliency, alpha, epsilon and every evaluation are float32."""
+
+    lambda1: float = 1.0
+    """Weight of KL(f(X) || f(X~)), batch mean (A2 line 7; lambda of A1 and B1). 0 turns the masked pass off."""
+    lambda2: float = 0.0
+    """Weight of mean_i sum |S_i| (A2 line 7), by exact double backward."""
+    stop_gradient: bool = False
+    """Whether the KL term leaves f(X) alone and pulls f(X~) only."""
+    eta: float = 1e-4
+    """Weight of ||alpha|| (A2 line 9)."""
+    alpha_norm: str = "l1"
+    """||alpha|| as the sum of alphas (seed A), or `squared` (the PACT paper)."""
+
+    mask: str = "ratio"
+    """`ratio`: the lowest `mask_ratio` of |S| of each image (B1). `threshold`: |S| / max |S| <= epsilon (A2 line 4)."""
+    mask_ratio: float = 0.5
+    """k over the number of pixels, in (0, 1)."""
+    epsilon: float = 0.1
+    """The learnable threshold's start, in (0, 1)."""
+    gamma: float = 1e-2
+    """The step of epsilon (A2 line 10)."""
+    saliency: str = "loss"
+    """The scalar whose gradient is S: CE of the label (A2 line 3), the label's logit, or the predicted class's."""
+    fill: str = "uniform"
+    """What a masked pixel becomes, before normalisation: `uniform` in [0, 1], `zero`, or the training `mean`."""
+
+    attribution: str = "gradient"
+    """The saliency method that faithfulness is measured on: one for all trials of a study."""
+
+    weights: str = "lsq"
+    """The weight quantiser: `lsq`, or `affine` (seed B eq. 1)."""
+    alpha_init: float = 3.0
+    """Above 0."""
+    alpha_start: str = "init"
+    """Where every alpha starts: at `alpha_init`, or, of |x| over the first batch, at the `alpha_percentile` or at the
+    level of least squared error, `mse`."""
+    alpha_percentile: float = 100.0
+    """In (0, 100]; 100 is the largest value, as in min-max calibration."""
+    w_bits: Mapping[str, int] = field(default_factory=dict)
+    """Weight width of every layer by name, in {2, 3, 4, 6, 8, 32}; a layer not named keeps 32."""
+    a_bits: Mapping[str, int] = field(default_factory=dict)
+    """Input width of every layer but the first, whose input is the 8-bit image; a layer not named keeps 32."""
+
+    def __post_init__(self) -> None:
+        for name, choices in CHOICES.items():
+            if getattr(self, name) not in choices:
+                raise unknown(name, getattr(self, name), choices)
+        _require(self.epochs >= 0, "epochs", "0 or above", self.epochs)
+        _require(0 <= self.seed < 2**31, "seed", f"0 to {2**31 - 1}", self.seed)
+        _require(self.batch_size >= 1, "batch_size", "at least 1", self.batch_size)
+        for name in ("lr", "lr_alpha", "gamma", "alpha_init"):
+            _require(0 < getattr(self, name) < math.inf, name, "above 0 and finite", getattr(self, name))
+        for name in ("lambda1", "lambda2", "eta", "weight_decay"):
+            _require(0 <= getattr(self, name) < math.inf, name, "0 or above and finite", getattr(self, name))
+        for name in ("mask_ratio", "epsilon"):
+            _require(0 < getattr(self, name) < 1, name, "between 0 and 1", getattr(self, name))
+        _require(
+            0 < self.alpha_percentile <= 100,
+            "alpha_percentile",
+            "above 0 and at most 100",
+            self.alpha_percentile,
+        )
+        if self.pretrained and self.model not in TORCHVISION:
+            raise UserError(
+                f"pretrained weights are for torchvision's models ({', '.join(TORCHVISION)}), not {self.model}; "
+                "leave them out"
+            )
+        for kind, widths in (("w_bits", self.w_bits), ("a_bits", self.a_bits)):
+            for layer, bits in widths.items():
+                _require(bits in WIDTHS, f"{kind}.{layer}", f"one of {', '.join(map(str, WIDTHS))}", bits)
+
+    @classmethod
+    def parse(cls, flat: Mapping[str, Any]) -> Self:
+        """Read flat names; `preset` names the recipe that they change, widths are `bits`, `bits.conv1`, `w_bits.*`.
+
+        The more specific width wins: `w_bits` over `bits`, then a layer's over a glob's over all layers'. `bits` of
+        the first layer is the width of its weights. Raises ValueError, with the nearest valid name, for an unknown key,
+        layer or value, and for `a_bits` of the first layer.
+        """
+        flat = {**preset(str(flat.get("preset", cls.preset)))["run"], **flat}
+        widths = {name: _width(name, value) for name, value in flat.items() if is_width(name)}
+        plain = {name: _convert(name, value) for name, value in flat.items() if name not in widths}
+        config = cls(**plain)
+        names = layer_names(config.model)
+        found = owners(widths, names)
+        w_bits, a_bits = (
+            {n: widths[found[f"{kind}.{n}"]] if f"{kind}.{n}" in found else 32 for n in layers}
+            for kind, layers in (("w_bits", names), ("a_bits", names[1:]))
+        )
+        return replace(config, w_bits=w_bits, a_bits=a_bits)
+
+    def unlike(self, saved: Mapping[str, Any]) -> list[str]:
+        """Return the flat names that a `saved` configuration has other values of, but for where files are.
+
+        >>> Config.parse({}).unlike(Config.parse({"lr": 0.5, "init": "moved"}).flat())
+        ['lr']
+        """
+        places = ("data_dir", "init", "pretrained")
+        return [n for n, value in self.flat().items() if n not in places and saved.get(n, value) != value]
+
+    def flat(self) -> dict[str, Any]:
+        """Every field by its flat name, widths as `w_bits.<layer>` and `a_bits.<layer>`; ready for JSON and TOML.
+
+        >>> Config.parse(Config.parse({"bits.conv2": 2}).flat()).w_bits["conv2"]
+        2
+        """
+        flat = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("w_bits", "a_bits")}
+        flat["rungs"] = list(self.rungs)
+        for kind in ("w_bits", "a_bits"):
+            flat |= {f"{kind}.{layer}": bits for layer, bits in getattr(self, kind).items()}
+        return flat
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The flat names that are no widths, as `Config.parse` takes them."""
+        return tuple(f.name for f in fields(cls) if f.name not in ("w_bits", "a_bits"))
+
+
+def layers(config: Config) -> tuple[str, ...]:
+    """The quantisable layers of the configuration's model, in order."""
+    return layer_names(config.model)
+
+
+_SHARED = (
+    "dataset", "data_dir", "image_size", "on_bad_image", "crop_border", "augment", "balance", "model", "pretrained",
+    "preset", "precision", "seed",
+)  # fmt: skip
+
+
+def float_config(config: Config) -> Config:
+    """The shared float model of `--init float`: one per `_SHARED` settings, by the preset's `[init]`.
+
+    Who lowers `batch_size` below the preset's, since the images are few, lowers it for this model too.
+    """
+    same = {name: getattr(config, name) for name in _SHARED}
+    floats = Config.parse({**same, **preset(config.preset)["init"]})
+    if config.batch_size < Config.parse({"preset": config.preset}).batch_size:
+        return replace(floats, batch_size=min(floats.batch_size, config.batch_size))
+    return floats
+
+
+def presets() -> tuple[str, ...]:
+    """The names of the recipes under `presets/`."""
+    return tuple(sorted(p.name.removesuffix(".toml") for p in (files("trainables") / "presets").iterdir()))
+
+
+def preset(name: str) -> dict[str, dict[str, Any]]:
+    """A recipe: the settings it gives every `run`, and what the float model of `--init float` changes in `init`."""
+    if name not in presets():
+        raise unknown("preset", name, presets())
+    document = tomllib.loads((files("trainables") / "presets" / f"{name}.toml").read_text())
+    return {"run": document.get("run", {}), "init": document.get("init", {})}
+
+
+def _convert(name: str, value: Any) -> Any:
+    """Bring a value, possibly typed on a command line, to the type of its field."""
+    by_name = {f.name: f for f in fields(Config)}
+    if name not in by_name:
+        raise unknown("setting", name, [*Config.names(), "bits.<layer>", "w_bits.<layer>", "a_bits.<layer>"])
+    kind: Any = by_name[name].type
+    try:
+        if isinstance(value, bool) and kind is not bool:
+            raise TypeError
+        if kind is bool:
+            return {"true": True, "false": False}[str(value).lower()]
+        if kind is int:
+            return int(str(value))
+        if kind is float:
+            return float(value)
+        if kind is str:
+            return str(value)
+        return tuple(int(v) for v in (value.split(",") if isinstance(value, str) else value))
+    except (KeyError, TypeError, ValueError):
+        takes = kind.__name__ if isinstance(kind, type) else "comma-separated int"
+        raise UserError(f"{name} is {value!r}; it takes {takes} values") from None
+
+
+def _width(name: str, value: Any) -> int:
+    widths = {str(width): width for width in WIDTHS}
+    if str(value) not in widths:
+        raise UserError(f"{name} is {value!r}; a bit-width is one of {', '.join(widths)}")
+    return widths[str(value)]
+
+
+def _require(good: bool, name: str, what: str, value: object) -> None:
+    if not good:
+        raise UserError(f"{name} is {value!r}; it must be {what}")

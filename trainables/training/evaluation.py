@@ -1,0 +1,104 @@
+"""The metrics of a model on a split: quality, KL under masking, faithfulness. Always float32 and in evaluation mode."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+from torchmetrics.functional import classification
+
+from trainables.data import Split
+from trainables.data.pixels import Scale
+from trainables.data.splits import stratified
+from trainables.saliency.attribution import CHUNK, saliency_maps
+from trainables.saliency.faithfulness import Faithfulness, faithfulness, predict
+from trainables.training.config import Config
+from trainables.training.sgt import keep, kl_divergence, saliency
+
+FAITHFULNESS_IMAGES = 100  # faithfulness is measured on so many images of the split
+KL_IMAGES = 500  # the masked pass is measured on so many images of the split
+FILL_SEED = 0
+
+
+class Evaluation(NamedTuple):
+    """What a model does on a split."""
+
+    metrics: dict[str, float]
+    confusion: Tensor
+    """int64 (classes, classes): how many images of each class, a row, were taken for each, a column."""
+
+
+def evaluate(model: nn.Module, split: Split, scale: Scale, config: Config) -> Evaluation:
+    """The metrics of every epoch, on a split of uint8 images (n, C, H, W), and which classes are confused.
+
+    accuracy (top-1), accuracy_se (its standard error); sensitivity, specificity and auroc (macro, one-vs-rest); loss
+    (mean CE); kl and mask_fraction over `KL_IMAGES` of the images.
+    """
+    with evaluating(model):
+        logits, labels = _logits(model, split.images, scale).cpu(), split.labels
+        return Evaluation(
+            metrics=_quality(logits, labels) | _masked(model, split, scale, config),
+            confusion=classification.multiclass_confusion_matrix(logits, labels, logits.shape[1]),
+        )
+
+
+def measure_faithfulness(model: nn.Module, split: Split, scale: Scale, config: Config) -> Faithfulness:
+    """The faithfulness of the configured attribution on `FAITHFULNESS_IMAGES` of the split; pixels become the mean."""
+    with evaluating(model):
+        X = scale(choose(split, FAITHFULNESS_IMAGES).images)
+        return faithfulness(model, X, saliency_maps(model, X, predict(model, X), method=config.attribution))
+
+
+def choose(split: Split, count: int) -> Split:
+    """`count` images of a split, or all if it has fewer; each class has its share, and they are always the same."""
+    chosen = torch.from_numpy(stratified(split.labels, min(count, len(split.labels))))
+    return Split(split.images[chosen], split.labels[chosen])
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode, with every quantised weight made once; then the mode that the model was in."""
+    was_training = model.training
+    model.eval()
+    with parametrize.cached():
+        yield
+    model.train(was_training)
+
+
+@torch.no_grad()
+def _logits(model: nn.Module, images: Tensor, scale: Scale) -> Tensor:
+    return torch.cat([model(scale(chunk)) for chunk in images.split(CHUNK)])
+
+
+def _quality(logits: Tensor, labels: Tensor) -> dict[str, float]:
+    classes = logits.shape[1]
+    accuracy = (logits.argmax(1) == labels).double().mean().item()
+    return {
+        "accuracy": accuracy,
+        "accuracy_se": math.sqrt(accuracy * (1 - accuracy) / len(labels)),
+        "sensitivity": classification.multiclass_recall(logits, labels, classes, average="macro").item(),
+        "specificity": classification.multiclass_specificity(logits, labels, classes, average="macro").item(),
+        "auroc": classification.multiclass_auroc(logits.double().softmax(1), labels, classes).item(),
+        "loss": F.cross_entropy(logits, labels).item(),
+    }
+
+
+def _masked(model: nn.Module, split: Split, scale: Scale, config: Config) -> dict[str, float]:
+    generator = torch.Generator().manual_seed(FILL_SEED)
+    fill = scale.fill(config.fill, generator)
+    epsilon = getattr(model, "epsilon", None)
+    some = choose(split, KL_IMAGES)
+    kl = masked = count = 0.0
+    for images, labels in zip(some.images.split(CHUNK), some.labels.split(CHUNK), strict=True):
+        X = scale(images).requires_grad_()
+        o = model(X)
+        kept = keep(saliency(o, X, labels.to(X.device), scalar=config.saliency), config, epsilon).detach()
+        with torch.no_grad():
+            kl += kl_divergence(o, model(torch.lerp(fill(X), X, kept))).item() * len(X)
+        masked += (1 - kept).mean().item() * len(X)
+        count += len(X)
+    return {"kl": kl / count, "mask_fraction": masked / count}

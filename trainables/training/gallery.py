@@ -1,0 +1,51 @@
+"""`saliency.npz`: what the pictures of a trial are drawn from, so that a report needs no torch."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from study_common.files import replacing
+from trainables.data import Data
+from trainables.data.pixels import Scale
+from trainables.saliency.attribution import saliency_maps
+from trainables.saliency.faithfulness import Faithfulness, curves, predict
+from trainables.training.config import Config
+from trainables.training.evaluation import FAITHFULNESS_IMAGES, choose, evaluating
+
+IMAGES = 12
+
+
+def write(
+    path: Path, model: nn.Module, data: Data, scale: Scale, config: Config, found: Faithfulness
+) -> None:
+    """Write the maps of `IMAGES` validation images, the same for every trial on the data set, and removal curves.
+
+    images        uint8 (n, H, W), or (n, H, W, 3) in colour
+    labels        int64 (n,)
+    predictions   int64 (n,): the class that each map explains
+    maps          float16 (n, H, W), each divided by its largest value; 0 throughout if it is constant 0
+    class_names   str (classes,)
+    curve_*       the columns of `removal.curves`, (30,) each: order, fraction, kept, accuracy
+
+    `found` is the model's faithfulness on the validation images. Raises NonFiniteError for maps with NaN.
+    """
+    gallery, measured = choose(data.validation, IMAGES), choose(data.validation, FAITHFULNESS_IMAGES)
+    X = scale(gallery.images)
+    with evaluating(model):
+        predictions = predict(model, X)
+        maps = saliency_maps(model, X, predictions, method=config.attribution)
+        drop = curves(model, scale(measured.images), measured.labels.to(X.device), found)
+    largest = maps.amax((1, 2), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
+    arrays: dict[str, Any] = {
+        "images": gallery.images.permute(0, 2, 3, 1).squeeze(-1).numpy(),
+        "labels": gallery.labels.numpy(),
+        "predictions": predictions.cpu().numpy(),
+        "maps": (maps / largest).half().cpu().numpy(),
+        "class_names": np.array(data.class_names),
+        **{f"curve_{name}": np.array(drop[name].tolist()) for name in drop},
+    }
+    with replacing(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, **arrays)

@@ -1,0 +1,94 @@
+"""A configuration's network: the model with its quantisers, made new, from a float checkpoint, or from its own."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from study_common import layout
+from study_common.errors import UserError
+from trainables.data import Data
+from trainables.models.catalogue import build, norms
+from trainables.models.pretrained import load_pretrained, published
+from trainables.quantisation.quantisers import quantise
+from trainables.training import checkpoint
+from trainables.training.config import Config
+from trainables.training.inputs import data_of, signature
+
+
+def new_model(config: Config, data: Data) -> nn.Module:
+    """The configuration's model with its quantisers, weights drawn from its seed or pretrained."""
+    model = float_model(config, data)
+    _quantise(model, config)
+    if config.mask == "threshold":
+        model.epsilon = nn.Parameter(torch.tensor(config.epsilon))
+    return model
+
+
+def float_model(config: Config, data: Data) -> nn.Module:
+    """The same without quantisers; ValueError for pretrained weights that do not fit."""
+    torch.manual_seed(config.seed)
+    channels, size, classes = signature(data)
+    model = build(config.model, channels=channels, size=size, classes=classes)
+    if config.pretrained and not config.init:
+        load_pretrained(model, config.model, config.pretrained)
+    return model
+
+
+def locate_pretrained(config: Config) -> str:
+    """Return the configuration's pretrained weights so that workers find them from any folder, files by whole path."""
+    named = config.pretrained in published(config.model)
+    return config.pretrained if named else str(Path(config.pretrained).resolve())
+
+
+def check_pretrained(config: Config) -> None:
+    """Raise ValueError, in one line, for pretrained weights that are not those of the configuration's model."""
+    if config.pretrained:
+        float_model(config, data_of(config))
+
+
+def load_float(model: nn.Module, path: Path) -> None:
+    """Copy the weights of a float checkpoint into a model, under its quantisers; ValueError for one that is not."""
+    tensors, _ = checkpoint.read(path)
+    own = model.state_dict()
+    if any("parametrizations" in name or "quantiser" in name for name in tensors):
+        raise UserError(f"{path} is quantised; give a float model (bits=32) of the same data set")
+    for name, tensor in tensors.items():
+        place = name if name in own else name.replace("weight", "parametrizations.weight.original")
+        if name == "epsilon":
+            continue
+        if place not in own or own[place].shape != tensor.shape:
+            raise UserError(
+                f"{path} does not fit this model ({name}); give a float one (bits=32) of the same model and data set"
+            )
+        own[place].copy_(tensor)
+
+
+def load_checkpoint(path: Path, data_dir: str = "") -> tuple[nn.Module, Config, dict[str, Any]]:
+    """The model of a checkpoint file in evaluation mode, its configuration, and what else was recorded with it.
+
+    That is its `metrics`, and `inputs.DESCRIBED` of its images. A given `data_dir` replaces the configuration's.
+    """
+    tensors, about = checkpoint.read(path)
+    if "signature" not in about or any(name.startswith("model.") for name in tensors):
+        raise UserError(f"{path} holds no finished model; name the {layout.CHECKPOINT_FILE} beside it")
+    config = Config.parse(about["config"] | ({"data_dir": data_dir} if data_dir else {}))
+    channels, size, classes = about["signature"]
+    model = build(config.model, channels=channels, size=size, classes=classes)
+    _quantise(model, config)
+    if "epsilon" in tensors:
+        model.epsilon = nn.Parameter(tensors["epsilon"])
+    try:
+        model.load_state_dict(tensors)
+    except RuntimeError:
+        raise UserError(f"{path} is of another version of this program; train it again") from None
+    model.to(memory_format=torch.channels_last)  # as it was trained: the same bits come out
+    return model.eval(), config, about
+
+
+def _quantise(model: nn.Module, config: Config) -> None:
+    quantise(
+        model, w_bits=config.w_bits, a_bits=config.a_bits, weights=config.weights, alpha=config.alpha_init,
+        norms=norms(config.model),
+    )  # fmt: skip

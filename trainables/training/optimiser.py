@@ -1,0 +1,48 @@
+"""How a step is taken: the optimiser with its step sizes, and the precision of the convolutions."""
+
+import platform
+from typing import Any
+
+import torch
+from torch import nn
+
+from trainables.training.config import Config
+
+
+def optimizer(model: nn.Module, config: Config) -> torch.optim.Optimizer:
+    """Adam or SGD over theta, alpha and epsilon, each group with its own step size as `start`."""
+    named = dict(model.named_parameters())
+    alphas = [name for name in named if name.endswith("input_quantiser.alpha")]
+    scales = [name for name in named if name.endswith("log_step")]
+    epsilon = [name for name in named if name == "epsilon"]
+    theta = [name for name in named if name not in {*alphas, *scales, *epsilon}]
+
+    def group(names: list[str], size: float, decay: float = 0.0) -> dict[str, Any]:
+        return {"params": [named[n] for n in names], "lr": size, "start": size, "weight_decay": decay}
+
+    groups = [
+        group(theta, config.lr, config.weight_decay),
+        group(scales, config.lr),
+        group(alphas, config.lr_alpha),
+        group(epsilon, config.gamma),
+    ]
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, momentum=0.9)
+    return torch.optim.AdamW(groups, fused=True)
+
+
+def autocast(precision: str, device: torch.device) -> torch.autocast:
+    """The context in which the training step runs its convolutions."""
+    fast = precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
+    return torch.autocast(device.type, torch.bfloat16, enabled=fast, cache_enabled=False)
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether the processor multiplies bfloat16 itself; where that is emulated, it takes longer than float32."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    if not torch.backends.mkldnn.is_available():
+        return False
+    if platform.machine() in ("x86_64", "AMD64"):
+        return torch.cpu._is_avx512_bf16_supported()
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

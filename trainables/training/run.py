@@ -1,0 +1,250 @@
+"""One training run as a generator of epochs: `for epoch in train(config): epoch.save(directory)`.
+
+Read from the top: what an epoch is, the loop over epochs, one epoch, and then the parts that the loop is made of.
+Everything random in epoch e comes from (seed, e), so a run resumed at any epoch equals the unbroken run.
+"""
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor
+from torch.nn.utils import parametrize
+
+from study_common import layout
+from study_common.errors import NonFiniteError, UserError
+from study_common.files import replacing
+from trainables.data import augmentation, batches
+from trainables.models.cost import costs, inventory
+from trainables.quantisation.batchnorm import IMAGES, norms_of, settle
+from trainables.quantisation.quantisers import calibrate, clipping_levels, keep_positive
+from trainables.saliency import attribution
+from trainables.saliency.faithfulness import Faithfulness
+from trainables.training import checkpoint, gallery
+from trainables.training.config import Config
+from trainables.training.evaluation import evaluate, measure_faithfulness
+from trainables.training.inputs import check_images, data_of, described, scale_of, signature
+from trainables.training.network import load_float, new_model
+from trainables.training.optimiser import autocast, optimizer
+from trainables.training.sgt import class_weights, losses
+
+log = logging.getLogger("trainables")
+EPSILON_BOUNDS = (0.01, 0.99)  # KL falls as masking vanishes, so epsilon drifts to 0 and would turn SGT off
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epoch:
+    """One finished epoch. It is the run's live state: save it, if at all, before asking for the next one."""
+
+    number: int
+    """1 for the first; 0 for the one of a run of no epochs, which is measured as it starts."""
+    seconds: float
+    """Training and evaluation of this epoch."""
+    metrics: dict[str, float]
+    """As DESIGN names them; faithfulness at rungs and at the last epoch only."""
+    save: Callable[[Path], None]
+    """Write the checkpoint, the curve and what a resume needs into a directory."""
+
+
+def train(config: Config, resume: Path | None = None) -> Iterator[Epoch]:
+    """Train, one epoch each time the caller asks for one; deterministic for a seed on one thread.
+
+    `resume` is a directory that an earlier run of the same configuration saved its epochs in; without a usable file
+    there the run starts at epoch 1. Raises NonFiniteError, and ValueError for data or files that cannot be used.
+    """
+    run = Run(config)
+    first = run.restore(resume) + 1 if resume else 1
+    for number in range(first, config.epochs + 1) if config.epochs else [0]:
+        began = time.perf_counter()
+        metrics = (run.epoch(number) if number else {}) | run.measure(number)
+        seconds = time.perf_counter() - began
+        run.curve.append({"epoch": number, "seconds": seconds, **metrics})
+        yield Epoch(number=number, seconds=seconds, metrics=metrics, save=run.save)
+
+
+class Run:
+    """The moving parts of one run: model, optimiser, and the curve so far."""
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.data = data_of(config)
+        self.scale = scale_of(self.data, self.device)
+        self.steps = len(self.data.train.labels) // config.batch_size
+        self.model = new_model(config, self.data).to(self.device)
+        self.prepare()
+        self.optimizer = optimizer(self.model, config)
+        self.class_weights: Tensor | None = None
+        if config.balance == "loss":
+            labels, classes = self.data.train.labels, len(self.data.class_names)
+            self.class_weights = class_weights(labels, classes).to(self.device)
+        self.curve: list[dict[str, float]] = []
+        self.confusion: Tensor | None = None
+        self.faithfulness: Faithfulness | None = None
+
+    def prepare(self) -> None:
+        """Start from the float checkpoint, if there is one, and fit the quantisers to the first batch."""
+        if self.config.init:
+            load_float(self.model, Path(self.config.init))
+        generator = torch.Generator().manual_seed(self.config.seed)
+        first = next(batches(self.data.train, self.config.batch_size, generator))
+        self.model.to(memory_format=torch.channels_last)
+        X = self.scale(first.images)
+        calibrate(self.model, X, start=self.config.alpha_start, percentile=self.config.alpha_percentile)
+        attribution.check(self.model, X[:1], self.config.attribution)
+
+    def epoch(self, number: int) -> dict[str, float]:
+        """Train on every image once; the mean of L and of its terms over the steps."""
+        config = self.config
+        generator = torch.manual_seed(config.seed * 100_003 + number)  # the global one: dropout uses it too
+        fill = self.scale.fill(config.fill, generator)
+        self.model.train()
+        total = 0.0
+        move = augmentation(config.dataset)
+        drawn = batches(self.data.train, config.batch_size, generator, drop_last=True)
+        for step, (images, y) in enumerate(drawn):
+            self.schedule((number - 1) * self.steps + step)
+            if config.augment:
+                images = move(images, generator)
+            total += self.step(self.scale(images), y.to(self.device), fill, number)
+        self.settle(generator)
+        return {"train_loss": total / self.steps}
+
+    def settle(self, generator: torch.Generator) -> None:
+        """Measure with the statistics of the network as it is now."""
+        if norms_of(self.model):
+            size = self.config.batch_size
+            drawn = batches(self.data.train, size, generator, drop_last=True)
+            with parametrize.cached():
+                settle(self.model, (self.scale(b.images) for b in islice(drawn, -(-IMAGES // size))))
+
+    def step(self, X: Tensor, y: Tensor, fill: Callable[[Tensor], Tensor], number: int) -> float:
+        """One update of theta, alpha and epsilon (A2 lines 3-10); returns L."""
+        config = self.config
+        self.optimizer.zero_grad()
+        with parametrize.cached(), autocast(config.precision, self.device):
+            terms = losses(
+                self.model, X, y,
+                config=config, fill=fill, alphas=clipping_levels(self.model),
+                epsilon=getattr(self.model, "epsilon", None), weights=self.class_weights,
+            )  # fmt: skip
+            loss = terms.total(config)
+            if not loss.isfinite():
+                bad = [name for name, term in vars(terms).items() if not term.isfinite()] or ["total"]
+                raise NonFiniteError(
+                    f"epoch {number}: {', '.join(bad)} is not finite; lower lr or the weight of that term; "
+                    f"config {json.dumps(config.flat())}"
+                )
+            loss.backward()
+        self.optimizer.step()
+        keep_positive(self.model)
+        if (epsilon := getattr(self.model, "epsilon", None)) is not None:
+            with torch.no_grad():
+                epsilon.clamp_(*EPSILON_BOUNDS)
+        return loss.item()
+
+    def schedule(self, step: int) -> None:
+        """Set every group's step size: cosine from its own start to 0 over the whole run, or constant."""
+        share = step / (self.steps * self.config.epochs)
+        factor = 0.5 * (1 + math.cos(math.pi * share)) if self.config.schedule == "cosine" else 1.0
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["start"] * factor
+
+    def measure(self, number: int) -> dict[str, float]:
+        """Metrics on the validation split, and costs."""
+        config = self.config
+        measured, self.confusion = evaluate(self.model, self.data.validation, self.scale, config)
+        if number == config.epochs or number in config.rungs:
+            self.faithfulness = measure_faithfulness(self.model, self.data.validation, self.scale, config)
+            measured |= self.faithfulness.metrics()
+        return measured | run_costs(config)
+
+    def save(self, directory: Path) -> None:
+        """Write checkpoint, curve and resume files of the latest epoch; after the last, pictures and no resume."""
+        directory.mkdir(parents=True, exist_ok=True)
+        about = {"config": self.config.flat(), "metrics": self.curve[-1], **described(self.data)}
+        model = self.model.state_dict()
+        checkpoint.write(directory / layout.CHECKPOINT_FILE, model, about)
+        last = self.curve[-1]["epoch"] == self.config.epochs
+        if last:
+            self._write_pictures(directory)
+        with replacing(directory / layout.CURVE_FILE) as part:  # now it counts
+            pd.DataFrame(self.curve).to_csv(part, index=False)
+        newest, older = directory / layout.RESUME_FILE, directory / layout.PREVIOUS_FILE
+        if last:
+            newest.unlink(missing_ok=True)
+            older.unlink(missing_ok=True)
+            return
+        if newest.exists():
+            newest.replace(older)
+        state = {f"model.{name}": tensor for name, tensor in model.items()}
+        for index, slots in self.optimizer.state_dict()["state"].items():
+            state |= {f"optimizer.{index}.{slot}": tensor for slot, tensor in slots.items()}
+        checkpoint.write(newest, state, {**about, "curve": self.curve})
+
+    def _write_pictures(self, directory: Path) -> None:
+        assert self.confusion is not None, "measured every epoch"
+        assert self.faithfulness is not None, "measured at the last epoch"
+        names = pd.Index(self.data.class_names, name="class")
+        with replacing(directory / layout.CONFUSION_FILE) as part:
+            pd.DataFrame(self.confusion.numpy(), names, names).to_csv(part)
+        gallery.write(
+            directory / layout.SALIENCY_FILE,
+            self.model,
+            self.data,
+            self.scale,
+            self.config,
+            self.faithfulness,
+        )
+
+    def restore(self, directory: Path) -> int:
+        """Take up the newest whole generation in `directory`; the number of its epoch, 0 if there is none."""
+        for path in (directory / layout.RESUME_FILE, directory / layout.PREVIOUS_FILE):
+            if not path.exists():
+                continue
+            try:
+                tensors, about = checkpoint.read(path)
+            except ValueError as error:
+                log.warning("%s; falling back to the generation before it", error)
+                continue
+            check_images(path, about, self.data, self.config.data_dir)
+            if other := self.config.unlike(about["config"]):
+                raise UserError(
+                    f"{path} is of a run of other settings ({', '.join(other)}); give it another folder"
+                )
+            self.adopt(tensors)
+            self.curve = about["curve"]
+            return int(self.curve[-1]["epoch"])
+        return 0
+
+    def adopt(self, tensors: dict[str, Tensor]) -> None:
+        """Load model and optimiser from the tensors of a resume file."""
+        self.model.load_state_dict(_under("model.", tensors))
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in _under("optimizer.", tensors).items():
+            index, slot = name.split(".", 1)
+            like = parameters[int(index)]
+            if (
+                tensor.shape == like.shape
+            ):  # in the parameter's memory format: fused Adam walks both as one block
+                tensor = torch.empty_like(like, requires_grad=False).copy_(tensor)
+            state.setdefault(int(index), {})[slot] = tensor
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
+
+
+def run_costs(config: Config) -> dict[str, int | float]:
+    """macs, flops, bops and size_bytes of a configuration; needs no training, but the data set."""
+    model = inventory(config.model, *signature(data_of(config)))
+    return costs(model, config.w_bits, config.a_bits, weights=config.weights)
+
+
+def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
