@@ -16,10 +16,10 @@ from results.analysis.importance import importances as importances
 from results.analysis.importance import width_effects as width_effects
 from results.analysis.selection import recommend as recommend
 from results.analysis.selection import select as select
-from results.analysis.studies import Objective as Objective
 from results.analysis.studies import Study as Study
 from results.analysis.studies import curves as curves
 from results.analysis.studies import load as load
 from results.page.confusions import by_class as by_class
 from results.page.confusions import confusion as confusion
 from results.page.writing import write as write
+from study_common.objectives import Objective as Objective

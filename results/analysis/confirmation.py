@@ -95,4 +95,4 @@ def probability_nondominated(study: Study, seed: int = 0) -> pd.Series:
 
 def _share_nondominated(draws: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return in which share of the draws (d, c, m) each of c trials is non-dominated, (c,)."""
-    return np.mean([fronts.nondominated(points) for points in draws], axis=0)
+    return np.asarray(np.mean([fronts.nondominated(points) for points in draws], axis=0))

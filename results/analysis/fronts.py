@@ -56,7 +56,7 @@ def front(frame: pd.DataFrame, directions: Mapping[str, str]) -> pd.DataFrame:
 def nondominated(points: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return which costs ``points`` (n, m), all finite, no other dominates, (n,); O as :func:`front`."""
     assert not np.isnan(points).any()  # moocore would not survive it
-    return moocore.is_nondominated(points, keep_weakly=True)
+    return np.asarray(moocore.is_nondominated(points, keep_weakly=True), bool)
 
 
 def hypervolume(frame: pd.DataFrame, objectives: Mapping[str, Objective]) -> float:
@@ -138,7 +138,7 @@ def normalised(frame: pd.DataFrame, objectives: Mapping[str, Objective]) -> NDAr
     ideal = np.array([objective.ideal for objective in objectives.values()])
     reference = np.array([objective.reference for objective in objectives.values()])
     values = _values(frame, {name: objective.direction for name, objective in objectives.items()})
-    return (ideal - values) / (ideal - reference)
+    return np.asarray((ideal - values) / (ideal - reference), float)
 
 
 def volume(points: NDArray[np.float64]) -> float:

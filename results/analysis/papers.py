@@ -83,7 +83,7 @@ def beside(studies: Sequence[Study]) -> pd.DataFrame:
 
 
 def _dataset(study: Study) -> str:
-    return study.request.get("data", {}).get("dataset", "")
+    return str(study.request.get("data", {}).get("dataset", ""))
 
 
 def _ours(study: Study, data: str, name: str) -> list[tuple[object, ...]]:

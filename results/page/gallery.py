@@ -101,7 +101,7 @@ def _heat(maps: NDArray[np.float32]) -> NDArray[np.uint8]:
 def _overlay(images: NDArray[np.uint8], maps: NDArray[np.float32]) -> NDArray[np.uint8]:
     """Return the maps as light on their images (n, H, W, 3), which are grey and dim: what counts more is brighter."""
     dim = images.mean(axis=-1, keepdims=True) / 2
-    return (255 - (255 - dim) * (255 - _heat(maps)) / 255).astype(np.uint8)
+    return np.asarray(255 - (255 - dim) * (255 - _heat(maps)) / 255, np.uint8)
 
 
 def _scaled(maps: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -145,7 +145,7 @@ def _tune(
     """Run trials until the searcher has no more or there is a reason to stop."""
     request = held.request
     os.environ |= _TUNE_SETTINGS
-    tune_controller.RayActorManager = ActorManager  # type: ignore[misc]
+    tune_controller.RayActorManager = ActorManager  # type: ignore[attr-defined]
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it would say is in the view or in log.txt
     with tempfile.TemporaryDirectory(prefix="study-") as scratch:
         tune.run(

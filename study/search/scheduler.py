@@ -55,7 +55,7 @@ class ParetoAsha(Fifo):
     """
 
     def __init__(self, targets: Mapping[str, Objective], rungs: Iterable[int], reduction_factor: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._targets = targets
         self._factor = reduction_factor
         self._rungs = {epoch: _Rung() for epoch in sorted(rungs, reverse=True)[1:]}
@@ -153,7 +153,7 @@ class _Rung:
 def make_scheduler(request: Request) -> Fifo:
     """Return the scheduler that a study asks for."""
     if request.scheduler == "fifo":
-        return Fifo()
+        return Fifo()  # type: ignore[no-untyped-call]
     return ParetoAsha(request.objectives, request.rungs, request.reduction_factor)
 
 

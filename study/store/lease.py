@@ -110,7 +110,7 @@ class Lease:
 def is_current(directory: Path, token: str) -> bool:
     """Tell whether the driver named by `token` still holds the study in `directory`."""
     try:
-        return json.loads((directory / layout.LOCK_FILE).read_text())["token"] == token
+        return bool(json.loads((directory / layout.LOCK_FILE).read_text())["token"] == token)
     except (OSError, ValueError, KeyError):
         return False
 

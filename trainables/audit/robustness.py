@@ -35,7 +35,7 @@ def infidelity(model: nn.Module, X: Tensor, target: Tensor, *, method: str, nois
                 model, change, X, attributions, target=target, n_perturb_samples=SAMPLES,
                 max_examples_per_batch=max(CHUNK, len(X)), normalize=True,
             )  # fmt: skip
-        return each.mean().item()
+        return float(each.mean())
 
     explained = slopes(model, X, target, method=method)
     total = error(torch.zeros_like(X))

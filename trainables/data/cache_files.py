@@ -46,4 +46,5 @@ def new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 
 def mapped(path: Path) -> np.ndarray:
     """Map a .npy file into memory; processes share its pages, and writing changes none of them."""
-    return np.load(path, mmap_mode="c")
+    array: np.ndarray = np.load(path, mmap_mode="c")
+    return array

@@ -86,7 +86,7 @@ def _digests(listing: Listing, cache: Path) -> dict[str, str | OSError]:
             status = (listing.root / path).stat()
             stamp = [status.st_size, status.st_mtime_ns]
             if path in known and known[path][:2] == stamp:
-                return known[path]
+                return list(known[path])
             with (listing.root / path).open("rb") as file:
                 return [*stamp, hashlib.file_digest(file, "sha256").hexdigest()]
         except OSError as error:

@@ -64,7 +64,7 @@ def _misfit(given: Tensor | None, own: Tensor | None) -> str:
 def _fetched(name: str, given: str) -> Path:
     """The file of weights that torchvision publishes, in PyTorch's own cache."""
     url = torchvision.models.get_model_weights(name)[given].url
-    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    path: Path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if not path.exists():
         digest = path.stem.rpartition("-")[2]
         try:

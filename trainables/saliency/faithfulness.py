@@ -43,7 +43,7 @@ class Faithfulness:
     @property
     def standard_error(self) -> float:
         """Of the score as the mean of n independent images: s / sqrt(n), what a bootstrap over images tends to."""
-        return (self.each.std(correction=1) / len(self.each) ** 0.5).item()
+        return float(self.each.std(correction=1) / len(self.each) ** 0.5)
 
     def metrics(self) -> dict[str, float]:
         """The score, its standard error and the number of images, as a trial records them."""

@@ -40,7 +40,7 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
 def has_bfloat16(device: torch.device) -> bool:
     """Whether the processor multiplies bfloat16 itself; where that is emulated, it takes longer than float32."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if not torch.backends.mkldnn.is_available():
         return False
     if platform.machine() in ("x86_64", "AMD64"):
