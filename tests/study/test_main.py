@@ -58,4 +58,4 @@ def test_a_file_in_the_working_directory_cannot_take_the_place_of_a_package(tmp_
         [script, "front", "nothing"],
         cwd=tmp_path, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": root},
     )  # fmt: skip
-    assert (run.returncode, run.stderr[:15]) == (2, "error: no study ")
+    assert (run.returncode, run.stderr[:15]) == (2, "error: no study")
