@@ -1,4 +1,4 @@
-"""Batches of images: drawn in a reproducible order, and moved about at random for training."""
+"""Batches of images in a reproducible order, and the random changes that training makes to them."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -19,17 +19,14 @@ def batches(
 ) -> Iterator[Split]:
     """Yield batches of `split`, shuffled by `generator` or, without one, in order.
 
-    Parameters
-    ----------
-    batch_size
-        images of a batch, at least 1; the last batch holds what is left, or is dropped with `drop_last`.
-    generator
-        the shuffle is one draw from it: the same state gives the same batches.
+    Args:
+        split: n images and labels.
+        batch_size: Images per batch, at least 1. The last batch holds the rest, or is dropped with `drop_last`.
+        generator: The shuffle is one draw from it: the same state gives the same batches.
+        drop_last: Whether a last, smaller batch is left out.
 
-    Raises
-    ------
-    ValueError
-        if `drop_last` would leave no batch at all.
+    Raises:
+        UserError: `drop_last` would leave no batch at all.
     """
     total = len(split.labels)
     if drop_last and total < batch_size:
@@ -42,18 +39,16 @@ def batches(
 
 
 def shift_and_flip(images: Tensor, generator: Generator, *, shift: int = 1, flip: bool = True) -> Tensor:
-    """Move each image by up to `shift` pixels both ways, black coming in, and mirror every other one.
+    """Shift each image by up to `shift` pixels in both directions, filled with black, and mirror every second one.
 
-    Parameters
-    ----------
-    images
-        (n, C, H, W), of any type.
-    flip
-        mirror left and right with probability 1/2; leave it out where that changes the class, as with digits.
+    Args:
+        images: (n, C, H, W), of any type.
+        generator: Each image has its own draw.
+        shift: Pixels, 0 or more.
+        flip: Mirror left and right with probability 1/2; False where that changes the class, as with digits.
 
-    Returns
-    -------
-    (n, C, H, W), a copy. Each image has its own draw.
+    Returns:
+        (n, C, H, W), a copy.
     """
     n, _, height, width = images.shape
     down, across = torch.randint(2 * shift + 1, (2, n), generator=generator)
@@ -68,16 +63,17 @@ def shift_and_flip(images: Tensor, generator: Generator, *, shift: int = 1, flip
 
 
 def turn_and_tint(images: Tensor, generator: Generator, *, together: int = 8) -> Tensor:
-    """Mirror images both ways, turn them by up to 20 degrees, vary their brightness, contrast and colour.
+    """Flip images in both directions, rotate them by up to 20 degrees, vary brightness, contrast and colour.
 
-    It suits endoscopy, where no side is up. The corners that come in are black.
+    It suits endoscopy, where no side is up. Rotation fills corners with black.
 
-    Parameters
-    ----------
-    images
-        (n, 3, H, W) uint8, or float in [0, 1]
-    together
-        so many images in a row share a draw, which costs less than one for each.
+    Args:
+        images: (n, 3, H, W) uint8, or float in [0, 1].
+        generator: One draw from it seeds all changes.
+        together: Images in a row that share a draw, which costs less than one draw per image.
+
+    Returns:
+        (n, 3, H, W), of the type of `images`.
     """
     change = v2.Compose(
         [

@@ -10,18 +10,13 @@ SEED = 0
 def stratified(labels: npt.ArrayLike, count: int, *, least: int = 0) -> np.ndarray:
     """Choose `count` indices in which every class has its share of `labels`, to within one image.
 
-    Parameters
-    ----------
-    labels
-        (n,) classes of the images.
-    count
-        how many to choose, 0 to n. Classes with the largest remainders get the images that shares leave over.
-    least
-        a class whose share is less than that has so many, beyond `count`.
+    Args:
+        labels: (n,) classes of the images.
+        count: How many to choose, 0 to n. The classes with the largest remainders get what rounding leaves.
+        least: Each class gets at least this many images, even beyond `count`.
 
-    Returns
-    -------
-    (count,) ascending indices, or more for `least`; the same for the same `labels` and `count`.
+    Returns:
+        (count,) ascending indices, or more because of `least`; the same for the same `labels` and `count`.
 
     >>> stratified([0, 0, 0, 0, 1, 1, 1, 1], 4).size
     4

@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 from torchmetrics.functional import classification
 
 from trainables.data import Split
-from trainables.data.pixels import Scale
+from trainables.data.normalisation import Scale
 from trainables.data.splits import stratified
 from trainables.saliency.attribution import CHUNK, saliency_maps
 from trainables.saliency.faithfulness import Faithfulness, faithfulness, predict

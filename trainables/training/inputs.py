@@ -10,7 +10,7 @@ import torch
 
 from study_common.errors import UserError
 from trainables.data import Data, Preparation, Split, load, load_test
-from trainables.data.pixels import Scale
+from trainables.data.normalisation import Scale
 from trainables.training.config import Config
 
 DESCRIBED = ("signature", "fingerprint", "class_names", "mean", "std")

@@ -1,10 +1,10 @@
-"""Cut the embedded `fashion_mnist_small` out of the released Fashion-MNIST.
+"""Make the embedded `fashion_mnist_small` again from the released Fashion-MNIST.
 
-    python -m trainables.data.cut_fashion_mnist_small /usr/share/datasets/fashion-mnist
+    python -m tests.make_fashion_mnist_small /usr/share/datasets/fashion-mnist
 
 The folder is that of Debian's `dataset-fashion-mnist`; any copy of the four files gives the same images.
 Each of train.npz, validation.npz and test.npz holds images (n, 28, 28) uint8, labels (n,) uint8 and indices
-(n,) uint16, the images' places in the official training set (test: in the official test set).
+(n,) uint16 into the official training set (test: into the official test set).
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ from trainables.data.splits import stratified
 TRAIN, VALIDATION, TEST = 5000, 1000, 1000
 
 
-def cut(source: Path, target: Path) -> None:
+def make(source: Path, target: Path) -> None:
     """Write train.npz, validation.npz and test.npz into `target` from the released files in `source`."""
     release = mnist_files.RELEASES["fashion_mnist"]
     images, labels = mnist_files.read(release, "train", source)
@@ -39,13 +39,13 @@ def _save(path: Path, images: np.ndarray, labels: np.ndarray, indices: np.ndarra
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; 2 if the files are missing or are not the released ones."""
-    parser = Parser("trainables.data.cut_fashion_mnist_small", __doc__.splitlines()[0])
+    parser = Parser("tests.make_fashion_mnist_small", __doc__)
     parser.add_argument("source", type=Path, help="folder of the four released files, plain or .gz")
     parser.add_argument(
         "--out", type=Path, default=EMBEDDED, help="folder to write to (default: %(default)s)"
     )
     arguments = parser.parse_args(argv)
-    return exit_code(lambda: cut(arguments.source, arguments.out))
+    return exit_code(lambda: make(arguments.source, arguments.out))
 
 
 if __name__ == "__main__":
