@@ -13,7 +13,8 @@ if "ray" not in sys.modules:  # Ray reads it once, when it is imported
     os.environ.setdefault("RAY_AUTH_MODE", "token")
 
 from study.execution.driver import Outcome, resume, run
-from study.planning.spec import Spec, plan
+from study.planning.plan import plan
+from study.planning.spec import Spec
 from study.store.request import Request
 
 __all__ = ["Outcome", "Request", "Spec", "plan", "resume", "run"]

@@ -14,7 +14,7 @@ from results.analysis.command_line import show
 from study.planning.spec import Spec
 from study.simulation.replay import Engine, Replay, replay
 from study.simulation.table import Table, table_of
-from study.store.request import SAMPLERS, SCHEDULERS
+from study.store.options import SAMPLERS, SCHEDULERS
 from study_common.commands import StudyParser, exit_code
 from study_common.errors import UserError, check_known
 from study_common.layout import find_study

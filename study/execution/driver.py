@@ -22,7 +22,8 @@ from study.execution.ray_actors import ActorManager
 from study.execution.searcher import Searcher
 from study.execution.view import View
 from study.execution.worker import Job, Train, Worker, train
-from study.planning.spec import Spec, plan
+from study.planning.plan import plan
+from study.planning.spec import Spec
 from study.store import database as storage
 from study.store import directory as directories
 from study.store.lease import Lease, check_locks

@@ -1,251 +1,81 @@
-"""What a user asks for, and the checks that turn it into a `Request`: nothing is written before they all pass."""
+"""What a user asks of a study: the options of `python -m study.launch`, before anything is checked."""
 
 import math
-import os
-import platform
-import subprocess
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import search_spaces
-import trainables
-from search_spaces import Choice, Domain, Space
-from search_spaces.bits import is_width
-from study.planning import initial_points
-from study.store import database, directory
-from study.store.request import BASIC, INITS, SAMPLERS, SCHEDULERS, Request
+from study.store.options import ABOVE_0, Options, flag
 from study_common import objectives
-from study_common.errors import UserError, check_known, located
-from study_common.layout import find_study
-from trainables import Config
+from study_common.errors import UserError
+from trainables.training.config import CHOICES, presets
 
-TRIALS = 15
-"""The default of --trials."""
-_OURS = ("rungs", "refit")
-_FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, "epochs", "seed")} | {
-    "init": "--init float",
-    "pretrained": "--weights",
-}
-_ALIKE = {name: f"--set {name}=..." for name in ("attribution", "image_size", "crop_border", "on_bad_image")}
-"""What trials are measured by: those of a study must have it in common to be comparable."""
+
+def setting(text: str) -> tuple[str, Any]:
+    """Read a --set: a name and a value, which is a number, true, false or a string.
+
+    >>> setting("bits.conv1=4"), setting("mask=threshold"), setting("stop_gradient=true")
+    (('bits.conv1', 4), ('mask', 'threshold'), ('stop_gradient', True))
+    """
+    name, equals, value = text.partition("=")
+    if not (name and equals and value):
+        raise UserError(f"{text!r} is not of the form key=value")
+    try:
+        return name, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return name, value
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spec:
-    """What a user asks of `python -m study.launch`: each field is the flag of that name."""
+class Spec(Options):
+    """What a user asks of `python -m study.launch`: each field with a flag is an option of it."""
 
-    space: str
-    name: str = ""
-    """"" takes the name of the space and the next free number."""
-    dataset: str = ""
-    data_dir: str = ""
-    model: str = ""
-    preset: str = ""
-    """"" leaves these four to the defaults of a training run."""
-    weights: str = ""
-    """Pretrained ones of a model of torchvision, by its name for them or from a file; "" draws them."""
-    trials: int | None = None
-    """How many configurations; None: `TRIALS`, or all of a finite space that has fewer, the corners included."""
-    epochs: int | None = None
-    """Epochs of a trial that completes; None: those of the preset."""
-    time_budget_s: float = math.inf
-    workers: int | None = None
-    """Trials at a time, at most the CPUs of this machine unless `address` is given; None: one a CPU."""
-    gpus_per_trial: float = 0.0
-    objectives: str = objectives.DEFAULT
-    max_bops: float = math.inf
-    max_size: float = math.inf
-    sampler: str = "sms_ego"
-    scheduler: str = "pareto_asha"
-    reduction_factor: int = 3
-    warm_start: str = ""
-    init: str = ""
-    seed: int = 0
-    runs_dir: str = "runs"
-    storage: str = ""
-    address: str = ""
-    """Of a running Ray; "" starts one on this machine."""
-    fixed: Mapping[str, Any] = field(default_factory=dict)
-    """The --set values: settings of every trial by flat name."""
-    command: str = ""
-
-
-def plan(spec: Spec) -> Request:
-    """Check `spec` against the space, the model and the data; ValueError in one sentence for whatever is wrong."""
-    _check_values(spec)
-    config, fixed = _base(spec)
-    space = _space(spec, fixed, config)
-    facts = trainables.dataset_facts(config)
-    trainables.check_pretrained(config)
-    epochs = config.epochs
-    goals = objectives.parse(spec.objectives, facts.classes, trainables.costs(_at_full_width(config)))
-    bounds = {"bops": spec.max_bops, "size_bytes": spec.max_size}
-    constraints = {name: bound for name, bound in bounds.items() if bound < math.inf}
-    _check_batches(space, config, facts.train)
-    _check_reachable(space, fixed, constraints)
-    queue = [] if space.points or spec.sampler == "grid" else initial_points.corners(space, config.flat())
-    if spec.warm_start:
-        queue += initial_points.front_of(find_study(spec.warm_start, spec.runs_dir), space)
-    request = Request(
-        name=directory.free_name(spec.name, space.name, spec.runs_dir),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=spec.command,
-        git_commit=_git_commit(),
-        space=space,
-        fixed=fixed,
-        queue=queue,
-        objectives=goals,
-        constraints=constraints,
-        trials=spec.trials or TRIALS,
-        epochs=epochs,
-        rungs=rungs(epochs, spec.reduction_factor),
-        time_budget_s=spec.time_budget_s,
-        workers=spec.workers or 0,
-        gpus_per_trial=spec.gpus_per_trial,
-        sampler=spec.sampler,
-        scheduler=spec.scheduler,
-        reduction_factor=spec.reduction_factor,
-        init=spec.init,
-        seed=spec.seed,
-        storage=database.public(spec.storage),
-        data={"dataset": config.dataset, **vars(facts)},
-        versions=_versions(),
-    )
-    return request if spec.trials else replace(request, trials=request.attainable)
-
-
-def rungs(epochs: int, reduction_factor: int) -> tuple[int, ...]:
-    """Return the epochs of the rungs: `epochs` divided by powers of the factor, down to 1.
-
-    >>> rungs(9, 3), rungs(10, 3), rungs(1, 3)
-    ((1, 3, 9), (1, 3, 10), (1,))
-    """
-    levels = {epochs}
-    while epochs > 1:
-        epochs = max(1, round(epochs / reduction_factor))
-        levels.add(epochs)
-    return tuple(sorted(levels))
-
-
-def _check_values(spec: Spec) -> None:
-    check_known("sampler", [spec.sampler], SAMPLERS)
-    check_known("scheduler", [spec.scheduler], SCHEDULERS)
-    check_known("init", filter(None, [spec.init]), INITS)
-    for name in ("trials", "epochs", "workers", "time_budget_s", "max_bops", "max_size"):
-        value = getattr(spec, name)
-        if value is not None and not value > 0:
-            raise UserError(f"--{name.removesuffix('_s').replace('_', '-')} is {value:g}; it must be above 0")
-    cpus = os.cpu_count() or 1
-    if not spec.address and (spec.workers or 0) > cpus:
-        raise UserError(
-            f"--workers is {spec.workers} and this machine has {cpus} CPUs; lower it, or join a cluster with --address"
+    space: str = field(
+        metadata=flag(
+            f"what to search: {', '.join(search_spaces.names())}, or a .toml file", metavar="NAME|FILE"
         )
-    share = spec.gpus_per_trial
-    if not 0 <= share < math.inf or (share > 1 and share % 1):
-        raise UserError(f"--gpus-per-trial is {share:g}; it must be in 0 to 1, or a whole number")
-    if spec.reduction_factor < 2:
-        raise UserError(f"the reduction factor is {spec.reduction_factor}; it must be at least 2")
-    if not 0 <= spec.seed < 2**31:
-        raise UserError(f"--seed is {spec.seed}; it must be in 0 to {2**31 - 1}")
-    for name in spec.fixed:
-        if name in _FLAGS:
-            raise UserError(f"{name} has a flag of its own, {_FLAGS[name]}; use that instead of --set")
-    _check_names(search_spaces.load(spec.space), spec.fixed)
-    database.check(spec.storage)
-
-
-def _check_names(space: Space, given: Mapping[str, Any]) -> None:
-    """Raise ValueError for a name that is not for the space or for --set to decide."""
-    for name in (*given, *space.names()):
-        if name in _OURS:
-            raise UserError(f"{name} is for the study itself to set; leave it out")
-    varied = {*space.parameters, *(space.points[0] if space.points else ())}
-    alike = {name: flag for name, flag in (_FLAGS | _ALIKE).items() if name in varied}
-    alike |= {name: flag for name, flag in _FLAGS.items() if name in space.fixed}
-    for name, flag in sorted(alike.items()):
-        raise UserError(f"space {space.name}: {name} is the same for all trials; give it with {flag}")
-
-
-def _base(spec: Spec) -> tuple[Config, dict[str, Any]]:
-    """Return the configuration that trials share, and its settings that are not defaults."""
-    fixed: dict[str, Any] = {name: getattr(spec, name) for name in BASIC if getattr(spec, name)}
-    fixed |= search_spaces.load(spec.space).fixed | dict(spec.fixed) | {"seed": spec.seed}
-    if spec.data_dir:
-        fixed["data_dir"] = str(Path(spec.data_dir).resolve())
-    if spec.weights:
-        fixed["pretrained"] = spec.weights
-    if spec.epochs:
-        fixed["epochs"] = spec.epochs
-    config = Config.parse(fixed)
-    if spec.weights:
-        fixed["pretrained"] = trainables.locate_pretrained(config)
-    return config, {"dataset": config.dataset, "model": config.model, **fixed}
-
-
-def _space(spec: Spec, fixed: Mapping[str, Any], config: Config) -> Space:
-    """Return the space resolved for the model, each of its values accepted by the configuration."""
-    space = search_spaces.load(spec.space)
-    with located(f"space {space.name}"):
-        space = space.fix(spec.fixed).resolve(trainables.layers(config)).settle(config.flat())
-        for name, domain in space.parameters.items():
-            with located(f"parameter {name}"):
-                check_known("setting", (domain.when or {}).keys() - space.parameters.keys(), Config.names())
-            for value in _extremes(domain):
-                Config.parse({**fixed, name: value})
-        for point in space.points:
-            Config.parse({**fixed, **point})
-        if spec.sampler == "grid":
-            space.grid()
-        if not (space.parameters or space.points):
-            raise UserError("--set fixes all that it varies; leave something to search")
-    return space
-
-
-def _extremes(domain: Domain) -> Sequence[Any]:
-    return domain.finite() if isinstance(domain, Choice) else (domain.low, domain.high)
-
-
-def _check_batches(space: Space, config: Config, images: int) -> None:
-    varied = space.parameters.get("batch_size")
-    for size in _extremes(varied) if varied else (config.batch_size,):
-        if int(size) > images:
-            raise UserError(f"batch_size is {size}; it must be at most the {images} training images")
-
-
-def _check_reachable(space: Space, fixed: Mapping[str, Any], constraints: Mapping[str, float]) -> None:
-    """Raise ValueError if even the smallest widths of the space cost more than a constraint allows."""
-    smallest = {name: min(_extremes(domain)) for name, domain in space.parameters.items() if is_width(name)}
-    costs = [trainables.costs(Config.parse({**fixed, **point})) for point in space.points or (smallest,)]
-    for name, bound in constraints.items():
-        if (least := min(cost[name] for cost in costs)) > bound:
-            flag = {"bops": "--max-bops", "size_bytes": "--max-size"}[name]
-            raise UserError(
-                f"the cheapest configuration of the space has {name} {least:,}; give {flag} that or more"
-            )
-
-
-def _at_full_width(config: Config) -> Config:
-    return replace(config, w_bits={}, a_bits={})
-
-
-def _versions() -> dict[str, str]:
-    packages = {name: name for name in ("torch", "ray", "optuna")} | {"sgt_pact_study": "sgt-pact-study"}
-    found = {"python": platform.python_version()}
-    for name, distribution in packages.items():
-        try:
-            found[name] = version(distribution)
-        except PackageNotFoundError:  # run from a checkout that is not installed
-            found[name] = ""
-    return found
-
-
-def _git_commit() -> str:
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""
+    )
+    name: str = field(
+        default="", metadata=flag("of the study (default: the space's, with the next free number)")
+    )
+    dataset: str = field(default="", metadata=flag("the images", choices=CHOICES["dataset"]))
+    data_dir: str = field(default="", metadata=flag("where the files of the data set are", metavar="DIR"))
+    model: str = field(default="", metadata=flag("the classifier", choices=CHOICES["model"]))
+    weights: str = field(
+        default="",
+        metadata=flag(
+            "pretrained weights: torchvision's name (IMAGENET1K_V1) or a state dict", metavar="NAME|FILE"
+        ),
+    )
+    preset: str = field(default="", metadata=flag("a recipe of training settings", choices=presets()))
+    objectives: str = field(
+        default=objectives.DEFAULT, metadata=flag("what is traded off", metavar="NAME:max|min,...")
+    )
+    max_bops: float = field(
+        default=math.inf,
+        metadata=flag(
+            "never train a configuration with more bit-operations", parse=float, metavar="X", rule=ABOVE_0
+        ),
+    )
+    max_size: float = field(
+        default=math.inf,
+        metadata=flag(
+            "never train a configuration with a larger file", parse=float, metavar="BYTES", rule=ABOVE_0
+        ),
+    )
+    warm_start: str = field(
+        default="", metadata=flag("try the front of that study after the corners", metavar="NAME")
+    )
+    address: str = field(default="", metadata=flag("join this Ray, or 'auto'", metavar="RAY"))
+    fixed: Mapping[str, Any] = field(
+        default_factory=dict,
+        metadata=flag(
+            "a setting of every trial; may be repeated",
+            name="--set", parse=setting, metavar="KEY=VALUE", repeated=True,
+        ),
+    )  # fmt: skip
+    runs_dir: str = "runs"
+    command: str = ""
+    """The command line, as a user would type it again."""

@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self, get_type_hints
 
@@ -11,23 +11,21 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 import search_spaces
 from search_spaces import Choice, Domain, Float, Int, Space
+from study.store.options import Options, check_choices
 from study_common import objectives as rules
-from study_common.errors import UserError, check_known, located
+from study_common.errors import UserError, located
 from study_common.files import replacing
 from study_common.layout import FORMAT, REQUEST_FILE
 from study_common.objectives import Objective
 from trainables import Config, costs, dataset_facts
 
-SAMPLERS = ("sms_ego", "tpe", "nsga2", "nsga3", "gp", "random", "grid")
-SCHEDULERS = ("pareto_asha", "fifo")
-INITS = ("float",)
 BASIC = ("dataset", "data_dir", "model", "preset")
 """The settings of a run that have a flag of their own and a place in [request]."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """A checked study. `study.resume` reads it back and asks nothing else."""
+class Request(Options):
+    """A checked study, with every option decided. `study.resume` reads it back and asks nothing else."""
 
     name: str
     created: str
@@ -45,19 +43,8 @@ class Request:
     epochs: int
     rungs: tuple[int, ...]
     """The epochs at which trials are measured in full and compared; the last is `epochs`."""
-    time_budget_s: float
-    """Seconds that a launch or a resume may train; infinite without a budget."""
     workers: int
     """Trials at a time; 0: as many as the cluster has CPUs (or shares of a GPU)."""
-    gpus_per_trial: float
-    sampler: str
-    scheduler: str
-    reduction_factor: int
-    init: str
-    """"float": every trial starts from the study's own float model; "": from random or pretrained weights."""
-    seed: int
-    storage: str
-    """URL of the record, without its password; "": `study.db` in the directory of the study."""
     data: dict[str, Any]
     """Name, classes, fingerprint and sizes of the data set."""
     versions: dict[str, str]
@@ -121,7 +108,7 @@ class Request:
             **{name: getattr(self, name) for name in _TOP},
             "description": self.space.description,
             "request": request
-            | {name: getattr(self, name) for name in _REQUEST}
+            | {option.name: getattr(self, option.name) for option in fields(Options)}
             | {"rungs": list(self.rungs)},
             "fixed": {name: value for name, value in self.fixed.items() if name not in BASIC},
             "queue": self.queue,
@@ -144,7 +131,7 @@ class Request:
         _check(request)
         return cls(
             **{name: document[name] for name in (*_TOP, "queue", "constraints", "data", "versions")},
-            **{name: request[name] for name in _REQUEST},
+            **{option.name: request[option.name] for option in fields(Options)},
             rungs=tuple(request["rungs"]),
             fixed={name: request[name] for name in BASIC if request[name]} | document["fixed"],
             space=search_spaces.parse(space, space.pop("name")),
@@ -173,23 +160,17 @@ class Request:
 
 
 _TOP = ("name", "created", "command", "git_commit")
-_REQUEST = (
-    *("trials", "epochs", "time_budget_s", "workers", "gpus_per_trial", "sampler", "scheduler"),
-    *("reduction_factor", "init", "seed", "storage"),
-)
 
 
 def _check(request: Mapping[str, Any]) -> None:
     """Raise ValueError for values that `plan` would not have written: a file that was edited by hand."""
     kinds = get_type_hints(Request)
-    for name in _REQUEST:
+    for name in (option.name for option in fields(Options)):
         value, kind = request[name], kinds[name]
         if isinstance(value, bool) or not isinstance(value, int | float if kind is float else kind):
             raise UserError(f"{REQUEST_FILE}: {name} is {value!r}, which is no {kind.__name__}")
     with located(REQUEST_FILE):
-        check_known("sampler", [request["sampler"]], SAMPLERS)
-        check_known("scheduler", [request["scheduler"]], SCHEDULERS)
-        check_known("init", filter(None, [request["init"]]), INITS)
+        check_choices(Options, request)
 
 
 def _distribution(domain: Domain, queued: Sequence[Any]) -> BaseDistribution:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import ray
 
-from study.planning.spec import Spec, plan
+from study.planning.plan import plan
+from study.planning.spec import Spec
 from study.store.request import Request
 from tests.study import toys
 from tests.trainables.conftest import stripes as stripes

@@ -18,7 +18,8 @@ from PIL import Image
 import results
 from study.execution.searcher import Searcher
 from study.execution.worker import Report
-from study.planning.spec import Spec, plan
+from study.planning.plan import plan
+from study.planning.spec import Spec
 from study.store import database, lease
 from study.store import directory as directories
 from study.store.record import Record

@@ -10,7 +10,8 @@ import pytest
 import search_spaces
 from search_spaces import Space
 from study.search.proposals import ONE_IN, Proposals, make_sampler
-from study.store.request import SAMPLERS, Request
+from study.store.options import SAMPLERS
+from study.store.request import Request
 from study_common.errors import UserError
 
 FINITE = search_spaces.parse(

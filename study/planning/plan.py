@@ -1,0 +1,195 @@
+"""The plan: checks that turn what a user asks for into a `Request`. Nothing is written before they all pass."""
+
+import math
+import os
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import search_spaces
+import trainables
+from search_spaces import Choice, Domain, Space
+from search_spaces.bits import is_width
+from study.planning import initial_points
+from study.planning.spec import Spec
+from study.store import database, directory
+from study.store.options import DEFAULT_TRIALS, Options, check_choices, check_rules
+from study.store.request import BASIC, Request
+from study_common import objectives
+from study_common.errors import UserError, check_known, located
+from study_common.layout import find_study
+from trainables import Config
+
+_OURS = ("rungs", "refit")
+_FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, "epochs", "seed")} | {
+    "init": "--init float",
+    "pretrained": "--weights",
+}
+_ALIKE = {name: f"--set {name}=..." for name in ("attribution", "image_size", "crop_border", "on_bad_image")}
+"""What trials are measured by: those of a study must have it in common to be comparable."""
+
+
+def plan(spec: Spec) -> Request:
+    """Check `spec` against the space, the model and the data; ValueError in one sentence for whatever is wrong."""
+    _check_values(spec)
+    config, fixed = _base(spec)
+    space = _space(spec, fixed, config)
+    facts = trainables.dataset_facts(config)
+    trainables.check_pretrained(config)
+    goals = objectives.parse(spec.objectives, facts.classes, trainables.costs(_at_full_width(config)))
+    bounds = {"bops": spec.max_bops, "size_bytes": spec.max_size}
+    constraints = {name: bound for name, bound in bounds.items() if bound < math.inf}
+    _check_batches(space, config, facts.train)
+    _check_reachable(space, fixed, constraints)
+    queue = [] if space.points or spec.sampler == "grid" else initial_points.corners(space, config.flat())
+    if spec.warm_start:
+        queue += initial_points.front_of(find_study(spec.warm_start, spec.runs_dir), space)
+    asked = {option.name: getattr(spec, option.name) for option in fields(Options)}
+    decided = {
+        "trials": spec.trials or DEFAULT_TRIALS,
+        "epochs": config.epochs,
+        "workers": spec.workers or 0,
+        "storage": database.public(spec.storage),
+    }
+    request = Request(
+        **asked | decided,
+        name=directory.free_name(spec.name, space.name, spec.runs_dir),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=spec.command,
+        git_commit=_git_commit(),
+        space=space,
+        fixed=fixed,
+        queue=queue,
+        objectives=goals,
+        constraints=constraints,
+        rungs=rungs(config.epochs, spec.reduction_factor),
+        data={"dataset": config.dataset, **vars(facts)},
+        versions=_versions(),
+    )
+    return request if spec.trials else replace(request, trials=request.attainable)
+
+
+def rungs(epochs: int, reduction_factor: int) -> tuple[int, ...]:
+    """Return the epochs of the rungs: `epochs` divided by powers of the factor, down to 1.
+
+    >>> rungs(9, 3), rungs(10, 3), rungs(1, 3)
+    ((1, 3, 9), (1, 3, 10), (1,))
+    """
+    levels = {epochs}
+    while epochs > 1:
+        epochs = max(1, round(epochs / reduction_factor))
+        levels.add(epochs)
+    return tuple(sorted(levels))
+
+
+def _check_values(spec: Spec) -> None:
+    check_choices(Spec, vars(spec))
+    check_rules(Spec, vars(spec))
+    cpus = os.cpu_count() or 1
+    if not spec.address and (spec.workers or 0) > cpus:
+        raise UserError(
+            f"--workers is {spec.workers} and this machine has {cpus} CPUs; lower it, or join a cluster with --address"
+        )
+    for name in spec.fixed:
+        if name in _FLAGS:
+            raise UserError(f"{name} has a flag of its own, {_FLAGS[name]}; use that instead of --set")
+    _check_names(search_spaces.load(spec.space), spec.fixed)
+    database.check(spec.storage)
+
+
+def _check_names(space: Space, given: Mapping[str, Any]) -> None:
+    """Raise ValueError for a name that is not for the space or for --set to decide."""
+    for name in (*given, *space.names()):
+        if name in _OURS:
+            raise UserError(f"{name} is for the study itself to set; leave it out")
+    varied = {*space.parameters, *(space.points[0] if space.points else ())}
+    alike = {name: flag for name, flag in (_FLAGS | _ALIKE).items() if name in varied}
+    alike |= {name: flag for name, flag in _FLAGS.items() if name in space.fixed}
+    for name, flag in sorted(alike.items()):
+        raise UserError(f"space {space.name}: {name} is the same for all trials; give it with {flag}")
+
+
+def _base(spec: Spec) -> tuple[Config, dict[str, Any]]:
+    """Return the configuration that trials share, and its settings that are not defaults."""
+    fixed: dict[str, Any] = {name: getattr(spec, name) for name in BASIC if getattr(spec, name)}
+    fixed |= search_spaces.load(spec.space).fixed | dict(spec.fixed) | {"seed": spec.seed}
+    if spec.data_dir:
+        fixed["data_dir"] = str(Path(spec.data_dir).resolve())
+    if spec.weights:
+        fixed["pretrained"] = spec.weights
+    if spec.epochs:
+        fixed["epochs"] = spec.epochs
+    config = Config.parse(fixed)
+    if spec.weights:
+        fixed["pretrained"] = trainables.locate_pretrained(config)
+    return config, {"dataset": config.dataset, "model": config.model, **fixed}
+
+
+def _space(spec: Spec, fixed: Mapping[str, Any], config: Config) -> Space:
+    """Return the space resolved for the model, each of its values accepted by the configuration."""
+    space = search_spaces.load(spec.space)
+    with located(f"space {space.name}"):
+        space = space.fix(spec.fixed).resolve(trainables.layers(config)).settle(config.flat())
+        for name, domain in space.parameters.items():
+            with located(f"parameter {name}"):
+                check_known("setting", (domain.when or {}).keys() - space.parameters.keys(), Config.names())
+            for value in _extremes(domain):
+                Config.parse({**fixed, name: value})
+        for point in space.points:
+            Config.parse({**fixed, **point})
+        if spec.sampler == "grid":
+            space.grid()
+        if not (space.parameters or space.points):
+            raise UserError("--set fixes all that it varies; leave something to search")
+    return space
+
+
+def _extremes(domain: Domain) -> Sequence[Any]:
+    return domain.finite() if isinstance(domain, Choice) else (domain.low, domain.high)
+
+
+def _check_batches(space: Space, config: Config, images: int) -> None:
+    varied = space.parameters.get("batch_size")
+    for size in _extremes(varied) if varied else (config.batch_size,):
+        if int(size) > images:
+            raise UserError(f"batch_size is {size}; it must be at most the {images} training images")
+
+
+def _check_reachable(space: Space, fixed: Mapping[str, Any], constraints: Mapping[str, float]) -> None:
+    """Raise ValueError if even the smallest widths of the space cost more than a constraint allows."""
+    smallest = {name: min(_extremes(domain)) for name, domain in space.parameters.items() if is_width(name)}
+    costs = [trainables.costs(Config.parse({**fixed, **point})) for point in space.points or (smallest,)]
+    for name, bound in constraints.items():
+        if (least := min(cost[name] for cost in costs)) > bound:
+            flag = {"bops": "--max-bops", "size_bytes": "--max-size"}[name]
+            raise UserError(
+                f"the cheapest configuration of the space has {name} {least:,}; give {flag} that or more"
+            )
+
+
+def _at_full_width(config: Config) -> Config:
+    return replace(config, w_bits={}, a_bits={})
+
+
+def _versions() -> dict[str, str]:
+    packages = {name: name for name in ("torch", "ray", "optuna")} | {"sgt_pact_study": "sgt-pact-study"}
+    found = {"python": platform.python_version()}
+    for name, distribution in packages.items():
+        try:
+            found[name] = version(distribution)
+        except PackageNotFoundError:  # run from a checkout that is not installed
+            found[name] = ""
+    return found
+
+
+def _git_commit() -> str:
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""

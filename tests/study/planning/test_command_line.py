@@ -1,0 +1,79 @@
+"""The command line of a launch: every option is one field, with its flag, its default and its check."""
+
+import argparse
+import math
+from dataclasses import dataclass, field, fields
+
+import pytest
+
+from study.planning.command_line import add_options, parse
+from study.planning.spec import Spec
+from study.store.options import check_choices, check_rules, flag, flags, typed
+from study_common.errors import UserError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Painted(Spec):
+    """A `Spec` with one more option."""
+
+    colour: str = field(default="red", metadata=flag("of the report", choices=("red", "blue")))
+
+
+def test_a_new_option_is_one_field() -> None:
+    parser = argparse.ArgumentParser()
+    add_options(parser, Painted)
+    assert "of the report: red, blue (default: red)" in parser.format_help()
+    given = vars(parser.parse_args(["--space", "mixed_bits", "--colour", "blu"]))
+    assert given == {"space": "mixed_bits", "colour": "blu"}, "what is not typed is left to the field"
+    with pytest.raises(UserError, match="unknown colour 'blu'; the nearest is 'blue'"):
+        check_choices(Painted, vars(Painted(**given)))
+
+
+def test_every_flag_reaches_its_field() -> None:
+    values = {int: "3", float: "0.5", str: "word"}
+    words, expected = ["--space", "mixed_bits"], {}
+    for name, of in flags(Spec).items():
+        if name in ("space", "fixed", "time_budget_s", "storage"):
+            continue
+        words += [typed(name, of), values[of.parse]]  # type: ignore[index]
+        expected[name] = of.parse(values[of.parse])  # type: ignore[index]
+    words += [
+        "--set",
+        "bits=4",
+        "--set",
+        "mask=threshold",
+        "--time-budget",
+        "1h30m",
+        "--storage",
+        "sqlite:///x",
+    ]
+    spec, dry_run = parse("study.launch", "", words)
+    assert not dry_run
+    assert {name: getattr(spec, name) for name in expected} == expected
+    assert spec.fixed == {"bits": 4, "mask": "threshold"}
+    assert spec.time_budget_s == 5400
+    assert spec.storage == "sqlite:///x"
+    without = {each.name for each in fields(Spec)} - flags(Spec).keys()
+    assert without == {"command", "runs_dir"}, "the parser of all studies has --runs-dir"
+
+
+def test_what_is_not_typed_is_the_default() -> None:
+    spec, dry_run = parse("study.launch", "", ["--space", "mixed_bits", "--dry-run"])
+    assert dry_run
+    assert spec == Spec(space="mixed_bits", command="python -m study.launch --space mixed_bits --dry-run")
+    assert spec.time_budget_s == math.inf
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"trials": 0}, "--trials is 0; it must be above 0"),
+        ({"time_budget_s": -1.0}, "--time-budget is -1; it must be above 0"),
+        ({"reduction_factor": 1}, "--reduction-factor is 1; it must be at least 2"),
+        ({"gpus_per_trial": math.inf}, "--gpus-per-trial is inf; it must be in 0 to 1, or a whole number"),
+        ({"max_bops": math.nan}, "--max-bops is nan; it must be above 0"),
+    ],
+)
+def test_a_value_that_breaks_its_rule_is_named_as_it_is_typed(given: dict[str, float], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        check_rules(Spec, vars(Spec(space="mixed_bits", **given)))  # type: ignore[arg-type]
