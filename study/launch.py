@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
+import study
 from study.planning.command_line import parse
-from study_common.commands import exit_code
+from study_common.commands import exit_code, needs
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -14,15 +15,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     spec, dry_run = parse("study.launch", __doc__, argv)
     # Ray, torch and Optuna take seconds to import: only once the command line is right.
+    needs("ray")
     if dry_run:
         from study.planning.dry_run import describe
         from study.planning.plan import plan
 
         print(describe(plan(spec)))
         return 0
-    from study.execution.driver import run
-
-    return run(spec).code
+    return study.run_study(spec).code
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from study.execution.driver import resume
+import study
 from study_common.commands import StudyParser, exit_code
 from study_common.errors import UserError
 from study_common.layout import find_study
@@ -24,7 +24,7 @@ def _main(argv: Sequence[str] | None) -> int:
     if arguments.trials is not None and arguments.trials < 1:
         raise UserError(f"--trials is {arguments.trials}; it must be above 0")
     directory = find_study(arguments.name, arguments.runs_dir)
-    return resume(directory, arguments.trials, arguments.address).code
+    return study.resume_study(directory, arguments.trials, arguments.address).code
 
 
 if __name__ == "__main__":

@@ -1,27 +1,14 @@
 """How studies stand: python -m study.status [NAME]"""
 
-import socket
 from collections.abc import Sequence
-from json import JSONDecodeError
-from pathlib import Path
-from typing import Any
 
-from optuna.trial import TrialState
-
-from results.analysis.studies import rows_of
-from study.execution.progress import Progress
-from study.execution.view import figures
-from study.store import database, lease
-from study.store import directory as directories
-from study.store.record import FAULTS, Record, why
-from study.store.request import Request
-from study_common.commands import StudyParser, exit_code, tell
-from study_common.errors import UserError, located
-from study_common.layout import EXHAUSTED, REFUSED, RESULT, find_study, study_names
+from study_common.commands import StudyParser, exit_code, needs, tell
+from study_common.errors import UserError
+from study_common.layout import find_study, study_names
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 0, or 2 if a study is broken or not there."""
+    """Run the command and return its exit code: 0, or 2 if a study is damaged or does not exist."""
     return exit_code(lambda: _main(argv))
 
 
@@ -29,6 +16,9 @@ def _main(argv: Sequence[str] | None) -> int:
     parser = StudyParser("study.status", __doc__)
     parser.add_argument("name", nargs="?", metavar="NAME", help="of a study, or its path (default: all)")
     arguments = parser.parse_args(argv)
+    needs("ray")
+    from study.execution.status_line import status_line
+
     chosen = [arguments.name] if arguments.name else study_names(arguments.runs_dir)
     if not chosen:
         print(
@@ -37,62 +27,11 @@ def _main(argv: Sequence[str] | None) -> int:
     code = 0
     for name in chosen:
         try:
-            print(_status(find_study(name, arguments.runs_dir)))
-        except ValueError as error:
+            print(status_line(find_study(name, arguments.runs_dir)))
+        except UserError as error:
             tell(str(error))
             code = 2
     return code
-
-
-def _status(directory: Path) -> str:
-    with located(directory.name):
-        try:
-            return _line(directory)
-        except (JSONDecodeError, *FAULTS) as error:
-            raise UserError(why(error)) from None
-
-
-def _line(directory: Path) -> str:
-    request = Request.read(directory)
-    progress = Progress(request)
-    trials, notes = _read(request, directory)
-    for ended, known in trials:
-        progress.known(ended, known["epochs"], known["metrics"])
-    progress.refused |= notes.get(REFUSED, {})
-    if EXHAUSTED in notes:
-        progress.exhausted()
-    host = notes.get(lease.KEY, {}).get("host", "")
-    if lease.is_held(directory):
-        state = "running"
-    elif host not in ("", socket.gethostname()):  # whose lock may not reach this machine
-        state = f"running on {host}, or interrupted there"
-    else:
-        state = "interrupted" if progress.unfinished else "complete"
-    told = figures(progress)
-    shown = {name: told[name] for name in told if name not in ("epochs/s", "ETA")}
-    name = directory.resolve().name
-    copied = "" if name == request.name else f", a copy of {request.name}"
-    return f"{name}{copied} ({state}): " + ", ".join(f"{name} {value}" for name, value in shown.items())
-
-
-def _read(request: Request, directory: Path) -> tuple[list[tuple[TrialState, Any]], dict[str, Any]]:
-    """Return state and result of each trial, and the notes of the study; a file as one reads it who may not write."""
-    url = directories.record_url(request, directory)
-    if not request.storage:
-        if not database.exists(url):
-            return [], {}
-        try:
-            rows = rows_of(directory, request.document(), request.objectives)
-        except ValueError:
-            if directories.has_trials(directory):
-                raise
-            return [], {}  # a launch that is making it, or was cut short
-        return [(TrialState[state], rows.results[n]) for n, state in rows.states.items()], rows.attributes
-    if not Record.exists(url, request.name):
-        return [], {}
-    with Record.open(url, request.name, request.objectives) as record:
-        trials = record.study.get_trials(deepcopy=False)
-        return [(trial.state, trial.user_attrs[RESULT]) for trial in trials], record.notes()
 
 
 if __name__ == "__main__":

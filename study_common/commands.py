@@ -10,7 +10,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import NoReturn
 
-from study_common.errors import UserError
+from study_common.errors import MissingPackageError, UserError
 
 
 class Parser(argparse.ArgumentParser):
@@ -55,14 +55,14 @@ def exit_code(action: Callable[[], int | None]) -> int:
 
 
 def needs(module: str) -> None:
-    """Raise ModuleNotFoundError that names the remedy, or end a `python -m` in one line, if `module` is missing."""
+    """Raise `MissingPackageError`, or end a `python -m` in one line, if `module` is missing."""
     if find_spec(module):
         return
-    message = f"this needs {module}; install it with pip install 'sgt-pact-study[study]'"
+    error = MissingPackageError(f"this needs {module}; install it with pip install 'sgt-pact-study[study]'")
     if sys.argv[0] == "-m":  # Python imports the packages above the module that it is to run
-        tell(message)
+        tell(str(error))
         raise SystemExit(2)
-    raise ModuleNotFoundError(message)
+    raise error
 
 
 def tell(message: str) -> None:

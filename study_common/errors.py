@@ -13,6 +13,10 @@ class UserError(ValueError):
     """Something that the user can put right; the message says what is wrong and how."""
 
 
+class MissingPackageError(UserError, ModuleNotFoundError):
+    """A package of an optional extra is not installed; the message says how to install it."""
+
+
 class NonFiniteError(RuntimeError):
     """A number that a training run needs is infinite or NaN; the message says which, and what to change."""
 

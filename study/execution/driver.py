@@ -55,7 +55,7 @@ class _Held:
     lease: Lease
 
 
-def run(spec: Spec, train: Train = train) -> Outcome:
+def run_study(spec: Spec, train: Train = train) -> Outcome:
     """Start a study and run it to its end; ValueError, with nothing written, if something is wrong with `spec`."""
     request = plan(spec)
     with connected(spec.address, request.workers) as cluster:
@@ -75,7 +75,9 @@ def run(spec: Spec, train: Train = train) -> Outcome:
 
 
 @told_faults()
-def resume(directory: Path, trials: int | None = None, address: str = "", train: Train = train) -> Outcome:
+def resume_study(
+    directory: Path, trials: int | None = None, address: str = "", train: Train = train
+) -> Outcome:
     """Continue the study in `directory`, with `trials` as its new total.
 
     ValueError if another driver runs it, or its images are others than when it began.

@@ -172,7 +172,7 @@ def overheads(folder: Path, trials: int) -> dict[str, float]:
     """Time trials that train nothing, ours and Ray Tune's, on 2 slots."""
     with local_ray():
         spec = Spec(space="mixed_bits", name="s", runs_dir=str(folder), trials=trials, epochs=1, workers=2)
-        directory = study.run(spec, train=toys.toy).directory
+        directory = study.run_study(spec, train=toys.toy).directory
         with Record.open(database.url_in(directory), "s", study.Request.read(directory).objectives) as record:
             ends = [trial.user_attrs[RESULT]["finished"] for trial in record.study.get_trials()]
         figures = {"overhead_s": interval([datetime.fromisoformat(end).timestamp() for end in ends])}

@@ -23,7 +23,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m tests.benchmarks.structure", description=__doc__.splitlines()[0]
     )
-    parser.add_argument("--root", type=Path, default=Path.cwd(), help="the checkout to measure (default: this one)")
+    parser.add_argument(
+        "--root", type=Path, default=Path.cwd(), help="the checkout to measure (default: this one)"
+    )
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
     sys.path.insert(0, str(arguments.root.resolve()))

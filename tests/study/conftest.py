@@ -27,7 +27,7 @@ def request_of(tmp_path: Path) -> Callable[..., Request]:
 
 @pytest.fixture
 def spec_of(tmp_path: Path) -> Callable[..., Spec]:
-    """Return a function that makes what `study.run` takes: the study `s` of 3 epochs under a directory of this test."""
+    """Return a function that makes a `Spec`: the study `s` of 3 epochs under a directory of this test."""
     given = {"space": "mixed_bits", "name": "s", "runs_dir": str(tmp_path), "epochs": 3}
     return lambda **more: Spec(**{**given, **more})  # type: ignore[arg-type]
 

@@ -24,10 +24,10 @@ def drive(runs: str, trials: str, pause: str, address: str) -> int:
     """Run the study to its end and return the exit code."""
     train = partial(toys.toy, pause=float(pause))
     if (Path(runs) / "s" / REQUEST_FILE).exists():
-        return study.resume(Path(runs) / "s", address=address, train=train).code
+        return study.resume_study(Path(runs) / "s", address=address, train=train).code
     given = {"space": "mixed_bits", "name": "s", "runs_dir": runs, "trials": int(trials), "epochs": 3}
     spec = study.Spec(**given, workers=2, address=address)  # type: ignore[arg-type]
-    return study.run(spec, train=train).code
+    return study.run_study(spec, train=train).code
 
 
 if __name__ == "__main__":

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from study.confirm import confirm
 from study.execution.batch import InterruptedBatchError
+from study.execution.confirmation import confirm
 from study.execution.interrupt import Interrupt
 from study.execution.searcher import Searcher
 from study.execution.worker import Report

@@ -23,7 +23,7 @@ SpecOf = Callable[..., study.Spec]
 
 
 def test_every_trial_ends_as_what_it_is(spec_of: SpecOf) -> None:
-    outcome = study.run(spec_of(trials=8, scheduler="fifo"), train=toys.troubled)
+    outcome = study.run_study(spec_of(trials=8, scheduler="fifo"), train=toys.troubled)
     assert outcome.code == 0
     frame = results.load(outcome.directory).trials.set_index("number")
     failed = {1, 2, 4, 5, 6}
@@ -47,14 +47,14 @@ def test_a_relative_directory_is_where_the_driver_is(
 ) -> None:
     """The workers of this Ray began in another directory."""
     monkeypatch.chdir(tmp_path)
-    outcome = study.run(spec_of(trials=2, runs_dir="runs", init="float"), train=toys.toy)
+    outcome = study.run_study(spec_of(trials=2, runs_dir="runs", init="float"), train=toys.toy)
     assert (outcome.code, outcome.directory) == (0, Path("runs/s"))
-    assert study.resume(Path("runs/s"), trials=4, train=toys.toy).code == 0
+    assert study.resume_study(Path("runs/s"), trials=4, train=toys.toy).code == 0
     assert "trainables.export runs/s/trials" in (tmp_path / "runs/s/report.html").read_text()
 
 
 def test_a_worker_that_dies_between_two_trials_costs_none(spec_of: SpecOf) -> None:
-    outcome = study.run(spec_of(trials=3, scheduler="fifo", workers=1), train=toys.dying_between)
+    outcome = study.run_study(spec_of(trials=3, scheduler="fifo", workers=1), train=toys.dying_between)
     assert outcome.code == 0
     frame = results.load(outcome.directory).trials
     assert frame["state"].tolist() == ["complete"] * 3
@@ -65,7 +65,9 @@ def test_a_worker_that_dies_between_two_trials_costs_none(spec_of: SpecOf) -> No
 def test_a_trial_uses_a_gpu_only_if_it_is_given_a_share(
     share: float, seen: str, spec_of: SpecOf, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    directory = study.run(spec_of(trials=2, gpus_per_trial=share, init="float"), toys.noting_gpus).directory
+    directory = study.run_study(
+        spec_of(trials=2, gpus_per_trial=share, init="float"), toys.noting_gpus
+    ).directory
     trained = [directory / INIT_DIR, directory / "trials/0", directory / "trials/1"]
     assert [(each / "gpus").read_text() for each in trained] == [seen] * 3
     assert ("--gpus-per-trial 0.5" in capsys.readouterr().out) == (not share)
@@ -76,7 +78,7 @@ def twins(local_ray: None, tmp_path_factory: pytest.TempPathFactory) -> list[Pat
     """The same study twice."""
     runs = tmp_path_factory.mktemp("runs")
     spec = {"space": "mixed_bits", "runs_dir": str(runs), "epochs": 3, "trials": 12, "workers": 1}
-    return [study.run(study.Spec(name=name, **spec), train=toys.toy).directory for name in ("a", "b")]  # type: ignore[arg-type]
+    return [study.run_study(study.Spec(name=name, **spec), train=toys.toy).directory for name in ("a", "b")]  # type: ignore[arg-type]
 
 
 def test_the_same_seed_and_one_worker_give_the_same_study(twins: list[Path]) -> None:
@@ -112,21 +114,21 @@ def test_a_warm_start_tries_the_earlier_front(twins: list[Path]) -> None:
 
 
 def test_the_float_model_is_trained_once_unless_it_is_gone(spec_of: SpecOf) -> None:
-    directory = study.run(spec_of(trials=2, init="float"), train=toys.saving).directory
+    directory = study.run_study(spec_of(trials=2, init="float"), train=toys.saving).directory
     model, log = directory / INIT_DIR / layout.CHECKPOINT_FILE, directory / INIT_DIR / "log.txt"
     for number in range(2):
         flat = tomllib.loads((directory / f"trials/{number}/config.toml").read_text())
         assert flat["init"] == str(model)
     written = log.stat().st_mtime_ns
-    assert study.resume(directory, trials=3, train=toys.saving).code == 0
+    assert study.resume_study(directory, trials=3, train=toys.saving).code == 0
     assert (log.stat().st_mtime_ns, log.read_text().count("from epoch 1")) == (written, 1)
     model.unlink()
-    assert study.resume(directory, trials=4, train=toys.saving).code == 0
+    assert study.resume_study(directory, trials=4, train=toys.saving).code == 0
     assert model.exists()
 
 
 def test_a_time_budget_is_also_that_of_the_float_model(spec_of: SpecOf) -> None:
-    outcome = study.run(spec_of(init="float", time_budget_s=0.5, epochs=1000), train=toys.slow_toy)
+    outcome = study.run_study(spec_of(init="float", time_budget_s=0.5, epochs=1000), train=toys.slow_toy)
     assert (outcome.code, outcome.reason) == (0, "the time budget is used up")
     assert not (outcome.directory / "trials").exists()
 
@@ -138,22 +140,22 @@ def test_a_resume_without_the_gpus_of_its_trials_says_so(
     request = request_of(gpus_per_trial=2, init=init)
     directory = create(request, str(tmp_path))
     with pytest.raises(UserError, match="no machine of this Ray has more than 1"):
-        study.resume(directory, train=toys.saving)
+        study.resume_study(directory, train=toys.saving)
 
 
 def test_no_room_for_the_directory_is_bad_input(spec_of: SpecOf, small_disk: Path) -> None:
     (small_disk / "ballast").write_bytes(bytes(1024 * 1024 - 8192))
     with pytest.raises(UserError, match=r"room|full"):
-        study.run(spec_of(runs_dir=str(small_disk)), train=toys.toy)
+        study.run_study(spec_of(runs_dir=str(small_disk)), train=toys.toy)
     assert [path.name for path in small_disk.iterdir()] == ["ballast"]
 
 
 @pytest.mark.slow
 def test_a_time_budget_leaves_trials_that_a_resume_continues(spec_of: SpecOf) -> None:
-    outcome = study.run(spec_of(trials=6, time_budget_s=3.0), train=toys.endless)
+    outcome = study.run_study(spec_of(trials=6, time_budget_s=3.0), train=toys.endless)
     assert (outcome.code, outcome.reason) == (0, "the time budget is used up")
     assert set(results.load(outcome.directory).trials["state"]) == {"running"}
-    assert study.resume(outcome.directory, train=toys.toy).code == 0
+    assert study.resume_study(outcome.directory, train=toys.toy).code == 0
     frame = results.load(outcome.directory).trials
     assert len(frame) == 6
     assert set(frame["state"]) <= {"complete", "stopped"}

@@ -19,8 +19,9 @@ from study.execution.searcher import Searcher
 from study.execution.worker import Job, Report
 from study.search.proposals import ONE_IN
 from study.store import database
+from study.store.options import SCHEDULERS
 from study.store.record import Record
-from study.store.request import SCHEDULERS, Request
+from study.store.request import Request
 from study_common.layout import RESULT, TAKEN_UP
 from tests.study.test_searcher import check
 from tests.study.toys import metrics_of

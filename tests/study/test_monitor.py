@@ -28,7 +28,7 @@ def test_a_scrape_of_a_running_study_has_its_figures(
     found: dict[tuple[str, str], float] = {}
     scraper = threading.Thread(target=scrape, args=("s", found, tmp_path / "s"))
     scraper.start()
-    assert study.run(spec_of(trials=4, scheduler="fifo"), train=toys.watched).code == 0
+    assert study.run_study(spec_of(trials=4, scheduler="fifo"), train=toys.watched).code == 0
     scraper.join()
     done = results.load(tmp_path / "s")
     two = done.trials[done.trials["number"] < 2]

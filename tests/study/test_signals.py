@@ -46,7 +46,7 @@ def check_resume(directory: Path) -> None:
     before = results.load(directory).trials
     curves = {path: path.read_text() for path in directory.glob(f"{TRIALS_DIR}/*/{layout.CURVE_FILE}")}
     assert curves
-    assert study.resume(directory, train=toys.toy).code == 0
+    assert study.resume_study(directory, train=toys.toy).code == 0
     after = results.load(directory).trials
     assert len(after) == TRIALS
     assert set(after["state"]) <= {"complete", "stopped"}
@@ -57,7 +57,7 @@ def check_resume(directory: Path) -> None:
 
 def test_a_killed_driver_loses_nothing(driver: subprocess.Popen[str], tmp_path: Path) -> None:
     with pytest.raises(UserError, match=f"another driver .process {driver.pid}"):
-        study.resume(tmp_path / "s", train=toys.toy)
+        study.resume_study(tmp_path / "s", train=toys.toy)
     driver.kill()
     driver.wait()
     assert "running" in set(results.load(tmp_path / "s").trials["state"])
@@ -74,7 +74,7 @@ def test_a_driver_killed_before_its_first_trial_is_resumed(tmp_path: Path) -> No
     driver.kill()
     driver.wait()
     assert not (tmp_path / "s" / TRIALS_DIR).exists()
-    assert study.resume(tmp_path / "s", train=toys.toy).code == 0
+    assert study.resume_study(tmp_path / "s", train=toys.toy).code == 0
     assert len(results.load(tmp_path / "s").trials) == TRIALS
 
 

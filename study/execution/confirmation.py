@@ -1,0 +1,203 @@
+"""Retraining chosen trials with fresh seeds, and measuring them on the test split: the work of `study.confirm`.
+
+The trial's own model is examined on validation images: whether its saliency maps are robust, sane, and those of the
+float model.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import results
+import trainables
+from results.analysis.command_line import show
+from results.analysis.formatting import tell
+from study.execution.batch import InterruptedBatchError, run_all
+from study.execution.cluster import connected
+from study.execution.interrupt import Interrupt
+from study.execution.worker import Job, Report, train
+from study.store import directory as directories
+from study.store.lease import Lease
+from study.store.record import Record, told_faults
+from study.store.request import Request
+from study_common import layout
+from study_common.errors import UserError
+from study_common.layout import CONFIRMATIONS, INIT_DIR, TEST_LOOKS, TRIALS_DIR, Confirmation
+
+FOLDER = "confirmations"
+"""Where the retrained models are, in the study's directory."""
+
+
+def chosen(directory: Path, trials: str | None, top: int | None) -> list[int]:
+    """Return the numbers of the trials to confirm: those listed in `trials`, or the `top` best of the front.
+
+    Args:
+        directory: Of the study.
+        trials: Numbers of complete trials, separated by commas.
+        top: How many members of the front, those best in the first objective.
+
+    Raises:
+        UserError: A number is not that of a complete trial, or there is no front yet.
+    """
+    study = results.load(directory)
+    if top is not None:
+        name, way = next(iter(study.directions.items()))
+        front = results.front(study.trials, study.directions)
+        best = front.sort_values(f"metrics.{name}", ascending=way == "min")["number"].tolist()[:top]
+        if not best:
+            raise UserError(f"{study.name} has no front yet; let trials complete first")
+        return [int(number) for number in best]
+    try:
+        numbers = [int(word) for word in (trials or "").split(",")]
+    except ValueError:
+        raise UserError(f"--trials is {trials!r}; write numbers such as 0,3,5") from None
+    complete = study.trials.loc[study.trials["state"] == "complete", "number"].tolist()
+    for number in numbers:
+        if number not in complete:
+            raise UserError(
+                f"trial {number} is not complete; choose of {', '.join(map(str, complete)) or 'none yet'}"
+            )
+    return list(dict.fromkeys(numbers))
+
+
+def confirm_and_show(
+    directory: Path, numbers: Sequence[int], seeds: int, *, refit: bool = False, address: str = ""
+) -> int:
+    """Confirm trials as `confirm` does, print the table, and return the exit code of the process."""
+    interrupt = Interrupt(math.inf, faults=lambda: "")
+    try:
+        confirm(directory, numbers, seeds, interrupt, refit=refit, address=address)
+    except InterruptedBatchError:
+        print(f"{interrupt.reason}; the same command goes on from there")
+        return interrupt.code
+    study = results.load(directory)
+    frame = results.confirmed(study)
+    for column in ("validation", "mean", "sd", "low", "high"):
+        frame[column] = [tell(*pair) for pair in zip(frame["objective"], frame[column], strict=True)]
+    show(frame, f"{study.name}: on the test split")
+    return 0
+
+
+@told_faults()
+def confirm(
+    directory: Path,
+    numbers: Sequence[int],
+    seeds: int,
+    interrupt: Interrupt,
+    *,
+    refit: bool = False,
+    address: str = "",
+) -> None:
+    """Retrain the trials `numbers` with seeds 1 to `seeds` above the study's own, and measure and examine them.
+
+    What was confirmed before is not trained or looked at again. ValueError if a training fails, or another driver
+    runs the study; `InterruptedBatchError` when `interrupt` says so.
+    """
+    request = Request.read(directory)
+    url = directories.record_url(request, directory)
+    with Record.open(url, request.name, request.objectives) as record, Lease(directory, record) as lease:
+        known = record.notes().get(CONFIRMATIONS, [])
+        done = {(entry["trial"], entry["seed"], entry["refit"]) for entry in known}
+        fresh = range(request.seed + 1, request.seed + 1 + seeds)
+        wanted = [(n, seed) for n in numbers for seed in fresh if (n, seed, refit) not in done]
+        if wanted:
+            request.check_images()
+            with connected(address, request.workers) as cluster, interrupt.catching_signals():
+                cluster.workers(request.workers, request.gpus_per_trial)
+                _retrain(request, directory, record, lease.token, wanted, refit, interrupt.stop_all)
+        with interrupt.catching_signals():
+            _examine(directory, numbers, interrupt.stop_all)
+        directories.write_results(request, directory, record)
+
+
+def _retrain(
+    request: Request,
+    directory: Path,
+    record: Record,
+    token: str,
+    wanted: Sequence[tuple[int, int]],
+    refit: bool,
+    stop: Callable[[], bool],
+) -> None:
+    """Train each wanted pair of a trial and a seed, and look at the test split."""
+    params = {trial.number: trial.params for trial in record.study.get_trials(deepcopy=False)}
+    floats = _floats(request, directory, token, sorted({seed for _, seed in wanted}), refit, stop)
+    jobs = [
+        _job(directory, token, f"{number}-{seed}{_suffix(refit)}",
+             request.flat(params[number]) | {"seed": seed, "refit": refit} | floats.get(seed, {}))
+        for number, seed in wanted
+    ]  # fmt: skip
+    _train(jobs, request, stop)
+    for (number, seed), job in zip(wanted, jobs, strict=True):
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        look = {"trial": number, "seed": seed, "time": now}
+        record.note(TEST_LOOKS, [*record.notes().get(TEST_LOOKS, []), look])
+        metrics = trainables.test_metrics(job.directory / layout.CHECKPOINT_FILE)
+        confirmation = Confirmation(trial=number, seed=seed, refit=refit, metrics=metrics, time=now)
+        record.note(CONFIRMATIONS, [*record.notes().get(CONFIRMATIONS, []), confirmation])
+
+
+def _examine(directory: Path, numbers: Sequence[int], stop: Callable[[], bool]) -> None:
+    """Write faithfulness.json and removal.csv beside the pictures of each trial that has its model and has them not."""
+    reference = directory / INIT_DIR / layout.CHECKPOINT_FILE
+    for number in numbers:
+        folder = directory / TRIALS_DIR / str(number)
+        if (folder / layout.FAITHFULNESS_FILE).exists() or not (folder / layout.CHECKPOINT_FILE).exists():
+            continue
+        if stop():
+            raise InterruptedBatchError
+        print(f"examining the maps of trial {number}", flush=True)
+        found = trainables.examine(
+            folder / layout.CHECKPOINT_FILE, reference=reference if reference.exists() else None
+        )
+        found.write(folder)
+        if not found.metrics["sanity_passed"]:
+            print(
+                f"trial {number}: the maps hardly change when the weights are drawn anew; do not trust them"
+            )
+
+
+def _floats(
+    request: Request,
+    directory: Path,
+    token: str,
+    seeds: Sequence[int],
+    refit: bool,
+    stop: Callable[[], bool],
+) -> dict[int, dict[str, Any]]:
+    """Train the float model of each seed, if trials of the study start from one; the settings that name it."""
+    if not request.init:
+        return {}
+    base = request.flat({})
+    configs = {
+        seed: trainables.float_config(trainables.Config.parse(base | {"seed": seed})) for seed in seeds
+    }
+    jobs = {
+        seed: _job(directory, token, f"init-{seed}{_suffix(refit)}", config.flat() | {"refit": refit})
+        for seed, config in configs.items()
+    }
+    _train(list(jobs.values()), request, stop)
+    return {seed: {"init": str(job.directory / layout.CHECKPOINT_FILE)} for seed, job in jobs.items()}
+
+
+def _suffix(refit: bool) -> str:
+    return "-refit" if refit else ""
+
+
+def _job(directory: Path, token: str, name: str, flat: dict[str, Any]) -> Job:
+    study = directory.absolute()
+    return Job(number=-1, flat=flat, directory=study / FOLDER / name, study=study, token=token)
+
+
+def _train(jobs: list[Job], request: Request, stop: Callable[[], bool]) -> None:
+    def tell_end(job: Job) -> None:
+        print(f"{job.directory.name} has ended", flush=True)
+
+    names = ", ".join(job.directory.name for job in jobs)
+    print(f"training {names} (trial-seed) for {request.epochs} epochs each", flush=True)
+    reports: list[Report] = run_all(jobs, train, request.gpus_per_trial, stop, tell_end)
+    for job, report in zip(jobs, reports, strict=True):
+        if report.error:
+            raise UserError(f"{job.directory.name} failed: {report.error}; see {job.directory / 'log.txt'}")
