@@ -1,22 +1,25 @@
 """One training run: SGT-PACT on images, with its metrics, costs and checkpoints.
 
-for epoch in trainables.train(trainables.Config.parse({"bits": 4})):
+The public names are loaded on first use, so that a command parses its arguments before it imports torch.
+
+for epoch in trainables.epochs(trainables.Config.parse({"bits": 4})):
     print(epoch.number, epoch.metrics["accuracy"])
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from study_common.commands import needs
 
-needs("torch")
-
-from study_common.errors import NonFiniteError
-from trainables.audit.audit import examine
-from trainables.training.assessment import test_metrics
-from trainables.training.config import Config, float_config, layers, presets
-from trainables.training.inputs import Facts, dataset_facts
-from trainables.training.network import check_pretrained, locate_pretrained
-from trainables.training.process import prepare_process
-from trainables.training.run import Epoch, train
-from trainables.training.run import run_costs as costs
+if TYPE_CHECKING:
+    from study_common.errors import NonFiniteError
+    from trainables.audit.audit import examine
+    from trainables.training.config import Config, float_config, presets
+    from trainables.training.evaluation import test_metrics
+    from trainables.training.inputs import Facts, dataset_facts
+    from trainables.training.network import check_pretrained, costs, layers, locate_pretrained
+    from trainables.training.process import prepare_process
+    from trainables.training.run import Epoch, epochs
 
 __all__ = [
     "Config",
@@ -26,6 +29,7 @@ __all__ = [
     "check_pretrained",
     "costs",
     "dataset_facts",
+    "epochs",
     "examine",
     "float_config",
     "layers",
@@ -33,5 +37,37 @@ __all__ = [
     "prepare_process",
     "presets",
     "test_metrics",
-    "train",
 ]
+
+_HOMES = {
+    "Config": "trainables.training.config",
+    "Epoch": "trainables.training.run",
+    "Facts": "trainables.training.inputs",
+    "NonFiniteError": "study_common.errors",
+    "check_pretrained": "trainables.training.network",
+    "costs": "trainables.training.network",
+    "dataset_facts": "trainables.training.inputs",
+    "epochs": "trainables.training.run",
+    "examine": "trainables.audit.audit",
+    "float_config": "trainables.training.config",
+    "layers": "trainables.training.network",
+    "locate_pretrained": "trainables.training.network",
+    "prepare_process": "trainables.training.process",
+    "presets": "trainables.training.config",
+    "test_metrics": "trainables.training.evaluation",
+}
+"""The module of each public name."""
+
+needs("torch")
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name on first use (PEP 562)."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'trainables' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Return the public names, loaded or not."""
+    return sorted({*globals(), *__all__})

@@ -1,4 +1,4 @@
-"""`python -m trainables.evaluate`: the validation metrics of a checkpoint, measured anew."""
+"""`python -m trainables.evaluate`: the validation metrics of a checkpoint, measured again."""
 
 import argparse
 from collections.abc import Sequence
@@ -6,7 +6,6 @@ from pathlib import Path
 
 from study_common.commands import Parser
 from trainables.training import command_line
-from trainables.training.assessment import validation_metrics
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,6 +18,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> dict[str, float]:
     """Measure what the run measured: equal to the recorded metrics, bit for bit, on the CPU that trained it."""
+    from trainables.training.evaluation import validation_metrics
+
     return validation_metrics(arguments.checkpoint, arguments.data_dir)
 
 

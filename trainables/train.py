@@ -1,28 +1,27 @@
 """`python -m trainables.train`: one SGT-PACT training run, without Ray."""
 
 import argparse
+import csv
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import pandas as pd
-
 from study_common import layout
 from study_common.commands import Parser
 from study_common.errors import UserError
 from trainables.training import command_line
-from trainables.training.checkpoint import read
 from trainables.training.config import Config
-from trainables.training.run import train
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train and print a line an epoch, then the last metrics as JSON; the exit code."""
+    """Train and print one line per epoch, then the last metrics as JSON; the exit code."""
     parser = Parser("trainables.train", __doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = command_line.settings_help()
     parser.add_argument(
         "--set", type=command_line.setting, action="append", default=[], metavar="KEY=VALUE", dest="settings",
-        help=f"a setting: {', '.join(Config.names())}, bits, bits.LAYER, w_bits.LAYER, a_bits.LAYER",
+        help="a setting of the run, see below; may be given several times",
     )  # fmt: skip
     parser.add_argument(
         "--out", type=command_line.folder, help="save here after every epoch, and go on from what is here"
@@ -32,13 +31,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> dict[str, float]:
     """Train as the arguments say; the metrics of the last epoch."""
+    from trainables.training.run import epochs
+
     logging.basicConfig(format="%(message)s")
     config = Config.parse(dict(arguments.settings))
     if config.data_dir:
         config = replace(config, data_dir=str(Path(config.data_dir).resolve()))
     if arguments.out:
         _check(arguments.out, config)
-    for epoch in train(config, resume=arguments.out):
+    for epoch in epochs(config, resume=arguments.out):
         metrics = epoch.metrics
         if arguments.out:
             epoch.save(arguments.out)
@@ -49,17 +50,23 @@ def run(arguments: argparse.Namespace) -> dict[str, float]:
 
 
 def _check(out: Path, config: Config) -> None:
-    """Raise ValueError if the folder holds a complete run, or one of other settings.
+    """Raise UserError if the folder holds a complete run, or a run of other settings.
 
-    A complete one has the last epoch in its curve and no resume files: saving ends with that.
+    A complete run has the last epoch in its curve and no resume files, which are removed at the end of the last save.
     """
+    from trainables.training import checkpoint
+
     if not (out / layout.CHECKPOINT_FILE).exists():
         return
-    if other := config.unlike(read(out / layout.CHECKPOINT_FILE)[1]["config"]):
+    if other := config.unlike(checkpoint.read(out / layout.CHECKPOINT_FILE)[1]["config"]):
         raise UserError(f"{out} holds a run of other settings ({', '.join(other)}); give another --out")
     half_saved = any((out / name).exists() for name in (layout.RESUME_FILE, layout.PREVIOUS_FILE))
     curve = out / layout.CURVE_FILE
-    if curve.exists() and pd.read_csv(curve)["epoch"].max() == config.epochs and not half_saved:
+    if not curve.exists() or half_saved:
+        return
+    with curve.open(encoding="utf-8", newline="") as file:
+        *_, last = csv.DictReader(file)
+    if int(last["epoch"]) == config.epochs:
         raise UserError(f"the run in {out} is complete; give another --out")
 
 

@@ -61,9 +61,9 @@ class Report:
 
 
 def train(flat: Mapping[str, Any], directory: Path) -> Iterator[trainables.Epoch]:
-    """Run `trainables.train`: the `Train` of every study but those of the engine's own tests."""
+    """Run `trainables.epochs`: the `Train` of every study but those of the engine's own tests."""
     trainables.prepare_process()
-    return trainables.train(trainables.Config.parse(flat), resume=directory)
+    return trainables.epochs(trainables.Config.parse(flat), resume=directory)
 
 
 class Worker(tune.Trainable):

@@ -26,7 +26,7 @@ def describe(request: Request) -> str:
         lines.append(f"{name}: {least:,.0f} to {min(most, request.constraints.get(name, most)):,.0f}")
     trainables.prepare_process()  # on one thread, as a worker does
     with contextlib.nullcontext() if request.gpus_per_trial else _without_gpus():
-        seconds = next(trainables.train(request.config(extremes[0]))).seconds
+        seconds = next(trainables.epochs(request.config(extremes[0]))).seconds
     workers = request.workers or os.cpu_count() or 1
     minutes = expected_epochs(request) * seconds / workers / 60
     lines.append(

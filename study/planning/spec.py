@@ -10,7 +10,8 @@ import search_spaces
 from study.store.options import ABOVE_0, Options, flag
 from study_common import objectives
 from study_common.errors import UserError
-from trainables.training.config import CHOICES, presets
+from trainables.choices import CHOICES
+from trainables.training.config import presets
 
 
 def setting(text: str) -> tuple[str, Any]:

@@ -28,15 +28,17 @@ import pandas as pd
 import torch
 from scipy.stats import rankdata, spearmanr
 
+import trainables
 from study_common import layout
-from trainables import Config, train
-from trainables.saliency.attribution import METHODS, saliency_maps
+from trainables import Config, epochs
+from trainables.choices import ATTRIBUTIONS
+from trainables.saliency.attribution import saliency_maps
 from trainables.saliency.faithfulness import curves, faithfulness, predict
 from trainables.training import gallery
 from trainables.training.evaluation import choose, evaluating, measure_faithfulness
 from trainables.training.inputs import data_of, scale_of
 from trainables.training.network import load_checkpoint
-from trainables.training.run import Run, run_costs
+from trainables.training.run import Run
 
 FILLS = ("mean", "zero", "uniform")
 RUNGS = (1, 4)  # of a study by default
@@ -100,7 +102,7 @@ def train_grid(arguments: argparse.Namespace) -> None:
     for number, (seed, bits, lambda1) in enumerate(itertools.product(range(3), (4, 2), (0.0, 1.0))):
         directory = arguments.out / "trials" / str(number)
         if not (directory / layout.SALIENCY_FILE).exists():
-            for epoch in train(
+            for epoch in epochs(
                 Config.parse({"bits": bits, "lambda1": lambda1, "seed": seed}), resume=directory
             ):
                 epoch.save(directory)
@@ -125,7 +127,13 @@ def measure(arguments: argparse.Namespace) -> None:
             drop = curves(model, X, split.labels, found[0]).set_index("fraction")
         study, number = path.parts[-4], path.parts[-2]
         about.append(
-            {"study": study, "number": number, **recorded["metrics"], **config.flat(), **run_costs(config)}
+            {
+                "study": study,
+                "number": number,
+                **recorded["metrics"],
+                **config.flat(),
+                **trainables.costs(config),
+            }
             | _summary(drop)
         )
         scores.append([one.each.tolist() for one in found])
@@ -211,7 +219,7 @@ def look(arguments: argparse.Namespace) -> None:
         scale = scale_of(data, torch.device("cpu"))
         images = choose(data.validation, max(SIZES)).images
         print(path)
-        for method in METHODS:
+        for method in ATTRIBUTIONS:
             began = time.process_time()
             found = measure_faithfulness(model, data.validation, scale, replace(config, attribution=method))
             seconds = time.process_time() - began

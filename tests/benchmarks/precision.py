@@ -12,7 +12,7 @@ import math
 import statistics
 from pathlib import Path
 
-from trainables import Config, prepare_process, train
+from trainables import Config, prepare_process
 
 
 def main() -> None:
@@ -39,7 +39,7 @@ def main() -> None:
 
 def accuracy(precision: str, seed: int, epochs: int) -> float:
     """Validation accuracy after the last epoch, in percent."""
-    *_, last = train(Config.parse({"precision": precision, "seed": seed, "epochs": epochs, "bits": 4}))
+    *_, last = epochs(Config.parse({"precision": precision, "seed": seed, "epochs": epochs, "bits": 4}))
     return 100 * last.metrics["accuracy"]
 
 

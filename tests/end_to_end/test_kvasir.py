@@ -11,7 +11,7 @@ from PIL import Image
 import results
 from tests.end_to_end.test_main_job import run
 from tests.make_kvasir import SIZES, make
-from trainables import Config, train
+from trainables import Config, epochs
 from trainables.data import Preparation, load, load_test
 from trainables.data.folder_listing import KVASIR
 
@@ -86,7 +86,7 @@ def test_the_small_network_learns_the_textures_from_scratch(
     small_pictures: Path, bits: int, least: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    *_, last = train(Config.parse(
+    *_, last = epochs(Config.parse(
         {"dataset": "kvasir", "data_dir": str(small_pictures), "model": "small_cnn", "image_size": 48,
          "crop_border": True, "batch_size": 16, "epochs": 5, "bits": bits}
     ))  # fmt: skip

@@ -84,7 +84,7 @@ def test_a_damaged_checkpoint_is_seen_and_the_one_before_it_used(spec_of: SpecOf
     request = study.Request.read(outcome.directory)
     with Record.open(database.url_in(outcome.directory), request.name, request.objectives) as record:
         for trial in record.trials(request.epochs):
-            unharmed = list(trainables.train(request.config(trial.params)))
+            unharmed = list(trainables.epochs(request.config(trial.params)))
             assert trial.user_attrs[RESULT]["metrics"] == unharmed[-1].metrics
             log = (outcome.directory / "trials" / str(trial.number) / "log.txt").read_text()
             assert "falling back" in log

@@ -6,9 +6,10 @@ import torch.nn.functional as F
 from torch import nn
 
 from study_common.errors import NonFiniteError, UserError
+from trainables.choices import ATTRIBUTIONS
 from trainables.models.catalogue import build
 from trainables.quantisation.quantisers import calibrate, quantise
-from trainables.saliency.attribution import METHODS, check, saliency_maps, slopes
+from trainables.saliency.attribution import check, saliency_maps, slopes
 
 
 class Small(nn.Module):
@@ -111,14 +112,16 @@ def test_grad_cam_without_a_wide_convolution_is_refused(model):
     check(model, images(1), "gradient")
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", ATTRIBUTIONS)
 @pytest.mark.parametrize(("name", "channels", "side"), [("paper_cnn", 1, 28), ("resnet18", 3, 64)])
 def test_quantised_models_are_explained_and_training_draws_the_same_numbers_after(
     name, channels, side, method
 ):
     torch.manual_seed(0)
     model = build(name, channels=channels, size=side, classes=10)
-    quantise(model, w_bits={"conv1": 4}, a_bits={"conv2": 2, "fc": 2}, weights="lsq", alpha=3.0, norms={})
+    quantise(
+        model, w_bits={"conv1": 4}, a_bits={"conv2": 2, "fc": 2}, weight_quantiser="lsq", alpha=3.0, norms={}
+    )
     X = images(2, channels, side=side)
     calibrate(model.eval(), X)
     state = torch.get_rng_state()

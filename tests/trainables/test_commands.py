@@ -13,7 +13,7 @@ from trainables.data import load
 from trainables.data.dataset import _GIVE_IT
 from trainables.training.checkpoint import read, write
 from trainables.training.config import Config
-from trainables.training.run import train
+from trainables.training.run import epochs
 
 
 def test_a_run_is_saved_continued_and_not_trained_over(
@@ -22,7 +22,7 @@ def test_a_run_is_saved_continued_and_not_trained_over(
     out = tmp_path / "out"
     given = {**settings, "epochs": 3}
     words = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
-    next(train(Config.parse(given))).save(out)
+    next(epochs(Config.parse(given))).save(out)
     code, printed, error = command("trainables.train", *words, "--out", str(out))
     assert (code, error) == (0, "")
     assert [line.split()[1] for line in printed.splitlines()[:-1]] == ["2", "3"]
@@ -46,18 +46,18 @@ def no_curve_yet(out: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("epochs", "cut"), [(2, no_resume_file_yet), (2, between_the_renames), (1, no_curve_yet)]
+    ("number", "cut"), [(2, no_resume_file_yet), (2, between_the_renames), (1, no_curve_yet)]
 )
 def test_a_run_is_continued_wherever_its_first_save_was_cut(
-    epochs: int, cut: Callable[[Path], None], command: Command, settings: dict[str, object], tmp_path: Path
+    number: int, cut: Callable[[Path], None], command: Command, settings: dict[str, object], tmp_path: Path
 ) -> None:
-    given = {**settings, "epochs": epochs}
-    next(train(Config.parse(given))).save(tmp_path)
+    given = {**settings, "epochs": number}
+    next(epochs(Config.parse(given))).save(tmp_path)
     cut(tmp_path)
     words = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
     code, printed, error = command("trainables.train", *words, "--out", str(tmp_path))
     assert (code, error) == (0, "")
-    assert printed.splitlines()[-2].startswith(f"epoch {epochs}")
+    assert printed.splitlines()[-2].startswith(f"epoch {number}")
     assert command("trainables.train", *words, "--out", str(tmp_path))[0] == 2
 
 
@@ -66,7 +66,7 @@ def test_a_checkpoint_does_not_meet_other_images(
 ) -> None:
     folder, out = shutil.copytree(str(settings["data_dir"]), tmp_path / "images"), tmp_path / "out"
     given = {**settings, "data_dir": str(folder), "epochs": 2}
-    next(train(Config.parse(given))).save(out)
+    next(epochs(Config.parse(given))).save(out)
     (folder / "plain").rename(folder / "a new first class")
     load.cache_clear()
     words = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
@@ -81,7 +81,7 @@ def test_a_checkpoint_does_not_meet_other_images(
 
 def test_a_reference_for_other_images(command: Command, settings: dict[str, object], tmp_path: Path) -> None:
     for size in (16, 20):
-        next(train(Config.parse({**settings, "epochs": 1, "image_size": size}))).save(tmp_path / str(size))
+        next(epochs(Config.parse({**settings, "epochs": 1, "image_size": size}))).save(tmp_path / str(size))
     own, other = (str(tmp_path / size / layout.CHECKPOINT_FILE) for size in ("16", "20"))
     tensors, about = read(Path(own))
     write(tmp_path / "elsewhere", tensors, about | {"fingerprint": "0" * 16})

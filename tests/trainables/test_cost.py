@@ -32,7 +32,7 @@ def test_macs_of_the_papers_cnn_by_hand() -> None:
 @pytest.mark.parametrize("column", TABLE_II)
 def test_effective_flops(column: str) -> None:
     w_bits, a_bits, flops = TABLE_II[column]
-    assert costs(PAPER_CNN, w_bits, a_bits, weights="lsq")["flops"] == flops
+    assert costs(PAPER_CNN, w_bits, a_bits, weight_quantiser="lsq")["flops"] == flops
 
 
 @pytest.mark.parametrize("column", TABLE_II_PRINTED)
@@ -46,7 +46,7 @@ def test_the_rule_gives_the_papers_printed_flops_from_its_constants(column: str)
         others=0,
     )
     w_bits = {name: bits for name, bits in TABLE_II[column][0].items() if name != "fc"}
-    assert costs(printed, w_bits, {}, weights="lsq")["flops"] == TABLE_II_PRINTED[column]
+    assert costs(printed, w_bits, {}, weight_quantiser="lsq")["flops"] == TABLE_II_PRINTED[column]
 
 
 def test_macs_of_the_small_cnn_by_hand() -> None:
@@ -61,7 +61,9 @@ def test_macs_of_the_small_cnn_by_hand() -> None:
 
 
 def test_bops_and_bytes_by_hand() -> None:
-    cost = costs(PAPER_CNN, {"conv1": 2, "conv2": 3, "fc1": 4}, {"conv2": 2, "fc1": 6}, weights="affine")
+    cost = costs(
+        PAPER_CNN, {"conv1": 2, "conv2": 3, "fc1": 4}, {"conv2": 2, "fc1": 6}, weight_quantiser="affine"
+    )
     assert cost["bops"] == 194_688 * 2 * 8 + 10_616_832 * 3 * 2 + 1_179_648 * 4 * 6 + 1_280 * 32 * 32
     weights = 288 * 2 // 8 + 18_432 * 3 // 8 + 1_179_648 * 4 // 8 + 1_280 * 4
     scales = 4 * 2 * (32 + 64 + 128)
@@ -71,7 +73,7 @@ def test_bops_and_bytes_by_hand() -> None:
 def test_an_odd_number_of_bits_takes_a_whole_byte() -> None:
     layer = Layer(name="a", macs=5, weights=5, channels=1, biases=0)
     model = Inventory(layers=(layer,), others=0)
-    assert costs(model, {"a": 3}, {}, weights="lsq")["size_bytes"] == 2 + 4
+    assert costs(model, {"a": 3}, {}, weight_quantiser="lsq")["size_bytes"] == 2 + 4
 
 
 def test_a_residual_block_by_hand() -> None:
@@ -81,7 +83,7 @@ def test_a_residual_block_by_hand() -> None:
     assert [layer.macs for layer in block] == [16 * 16 * 64 * 64 * 9] * 2
     w_bits = {layer.name: 4 for layer in block}
     a_bits = {layer.name: 2 for layer in block}
-    full, less = (costs(resnet, w, a, weights="lsq") for w, a in (({}, {}), (w_bits, a_bits)))
+    full, less = (costs(resnet, w, a, weight_quantiser="lsq") for w, a in (({}, {}), (w_bits, a_bits)))
     assert full["bops"] - less["bops"] == sum(layer.macs * (1024 - 8) for layer in block)
     saved = 2 * (64 * 64 * 9 * 28 // 8 - 4 * 64 - 4 + 3 * 4 * 64)  # of its norm a bias is left
     assert full["size_bytes"] - less["size_bytes"] == saved

@@ -18,7 +18,7 @@ from trainables.training.config import Config
 from trainables.training.evaluation import _masked, choose, evaluate
 from trainables.training.inputs import data_of, scale_of
 from trainables.training.network import load_checkpoint
-from trainables.training.run import Run, train
+from trainables.training.run import Run, epochs
 
 STEPS = 8
 
@@ -32,9 +32,9 @@ def trained(tmp_path_factory):
     for _, (images, labels) in zip(range(STEPS), batches(run.data.train, 64, generator), strict=False):
         run.step(run.scale(images), labels, run.scale.fill("uniform", generator), 1)
     recorded = run.measure(1)
-    run.curve.append({"epoch": 1, "seconds": 0.0, **recorded})
+    run.finish(1, 0.0, recorded)
     directory = tmp_path_factory.mktemp("trained")
-    run.save(directory)
+    run.save(1, directory)
     return directory, recorded
 
 
@@ -194,7 +194,7 @@ def test_the_gallery_is_what_results_draws(trained):
 
 
 def test_colour_images_and_fewer_than_asked(settings, tmp_path):
-    *_, last = train(Config.parse(settings))
+    *_, last = epochs(Config.parse(settings))
     last.save(tmp_path)
     validation = 12
     assert last.metrics["faithfulness_images"] == validation

@@ -2,7 +2,6 @@
 
 import copy
 import json
-import runpy
 from pathlib import Path
 
 import pytest
@@ -11,12 +10,13 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from trainables import Config
+from trainables.export import main
 from trainables.models.catalogue import build, norms
 from trainables.quantisation.batchnorm import settle
 from trainables.quantisation.folding import Codes, Folded, FoldedNorm, fold
-from trainables.quantisation.quantisers import LSQ, Affine, calibrate, quantise, weight_quantiser
-from trainables.training.assessment import validation_metrics
-from trainables.training.run import train
+from trainables.quantisation.quantisers import LSQ, Affine, calibrate, quantise, quantiser_of
+from trainables.training.evaluation import validation_metrics
+from trainables.training.run import epochs
 
 SHAPE = (6, 3, 8, 8)
 
@@ -92,11 +92,11 @@ def test_folding_the_quantised_weight_is_quantising_the_folded(
     literal = LSQ(bits, 5, 4) if kind == "lsq" else Affine(bits)
     if isinstance(literal, LSQ):
         literal.fit(W)
-    quantise(plain, w_bits={"0": bits}, a_bits={}, weights=kind, alpha=1.0, norms={"0": "1"})
+    quantise(plain, w_bits={"0": bits}, a_bits={}, weight_quantiser=kind, alpha=1.0, norms={"0": "1"})
     calibrate(plain, torch.randn(SHAPE))
     ours = plain.eval()[0].weight.detach()
     torch.testing.assert_close(ours, literal(W).detach())
-    quantiser, original = weight_quantiser(plain[0])
+    quantiser, original = quantiser_of(plain[0])
     assert quantiser.encode(original).weight().equal(ours)
     with torch.no_grad():
         plain[1].weight.neg_()
@@ -111,7 +111,9 @@ def test_eight_bits_are_nearly_float_before_and_after_the_statistics_moved(start
     floats = nn.Sequential(convolutions[0], nn.BatchNorm2d(8), nn.ReLU(), convolutions[1], nn.BatchNorm2d(4))
     eight = copy.deepcopy(floats)
     folds = {"0": "1", "3": "4"}
-    quantise(eight, w_bits=dict.fromkeys(folds, 8), a_bits={"3": 8}, weights="lsq", alpha=6.0, norms=folds)
+    quantise(
+        eight, w_bits=dict.fromkeys(folds, 8), a_bits={"3": 8}, weight_quantiser="lsq", alpha=6.0, norms=folds
+    )
     X = torch.randn(16, 3, 12, 12) * 0.1
     for model in (floats, eight):
         calibrate(model, X, start=start)
@@ -159,11 +161,11 @@ def test_a_quantised_resnet_trains_comes_back_and_is_packed_at_its_size(
     config = Config.parse(
         settings | {"model": "resnet18", "image_size": 64, "epochs": 1, "bits": 4, "bits.fc": 32}
     )
-    epoch = next(train(config))
+    epoch = next(epochs(config))
     epoch.save(tmp_path)
     path = tmp_path / "checkpoint.safetensors"
     assert validation_metrics(path) == {k: v for k, v in epoch.metrics.items() if k != "train_loss"}
-    assert runpy.run_module("trainables.export")["main"]([str(path), "--out", str(tmp_path / "out")]) == 0
+    assert main([str(path), "--out", str(tmp_path / "out")]) == 0
     file, last = capsys.readouterr().out.splitlines()
     metrics = json.loads(last)
     assert Path(file).stat().st_size == metrics["size_bytes"] + metrics["header_bytes"]

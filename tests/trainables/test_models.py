@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from trainables.models.catalogue import MODELS, SMALLEST, TORCHVISION, build, norms
+from trainables.choices import MODELS, TORCHVISION
+from trainables.models.catalogue import SMALLEST, build, norms
 
 
 @pytest.mark.parametrize("name", MODELS)

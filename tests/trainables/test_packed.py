@@ -1,7 +1,6 @@
 """The packed file: as small as its cost says, and the same weights back, bit for bit."""
 
 import json
-import runpy
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +12,9 @@ from hypothesis import strategies as st
 from study_common.errors import UserError
 from trainables import Config
 from trainables.deployment import packed
+from trainables.export import main
 from trainables.training.inputs import data_of, scale_of
-from trainables.training.run import train
+from trainables.training.run import epochs
 
 
 @given(st.sampled_from([2, 3, 4, 6, 8]), st.data())
@@ -27,18 +27,17 @@ def test_pack_and_unpack_are_inverse(bits: int, data: st.DataObject) -> None:
     assert int.from_bytes(blob, "little") == as_integer
 
 
-@pytest.mark.parametrize("weights", ["lsq", "affine"])
+@pytest.mark.parametrize("weight_quantiser", ["lsq", "affine"])
 @pytest.mark.parametrize("widths", [{"bits": 3}, {"bits": 4, "bits.fc1": 2, "w_bits.fc2": 32}, {"bits": 32}])
 def test_an_exported_model_is_the_model(
     settings: dict[str, object],
     tmp_path: Path,
-    weights: str,
+    weight_quantiser: str,
     widths: dict[str, int],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    config = Config.parse({**settings, "epochs": 1, "weights": weights, **widths})
-    next(train(config)).save(tmp_path)
-    main = runpy.run_module("trainables.export")["main"]
+    config = Config.parse({**settings, "epochs": 1, "weight_quantiser": weight_quantiser, **widths})
+    next(epochs(config)).save(tmp_path)
     assert main([str(tmp_path / "checkpoint.safetensors"), "--out", str(tmp_path / "out")]) == 0
     path, last = capsys.readouterr().out.splitlines()
     metrics = json.loads(last)

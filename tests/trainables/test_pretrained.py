@@ -13,7 +13,8 @@ from study_common import layout
 from study_common.errors import UserError
 from trainables import Config, check_pretrained, float_config
 from trainables.audit.sanity_check import redraw
-from trainables.models.catalogue import TORCHVISION, build
+from trainables.choices import TORCHVISION
+from trainables.models.catalogue import build
 from trainables.models.pretrained import load_pretrained, published
 from trainables.training import checkpoint
 from trainables.training.inputs import signature

@@ -81,7 +81,7 @@ def test_clipping_has_the_gradient_of_finite_differences() -> None:
 
 def test_alpha_survives_a_thousand_adversarial_steps() -> None:
     model = PaperCNN(1, 12, 3)
-    quantise(model, w_bits={}, a_bits={"conv2": 2, "fc1": 4}, weights="lsq", alpha=1.0, norms={})
+    quantise(model, w_bits={}, a_bits={"conv2": 2, "fc1": 4}, weight_quantiser="lsq", alpha=1.0, norms={})
     alphas = clipping_levels(model)
     assert len(alphas) == 2
     optimizer = torch.optim.SGD(alphas, lr=10.0)
@@ -191,7 +191,7 @@ def test_every_layer_multiplies_with_what_its_weight_says() -> None:
         model,
         w_bits={"conv1": 2, "fc1": 3, "fc2": 32},
         a_bits={"fc1": 4, "fc2": 4},
-        weights="lsq",
+        weight_quantiser="lsq",
         alpha=2.0,
         norms={},
     )
@@ -222,7 +222,7 @@ def test_alpha_of_least_squared_error_is_the_best_of_a_fine_search(signed: bool)
 
 def test_calibration_finds_signs_and_percentiles() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
-    quantise(model, w_bits={}, a_bits={"2": 8, "4": 8}, weights="lsq", alpha=1.0, norms={})
+    quantise(model, w_bits={}, a_bits={"2": 8, "4": 8}, weight_quantiser="lsq", alpha=1.0, norms={})
     x = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
     seen = model[1](model[0](x)).detach().abs().flatten().sort().values
     calibrate(model, x, start="percentile", percentile=90)

@@ -33,7 +33,12 @@ def network(bits: int = 4, channels: int = 1) -> nn.Module:
     model = PaperCNN(channels, 12, 5)
     widths = {"conv1": bits, "conv2": bits, "fc1": bits, "fc2": bits}
     quantise(
-        model, w_bits=widths, a_bits=dict.fromkeys(list(widths)[1:], bits), weights="lsq", alpha=1.0, norms={}
+        model,
+        w_bits=widths,
+        a_bits=dict.fromkeys(list(widths)[1:], bits),
+        weight_quantiser="lsq",
+        alpha=1.0,
+        norms={},
     )
     calibrate(model, torch.rand(8, channels, 12, 12), start="percentile", percentile=99)
     return model

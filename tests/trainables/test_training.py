@@ -3,7 +3,6 @@
 import json
 import logging
 import platform
-import runpy
 import shutil
 import subprocess
 import sys
@@ -18,13 +17,20 @@ import trainables
 from study_common import layout
 from study_common.errors import UserError
 from trainables import Config, NonFiniteError
+from trainables.train import main
 from trainables.training import checkpoint
-from trainables.training.assessment import validation_metrics
+from trainables.training.evaluation import validation_metrics
 from trainables.training.optimiser import has_bfloat16
-from trainables.training.run import Run, train
+from trainables.training.run import Run, epochs
 
 Settings = dict[str, object]
-THRESHOLD = {"mask": "threshold", "lambda2": 1e-3, "weights": "affine", "optimizer": "sgd", "lr": 0.01}
+THRESHOLD = {
+    "mask": "threshold",
+    "lambda2": 1e-3,
+    "weight_quantiser": "affine",
+    "optimizer": "sgd",
+    "lr": 0.01,
+}
 TIMES = ("seconds",)
 
 
@@ -48,13 +54,13 @@ def test_a_resumed_run_equals_the_unbroken_one(
     settings: Settings, tmp_path: Path, changes: Settings, stop: int
 ) -> None:
     config = Config.parse(settings | changes)
-    for epoch in train(config):
+    for epoch in epochs(config):
         epoch.save(tmp_path / "whole")
-    run = train(config, resume=tmp_path / "broken")
+    run = epochs(config, resume=tmp_path / "broken")
     for _ in range(stop):
         next(run).save(tmp_path / "broken")
     run.close()
-    rest = list(map(_saved(tmp_path / "broken"), train(config, resume=tmp_path / "broken")))
+    rest = list(map(_saved(tmp_path / "broken"), epochs(config, resume=tmp_path / "broken")))
     assert [epoch.number for epoch in rest] == list(range(stop + 1, 5))
     assert same(tmp_path / "whole", tmp_path / "broken")
 
@@ -70,11 +76,20 @@ def _saved(directory: Path):
 def test_a_finished_run_keeps_no_resume_files_and_has_its_pictures(
     settings: Settings, tmp_path: Path
 ) -> None:
-    for epoch in train(Config.parse(settings)):
+    for epoch in epochs(Config.parse(settings)):
         epoch.save(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == [
         "checkpoint.safetensors", "confusion.csv", "curve.csv", "saliency.npz",
     ]  # fmt: skip
+
+
+def test_an_epoch_is_saved_before_the_next_one_or_not_at_all(settings: Settings, tmp_path: Path) -> None:
+    run = epochs(Config.parse(settings | {"epochs": 2}))
+    first, second = next(run), next(run)
+    with pytest.raises(AssertionError, match="before the next one is asked for"):
+        first.save(tmp_path)
+    second.save(tmp_path)
+    assert checkpoint.read(tmp_path / layout.CHECKPOINT_FILE)[1]["metrics"]["epoch"] == 2
 
 
 def _cut(path: Path) -> None:
@@ -92,37 +107,37 @@ def test_a_damaged_resume_file_falls_back_a_generation_and_says_so(
     settings: Settings, tmp_path: Path, damage, caplog: pytest.LogCaptureFixture
 ) -> None:
     config = Config.parse(settings)
-    run = train(config)
+    run = epochs(config)
     for _ in range(3):
         next(run).save(tmp_path)
     damage(tmp_path / layout.RESUME_FILE)
     with caplog.at_level(logging.WARNING):
-        assert next(train(config, resume=tmp_path)).number == 3
+        assert next(epochs(config, resume=tmp_path)).number == 3
     assert "falling back" in caplog.text
     damage(tmp_path / layout.PREVIOUS_FILE)
-    assert next(train(config, resume=tmp_path)).number == 1
+    assert next(epochs(config, resume=tmp_path)).number == 1
 
 
 def test_the_seed_decides_everything(settings: Settings) -> None:
     first, again, other = (
-        next(train(Config.parse(settings | {"seed": seed, "epochs": 1}))).metrics for seed in (1, 1, 2)
+        next(epochs(Config.parse(settings | {"seed": seed, "epochs": 1}))).metrics for seed in (1, 1, 2)
     )
     assert first == again
     assert first["loss"] != other["loss"]
 
 
 def test_faithfulness_is_measured_at_rungs_and_at_the_end(settings: Settings) -> None:
-    epochs = list(train(Config.parse(settings | {"rungs": [2]})))
-    assert [epoch.number for epoch in epochs if "faithfulness" in epoch.metrics] == [2, 4]
+    every = list(epochs(Config.parse(settings | {"rungs": [2]})))
+    assert [epoch.number for epoch in every if "faithfulness" in epoch.metrics] == [2, 4]
 
 
 def test_it_learns(settings: Settings) -> None:
-    *_, last = train(Config.parse(settings | {"epochs": 8, "augment": False}))
+    *_, last = epochs(Config.parse(settings | {"epochs": 8, "augment": False}))
     assert last.metrics["accuracy"] > 0.8
 
 
 def test_the_embedded_images_are_learned() -> None:
-    metrics = next(train(Config.parse({"epochs": 1, "bits": 4}))).metrics
+    metrics = next(epochs(Config.parse({"epochs": 1, "bits": 4}))).metrics
     assert metrics["accuracy"] > 0.6
     assert 0 < metrics["kl"] < 1
     assert metrics["mask_fraction"] == 0.5
@@ -133,13 +148,13 @@ def test_a_loss_that_is_not_finite_names_epoch_term_and_config(
     settings: Settings, changes: Settings, term: str
 ) -> None:
     with pytest.raises(NonFiniteError, match=rf"epoch 1: .*{term}.* is not finite") as error:
-        list(train(Config.parse(settings | changes)))
+        list(epochs(Config.parse(settings | changes)))
     assert '"lambda1": ' in str(error.value)
 
 
 def test_a_quantised_run_starts_from_the_float_weights(settings: Settings, tmp_path: Path) -> None:
     floats = Config.parse(settings | {"bits": 32, "epochs": 1})
-    next(train(floats)).save(tmp_path)
+    next(epochs(floats)).save(tmp_path)
     weights, _ = checkpoint.read(tmp_path / "checkpoint.safetensors")
     model = Run(Config.parse(settings | {"init": str(tmp_path / "checkpoint.safetensors")})).model
     original = model.conv2.parametrizations.weight.original
@@ -148,16 +163,17 @@ def test_a_quantised_run_starts_from_the_float_weights(settings: Settings, tmp_p
     assert model.fc1.bias.equal(weights["fc1.bias"])
 
 
-@pytest.mark.parametrize(("weights", "start"), [("affine", "percentile"), ("lsq", "mse")])
+@pytest.mark.parametrize(("weight_quantiser", "start"), [("affine", "percentile"), ("lsq", "mse")])
 def test_no_epochs_is_post_training_quantisation(
-    settings: Settings, tmp_path: Path, weights: str, start: str
+    settings: Settings, tmp_path: Path, weight_quantiser: str, start: str
 ) -> None:
-    *_, floats = train(Config.parse(settings | {"bits": 32, "epochs": 8, "augment": False}))
+    *_, floats = epochs(Config.parse(settings | {"bits": 32, "epochs": 8, "augment": False}))
     floats.save(tmp_path)
     change = {
-        "epochs": 0, "weights": weights, "alpha_start": start, "init": str(tmp_path / "checkpoint.safetensors"),
+        "epochs": 0, "weight_quantiser": weight_quantiser, "alpha_start": start,
+        "init": str(tmp_path / "checkpoint.safetensors"),
     }  # fmt: skip
-    (wide,), (narrow,) = (list(train(Config.parse(settings | change | {"bits": bits}))) for bits in (8, 2))
+    (wide,), (narrow,) = (list(epochs(Config.parse(settings | change | {"bits": bits}))) for bits in (8, 2))
     assert (wide.number, "faithfulness" in wide.metrics) == (0, True)
     assert wide.metrics["loss"] == pytest.approx(floats.metrics["loss"], abs=0.02)
     assert narrow.metrics["loss"] > wide.metrics["loss"]
@@ -174,32 +190,32 @@ def test_balanced_training_weighs_classes_by_their_images(settings: Settings, tm
     counts = run.data.train.labels.bincount()
     assert counts.tolist() == [32, 16, 32]
     torch.testing.assert_close(run.class_weights, 80 / (3 * counts))
-    plain, balanced = (next(train(Config.parse(uneven | {"balance": b}))).metrics for b in ("none", "loss"))
+    plain, balanced = (next(epochs(Config.parse(uneven | {"balance": b}))).metrics for b in ("none", "loss"))
     assert plain["train_loss"] != balanced["train_loss"]
     even = [
-        next(train(Config.parse(settings | {"epochs": 1, "balance": b}))).metrics for b in ("none", "loss")
+        next(epochs(Config.parse(settings | {"epochs": 1, "balance": b}))).metrics for b in ("none", "loss")
     ]
     assert even[0]["train_loss"] == pytest.approx(even[1]["train_loss"], rel=1e-4)
 
 
 def test_a_float_model_of_another_shape_is_refused(settings: Settings, tmp_path: Path) -> None:
-    next(train(Config.parse(settings | {"bits": 32, "epochs": 1}))).save(tmp_path)
+    next(epochs(Config.parse(settings | {"bits": 32, "epochs": 1}))).save(tmp_path)
     path = tmp_path / "checkpoint.safetensors"
     with pytest.raises(UserError, match="does not fit"):
         Run(Config.parse({"init": str(path), "bits": 4}))
 
 
 def test_a_quantised_model_is_no_start_for_another(settings: Settings, tmp_path: Path) -> None:
-    next(train(Config.parse(settings | {"bits": 2, "epochs": 1}))).save(tmp_path)
+    next(epochs(Config.parse(settings | {"bits": 2, "epochs": 1}))).save(tmp_path)
     with pytest.raises(UserError, match="is quantised; give a float model"):
         Run(Config.parse(settings | {"init": str(tmp_path / "checkpoint.safetensors"), "bits": 4}))
 
 
 def test_a_run_of_other_settings_is_not_taken_up(settings: Settings, tmp_path: Path) -> None:
-    next(train(Config.parse(settings))).save(tmp_path)
+    next(epochs(Config.parse(settings))).save(tmp_path)
     for other in ({"lr": 0.5}, {"seed": 7, "bits": 2}):
         with pytest.raises(UserError, match=f"of a run of other settings .*{next(iter(other))}"):
-            next(train(Config.parse(settings | other), resume=tmp_path))
+            next(epochs(Config.parse(settings | other), resume=tmp_path))
 
 
 def test_bfloat16_is_for_processors_that_multiply_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -222,7 +238,7 @@ def test_epsilon_and_alpha_stay_in_their_bounds(settings: Settings) -> None:
 def test_bfloat16_and_float32_agree_on_the_first_loss(settings: Settings) -> None:
     first = {}
     for precision in ("float32", "bfloat16"):
-        metrics = next(train(Config.parse(settings | {"precision": precision, "epochs": 1}))).metrics
+        metrics = next(epochs(Config.parse(settings | {"precision": precision, "epochs": 1}))).metrics
         first[precision] = metrics["train_loss"]
     assert first["bfloat16"] == pytest.approx(first["float32"], rel=0.05)
 
@@ -256,7 +272,6 @@ def test_the_command_trains_and_ends_with_its_metrics(settings: Settings, tmp_pa
 def test_the_command_says_in_one_line_what_is_wrong(
     typed: str, says: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    main = runpy.run_module("trainables.train")["main"]
     assert main(["--set", typed]) == 2
     out, err = capsys.readouterr()
     assert out == ""

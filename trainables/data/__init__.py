@@ -1,12 +1,10 @@
 """Image data sets as tensors of bytes in memory, and the batches that training draws from them."""
 
 from trainables.data.batches import augmentation, batches, shift_and_flip, turn_and_tint
-from trainables.data.dataset import NAMES, Data, Split, load, load_test
-from trainables.data.image_cache import ON_BAD_IMAGE, Preparation
+from trainables.data.dataset import Data, Split, load, load_test
+from trainables.data.image_cache import Preparation
 
 __all__ = [
-    "NAMES",
-    "ON_BAD_IMAGE",
     "Data",
     "Preparation",
     "Split",

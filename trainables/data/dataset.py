@@ -13,6 +13,7 @@ from torch import Tensor
 
 from search_spaces import unknown
 from study_common.errors import UserError
+from trainables.choices import DATASETS
 from trainables.data import mnist_files
 from trainables.data.cache_files import mapped
 from trainables.data.folder_listing import list_folder, list_kvasir
@@ -22,7 +23,7 @@ from trainables.data.splits import stratified
 
 EMBEDDED = Path(__file__).parent / "fashion_mnist_small"
 FOLDERS = {"kvasir": list_kvasir, "folder": list_folder}
-NAMES = ("fashion_mnist_small", *mnist_files.RELEASES, *FOLDERS)
+assert ("fashion_mnist_small", *mnist_files.RELEASES, *FOLDERS) == DATASETS
 _DEFAULT = Preparation()
 _GIVE_IT = "give it with --data-dir (--set data_dir=DIR of trainables.train)"
 VALIDATION = 5000
@@ -143,7 +144,7 @@ def _embedded(split: str, data_dir: str | Path | None) -> Split:
 
 def _official(name: str, split: str, data_dir: str | Path | None) -> Split:
     if name not in mnist_files.RELEASES:
-        raise unknown("dataset", name, NAMES)
+        raise unknown("dataset", name, DATASETS)
     return _bytes(*mnist_files.read(mnist_files.RELEASES[name], split, Path(data_dir) if data_dir else None))
 
 

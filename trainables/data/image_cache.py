@@ -16,6 +16,7 @@ import numpy as np
 
 from search_spaces import unknown
 from study_common.errors import UserError
+from trainables.choices import ON_BAD_IMAGE
 from trainables.data.cache_files import cache_folder, check_passing, locked, new_array
 from trainables.data.decoding import decode
 from trainables.data.deduplication import Contents, find_contents
@@ -26,7 +27,6 @@ from trainables.data.splits import stratified
 
 VERSION = 2
 """Of decoding and split: with a new one, old caches are not used."""
-ON_BAD_IMAGE = ("refuse", "skip")
 SHARE = 0.1
 """The share of the images that validation has; testing too, if no published split says otherwise."""
 MOST_TOLD = 20

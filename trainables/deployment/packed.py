@@ -23,7 +23,7 @@ from torch.nn.utils import parametrize
 from study_common.errors import UserError
 from study_common.files import replacing
 from trainables.quantisation.folding import FoldedNorm
-from trainables.quantisation.quantisers import Pact, weight_quantiser
+from trainables.quantisation.quantisers import Pact, quantiser_of
 from trainables.training.config import Config
 from trainables.training.inputs import DESCRIBED
 
@@ -111,7 +111,7 @@ def _parts(model: nn.Module) -> list[tuple[dict[str, Any], Tensor]]:
     for name, layer in model.named_modules():
         if not parametrize.is_parametrized(layer, "weight"):
             continue
-        quantiser, w = weight_quantiser(layer)
+        quantiser, w = quantiser_of(layer)
         q = quantiser.encode(w)
         implied = {"zero": q.zero} if isinstance(q.zero, float) else {}
         parts.append(({"name": f"{name}.weight", "bits": quantiser.bits, **implied}, q.codes))

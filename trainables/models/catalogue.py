@@ -9,9 +9,8 @@ import torchvision
 from torch import Tensor, nn
 
 from study_common.errors import UserError
+from trainables.choices import TORCHVISION
 
-TORCHVISION = ("resnet18", "mobilenet_v3_small", "efficientnet_b0")
-MODELS = ("paper_cnn", "small_cnn", *TORCHVISION)
 SMALLEST = {"paper_cnn": 6, "small_cnn": 16} | dict.fromkeys(TORCHVISION, 64)
 """Side of the smallest images. Below it the paper's CNN has nothing to pool, and a 3x3 convolution of the others sees
 one pixel, where PyTorch's bfloat16 weight gradient reads memory that nobody wrote, on CPUs (seen in 2.14)."""

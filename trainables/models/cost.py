@@ -70,7 +70,7 @@ def _row(name: str, layer: nn.Module, macs: int, normed: bool) -> Layer:
 
 
 def costs(
-    model: Inventory, w_bits: Mapping[str, int], a_bits: Mapping[str, int], *, weights: str
+    model: Inventory, w_bits: Mapping[str, int], a_bits: Mapping[str, int], *, weight_quantiser: str
 ) -> dict[str, int | float]:
     """The cost of one image, and of the packed file.
 
@@ -81,7 +81,7 @@ def costs(
                 number outside Conv2d and Linear; a BatchNorm behind a quantised layer is one number a channel
 
     >>> model = inventory("paper_cnn", 1, 28, 10)
-    >>> costs(model, {"conv1": 4, "conv2": 4}, {"conv2": 4, "fc1": 4}, weights="lsq")["flops"]
+    >>> costs(model, {"conv1": 4, "conv2": 4}, {"conv2": 4, "fc1": 4}, weight_quantiser="lsq")["flops"]
     2532368.0
     """
     macs = flops = bops = 0
@@ -89,7 +89,7 @@ def costs(
     for number, layer in enumerate(model.layers):
         w = w_bits.get(layer.name, 32)
         a = a_bits.get(layer.name, 32) if number else 8
-        scales = {"lsq": 1, "affine": 2}[weights] * layer.channels if w < 32 else 0
+        scales = {"lsq": 1, "affine": 2}[weight_quantiser] * layer.channels if w < 32 else 0
         alphas = int(number > 0 and a < 32)
         folded = 3 * layer.channels if layer.normed and w < 32 else 0
         macs += layer.macs

@@ -24,7 +24,6 @@ from trainables.quantisation.folding import Codes, Folded, fold
 SHRINKAGES = torch.linspace(
     0.1, 1.0, 40
 ).tolist()  # of the largest value, searched for the least squared error
-ALPHA_STARTS = ("init", "percentile", "mse")
 FLOOR = 1e-3  # alpha never falls below this: at 0 every activation is clipped and no gradient returns
 
 
@@ -77,7 +76,7 @@ class Pact(nn.Module):
 
     @torch.no_grad()
     def fit(self, x: Tensor, *, start: str, percentile: float) -> None:
-        """Set the range to what is seen of x: signed if that is ever negative; alpha by one of `ALPHA_STARTS`."""
+        """Set the range to what is seen of x: signed if x is ever negative; alpha as `start` of `ALPHA_STARTS` says."""
         self.lower.fill_(-1.0 if x.min() < 0 else 0.0)
         sizes = x.float().abs().flatten()
         if start == "percentile":
@@ -230,22 +229,19 @@ def _rows(w: Tensor) -> Tensor:
     return (w.permute(0, 2, 3, 1) if w.dim() == 4 else w).flatten(1)
 
 
-WEIGHT_QUANTISERS = ("lsq", "affine")
-
-
 def quantise(
     model: nn.Module,
     *,
     w_bits: Mapping[str, int],
     a_bits: Mapping[str, int],
-    weights: str,
+    weight_quantiser: str,
     alpha: float,
     norms: Mapping[str, str],
 ) -> None:
     """Put quantisers into the model, in place; layers without a width, or with 32, stay as they are.
 
-    `weights` is the weight quantiser, `lsq` or `affine`; `alpha` > 0 every clipping level's start; `norms` names the
-    BatchNorm behind a convolution, which is folded into its weight.
+    `weight_quantiser` is `lsq` or `affine`; `alpha` > 0 every clipping level's start; `norms` names the BatchNorm
+    behind a convolution, which is folded into its weight.
     """
     for name, layer in quantisable(model).items():
         if (bits := a_bits.get(name, 32)) < 32:
@@ -254,7 +250,7 @@ def quantise(
         if (bits := w_bits.get(name, 32)) < 32:
             w = layer.weight
             assert isinstance(w, Tensor)
-            quantiser = LSQ(bits, w.shape[0], w.dim()) if weights == "lsq" else Affine(bits)
+            quantiser = LSQ(bits, w.shape[0], w.dim()) if weight_quantiser == "lsq" else Affine(bits)
             if name in norms:
                 fold(model, name, norms[name], quantiser)
             else:
@@ -287,7 +283,7 @@ def calibrate(model: nn.Module, images: Tensor, *, start: str = "init", percenti
     """
     for module in model.modules():
         if parametrize.is_parametrized(module, "weight"):
-            quantiser, original = weight_quantiser(module)
+            quantiser, original = quantiser_of(module)
             inner = quantiser.quantiser if isinstance(quantiser, Folded) else quantiser
             if isinstance(inner, LSQ):
                 inner.fit(original)
@@ -306,7 +302,7 @@ def calibrate(model: nn.Module, images: Tensor, *, start: str = "init", percenti
         hook.remove()
 
 
-def weight_quantiser(layer: nn.Module) -> tuple[LSQ | Affine | Folded, Tensor]:
+def quantiser_of(layer: nn.Module) -> tuple[LSQ | Affine | Folded, Tensor]:
     """The quantiser of a quantised layer's weight, and the float weight that it quantises."""
     chain: Any = layer.parametrizations["weight"]  # type: ignore[index]
     return chain[0], chain.original

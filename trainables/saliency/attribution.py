@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from study_common.errors import NonFiniteError, UserError
 
-METHODS = ("gradient", "smooth_grad", "integrated_gradients", "grad_cam")
 CHUNK = 100  # images a pass: more fall out of the cache
 SAMPLES = 16  # of SmoothGrad's noise, and steps of Integrated Gradients
 NOISE = 0.15  # of the images' range: SmoothGrad's standard deviation (Smilkov et al. 2017 use 0.1 to 0.2)

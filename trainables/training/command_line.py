@@ -1,40 +1,48 @@
-"""What the commands of this room share: settings and folders as they are typed, one line of JSON at the end."""
+"""What the commands of `trainables` share: settings and folders as typed, and one line of JSON at the end.
+
+A command parses first and imports torch in `run`, so that `--help` and bad arguments are answered at once.
+"""
 
 import argparse
 import json
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 
 from study_common.commands import exit_code
 from study_common.errors import NonFiniteError, UserError
-from trainables.training.process import prepare_process
+from trainables.choices import CHOICES
+from trainables.training.config import Config, preset, presets
 
 
 def run(command: Callable[[argparse.Namespace], Mapping[str, float]], parser: argparse.ArgumentParser,
         argv: Sequence[str] | None) -> int:  # fmt: skip
-    """Parse, run in a prepared process, and print the metrics as the last line; 2 for an error the user can mend."""
+    """Parse, run `command` in a prepared process, and print its metrics as the last line; the exit code."""
     arguments = parser.parse_args(argv)
-    prepare_process()
 
     def measure() -> None:
+        from trainables.training.process import prepare_process
+
+        prepare_process()
         try:
             metrics = command(arguments)
         except NonFiniteError as error:
             raise UserError(str(error)) from None
         except OSError as error:
             what = f"cannot use {error.filename or 'the disk'}: {error.strerror or error}"
-            raise UserError(f"{what}; make room or choose another path") from None
+            raise UserError(f"{what}; free some space or choose another path") from None
         print(json.dumps(dict(metrics)))
 
     return exit_code(measure)
 
 
 def folder(text: str) -> Path:
-    """Take the path of a folder to write into, which need not exist yet."""
+    """Accept the path of a folder to write into, which need not exist yet."""
     path = Path(text)
-    there = next(place for place in (path, *path.parents) if place.exists())
-    if not there.is_dir():
-        raise argparse.ArgumentTypeError(f"{there} is a file; name a folder")
+    existing = next(place for place in (path, *path.parents) if place.exists())
+    if not existing.is_dir():
+        raise argparse.ArgumentTypeError(f"{existing} is a file; name a folder")
     return path
 
 
@@ -44,3 +52,18 @@ def setting(text: str) -> tuple[str, str]:
     if not (key and equals and value):
         raise argparse.ArgumentTypeError(f"{text!r} is not key=value")
     return key, value
+
+
+def settings_help() -> str:
+    """Every setting with its default and, where the values are listed, its values; for `--help`."""
+    valid = {**CHOICES, "preset": presets()}
+    defaults = {field.name: field.default for field in fields(Config)} | preset(Config.preset)["run"]
+    lines = [f"settings, with their defaults under the preset {Config.preset}:"]
+    for name in Config.names():
+        value = defaults[name]
+        line = f"{name}={','.join(map(str, value)) if isinstance(value, tuple) else value}"
+        if name in valid:
+            line = f"{line:32} one of {', '.join(valid[name])}"
+        lines += textwrap.wrap(line, 110, initial_indent="  ", subsequent_indent=" " * 34)
+    lines.append("  bits, bits.LAYER, w_bits.LAYER, a_bits.LAYER: 2, 3, 4, 6, 8 or 32, and 32 is float32")
+    return "\n".join(lines)

@@ -2,6 +2,9 @@
 
 A run is typed, searched and recorded as flat names (`lambda1`, `bits.conv1`); `Config.parse` reads them,
 `Config.flat` writes them, and `parse(flat())` gives the same configuration back.
+
+Paper A is "Resource-efficient medical image classification for edge devices", paper B "Saliency Assisted Quantization
+for Neural Networks".
 """
 
 import math
@@ -11,124 +14,106 @@ from dataclasses import dataclass, field, fields, replace
 from importlib.resources import files
 from typing import Any, Self
 
-from search_spaces import WIDTHS, is_width, owners, unknown
-from study_common.errors import UserError
-from trainables.data import NAMES as DATASETS
-from trainables.data import ON_BAD_IMAGE
-from trainables.models.catalogue import MODELS, TORCHVISION, layer_names
-from trainables.quantisation.quantisers import ALPHA_STARTS, WEIGHT_QUANTISERS
-from trainables.saliency.attribution import METHODS
-
-CHOICES: dict[str, tuple[str, ...]] = {
-    "dataset": DATASETS,
-    "model": MODELS,
-    "on_bad_image": ON_BAD_IMAGE,
-    "balance": ("none", "loss"),
-    "optimizer": ("adam", "sgd"),
-    "schedule": ("cosine", "constant"),
-    "precision": ("auto", "bfloat16", "float32"),
-    "alpha_norm": ("l1", "squared"),
-    "mask": ("ratio", "threshold"),
-    "saliency": ("loss", "label_logit", "predicted_logit"),
-    "fill": ("uniform", "zero", "mean"),
-    "attribution": METHODS,
-    "weights": WEIGHT_QUANTISERS,
-    "alpha_start": ALPHA_STARTS,
-}
+from search_spaces import WIDTHS, is_width, owners
+from study_common.errors import UserError, unknown
+from trainables.choices import CHOICES, TORCHVISION
 
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    """One SGT-PACT training run. "A1", "A2" are the algorithms of seed A; "B1" that of seed B."""
+    """One SGT-PACT training run."""
 
     dataset: str = "fashion_mnist_small"
-    """One of `trainables.data.NAMES`."""
+    """One of `choices.DATASETS`."""
     data_dir: str = ""
     """Where the files of the data set are; "" for the embedded set or the data set's usual place."""
     image_size: int = 64
-    """Height and width that the images of a folder are brought to."""
+    """Height and width in pixels to which the images of a folder are scaled."""
     on_bad_image: str = "refuse"
-    """What a damaged image does: `refuse` the data set, or `skip` it."""
+    """At a damaged image, `refuse` the data set or `skip` the image."""
     crop_border: bool = False
-    """Whether the black border of endoscopy images is cut off."""
+    """Whether to cut off the black border of endoscopy images."""
     model: str = "paper_cnn"
-    """One of `trainables.models.catalogue.MODELS`."""
+    """One of `choices.MODELS`."""
     preset: str = "best"
-    """The recipe that the other fields were changed from; see `presets/`."""
+    """The recipe whose settings the other fields replace; see `trainables/presets/`."""
     epochs: int = 4
-    """Passes over the training split; 0 only fits the quantisers to the first batch: post-training quantisation."""
+    """Passes over the training split; 0 only fits the quantisers to the first batch (post-training quantisation)."""
     rungs: tuple[int, ...] = ()
-    """The epochs, besides the last, after which faithfulness is measured."""
+    """The epochs after which faithfulness is measured; it is always measured after the last."""
     seed: int = 0
-    """Of the initial weights, the order of the images, the augmentation and the fill."""
+    """Seed of the initial weights, the order of the images, the augmentation and the fill."""
     refit: bool = False
-    """Whether the validation images are trained on too: for a confirmation, whose measure is the test split."""
+    """Whether to train on the validation images too, for a confirmation, which measures on the test split."""
     pretrained: str = ""
-    """Weights for a model of torchvision, by its name for them or from a .pth or .safetensors file; `init`, whose float
-    model starts from them, goes before."""
+    """Pretrained weights of a torchvision model: torchvision's name for them, or a .pth or .safetensors file. Ignored
+    with `init`, whose float model started from them."""
     init: str = ""
-    """A float checkpoint to start from; "" starts from random weights."""
+    """Path of a float checkpoint to start from; "" starts from random or pretrained weights."""
 
     batch_size: int = 128
-    """Images a step; the last, smaller batch of an epoch is dropped."""
+    """Images per step; the last, smaller batch of an epoch is dropped."""
     optimizer: str = "adam"
-    """For theta and alpha: `adam` (A2 line 8), or `sgd` with momentum 0.9 (seed B, section III B)."""
+    """Of theta and alpha: `adam` (paper A, Algorithm 2, line 8), or `sgd`, momentum 0.9 (paper B, section III B)."""
     lr: float = 1e-3
-    """tau: the step of theta."""
+    """tau, the step size of theta."""
     lr_alpha: float = 1e-2
-    """tau_alpha: the step of alpha (A2 line 9), which has no weight decay."""
+    """tau_alpha, the step size of alpha (paper A, Algorithm 2, line 9); alpha has no weight decay."""
     weight_decay: float = 0.0
     """L2 on theta, decoupled under Adam."""
     schedule: str = "cosine"
-    """Of every step size: `cosine` to zero over all epochs, or `constant`."""
+    """Of every step size: `cosine` down to 0 over all epochs, or `constant`."""
     augment: bool = True
-    """Random shifts and, where the data set allows it, mirror images."""
+    """Whether to change training images at random: shifts, and mirror images where the data set allows them."""
     balance: str = "none"
-    """For classes of unlike size, `loss` weighs CE by `sgt.class_weights`; S stays the gradient of the plain CE."""
+    """For classes of unequal size, `loss` weights CE by `sgt.class_weights`; S stays the gradient of the plain CE."""
     precision: str = "auto"
-    """Of the training step's convolutions: `bfloat16` by autocast, `float32`, or `auto`: bfloat16 where the
-    processor has it. Saliency, alpha, epsilon and every evaluation are float32."""
+    """Of the training step's convolutions: `bfloat16` by autocast, `float32`, or `auto`, bfloat16 where the processor
+    has it. Saliency, alpha, epsilon and every evaluation are float32."""
 
     lambda1: float = 1.0
-    """Weight of KL(f(X) || f(X~)), batch mean (A2 line 7; lambda of A1 and B1). 0 turns the masked pass off."""
+    """Weight of KL(f(X) || f(X~)), batch mean (paper A, Algorithm 2, line 7; lambda of paper B, Algorithm 1). 0 turns
+    the masked pass off."""
     lambda2: float = 0.0
-    """Weight of mean_i sum |S_i| (A2 line 7), by exact double backward."""
+    """Weight of mean_i sum |S_i| (paper A, Algorithm 2, line 7), by exact double backward."""
     stop_gradient: bool = False
-    """Whether the KL term leaves f(X) alone and pulls f(X~) only."""
+    """Whether the gradient of the KL term reaches f(X~) only, not f(X)."""
     eta: float = 1e-4
-    """Weight of ||alpha|| (A2 line 9)."""
+    """Weight of ||alpha|| (paper A, Algorithm 2, line 9)."""
     alpha_norm: str = "l1"
-    """||alpha|| as the sum of alphas (seed A), or `squared` (the PACT paper)."""
+    """||alpha|| as the sum of the alphas, `l1` (paper A), or of their squares, `squared` (the PACT paper)."""
 
     mask: str = "ratio"
-    """`ratio`: the lowest `mask_ratio` of |S| of each image (B1). `threshold`: |S| / max |S| <= epsilon (A2 line 4)."""
+    """Which pixels are masked. `ratio`: the lowest `mask_ratio` of |S| of each image (paper B, Algorithm 1).
+    `threshold`: |S| / max |S| <= epsilon (paper A, Algorithm 2, line 4)."""
     mask_ratio: float = 0.5
-    """k over the number of pixels, in (0, 1)."""
+    """Share of the pixels of an image that is masked, in (0, 1): k over the number of pixels."""
     epsilon: float = 0.1
-    """The learnable threshold's start, in (0, 1)."""
+    """Start of the learnable threshold, in (0, 1)."""
     gamma: float = 1e-2
-    """The step of epsilon (A2 line 10)."""
+    """Step size of epsilon (paper A, Algorithm 2, line 10)."""
     saliency: str = "loss"
-    """The scalar whose gradient is S: CE of the label (A2 line 3), the label's logit, or the predicted class's."""
+    """The scalar whose gradient is S: CE of the label (paper A, Algorithm 2, line 3), its logit, or the logit of
+    the predicted class."""
     fill: str = "uniform"
-    """What a masked pixel becomes, before normalisation: `uniform` in [0, 1], `zero`, or the training `mean`."""
+    """Value of a masked pixel before normalisation: `uniform` in [0, 1], `zero`, or the training `mean`."""
 
     attribution: str = "gradient"
-    """The saliency method that faithfulness is measured on: one for all trials of a study."""
+    """The saliency method that faithfulness is measured with; the same for all trials of a study."""
 
-    weights: str = "lsq"
-    """The weight quantiser: `lsq`, or `affine` (seed B eq. 1)."""
+    weight_quantiser: str = "lsq"
+    """`lsq` (learned step size), or `affine` (paper B, eq. 1)."""
     alpha_init: float = 3.0
-    """Above 0."""
+    """Start of every clipping level alpha, above 0; see `alpha_start`."""
     alpha_start: str = "init"
-    """Where every alpha starts: at `alpha_init`, or, of |x| over the first batch, at the `alpha_percentile` or at the
-    level of least squared error, `mse`."""
+    """How alpha starts: `init` at `alpha_init`; `percentile` at the `alpha_percentile` of |x| over the first batch;
+    `mse` at the level of least squared error over the first batch."""
     alpha_percentile: float = 100.0
-    """In (0, 100]; 100 is the largest value, as in min-max calibration."""
+    """In (0, 100]; 100 is the largest value (min-max calibration)."""
     w_bits: Mapping[str, int] = field(default_factory=dict)
-    """Weight width of every layer by name, in {2, 3, 4, 6, 8, 32}; a layer not named keeps 32."""
+    """Bit-width of each layer's weights by its name, in {2, 3, 4, 6, 8, 32}; a layer not named keeps 32."""
     a_bits: Mapping[str, int] = field(default_factory=dict)
-    """Input width of every layer but the first, whose input is the 8-bit image; a layer not named keeps 32."""
+    """Bit-width of each layer's input; the first layer has none, because its input is the 8-bit image."""
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
@@ -160,12 +145,22 @@ class Config:
 
     @classmethod
     def parse(cls, flat: Mapping[str, Any]) -> Self:
-        """Read flat names; `preset` names the recipe that they change, widths are `bits`, `bits.conv1`, `w_bits.*`.
+        """Read a configuration from flat names.
 
-        The more specific width wins: `w_bits` over `bits`, then a layer's over a glob's over all layers'. `bits` of
-        the first layer is the width of its weights. Raises ValueError, with the nearest valid name, for an unknown key,
-        layer or value, and for `a_bits` of the first layer.
+        Args:
+            flat: Settings by name; `preset` names the recipe whose settings they replace. Values may be text, as typed
+                on a command line. Widths are `bits`, `bits.conv1`, `w_bits.*` and the like. The more specific name
+                wins: `w_bits` over `bits`, then one layer over a glob over all layers. `bits` of the first layer is
+                the width of its weights.
+
+        Raises:
+            UserError: An unknown name, layer or value (the message has the nearest valid one), or `a_bits` of the first
+                layer.
         """
+        from trainables.models.catalogue import (
+            layer_names,  # imports torch; a list of the settings does not need it
+        )
+
         flat = {**preset(str(flat.get("preset", cls.preset)))["run"], **flat}
         widths = {name: _width(name, value) for name, value in flat.items() if is_width(name)}
         plain = {name: _convert(name, value) for name, value in flat.items() if name not in widths}
@@ -179,7 +174,7 @@ class Config:
         return replace(config, w_bits=w_bits, a_bits=a_bits)
 
     def unlike(self, saved: Mapping[str, Any]) -> list[str]:
-        """Return the flat names that a `saved` configuration has other values of, but for where files are.
+        """Return the flat names whose values differ in a `saved` configuration, apart from the locations of files.
 
         >>> Config.parse({}).unlike(Config.parse({"lr": 0.5, "init": "moved"}).flat())
         ['lr']
@@ -201,13 +196,8 @@ class Config:
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
-        """The flat names that are no widths, as `Config.parse` takes them."""
+        """The flat names that are not widths, as `Config.parse` accepts them."""
         return tuple(f.name for f in fields(cls) if f.name not in ("w_bits", "a_bits"))
-
-
-def layers(config: Config) -> tuple[str, ...]:
-    """The quantisable layers of the configuration's model, in order."""
-    return layer_names(config.model)
 
 
 _SHARED = (
@@ -217,9 +207,10 @@ _SHARED = (
 
 
 def float_config(config: Config) -> Config:
-    """The shared float model of `--init float`: one per `_SHARED` settings, by the preset's `[init]`.
+    """The configuration of the float model of `--init float`, from which every trial of a study starts.
 
-    Who lowers `batch_size` below the preset's, since the images are few, lowers it for this model too.
+    It has the `_SHARED` settings of `config` and those of the preset's `[init]`. A `batch_size` below the preset's, for
+    few images, also holds for this model.
     """
     same = {name: getattr(config, name) for name in _SHARED}
     floats = Config.parse({**same, **preset(config.preset)["init"]})
@@ -234,7 +225,11 @@ def presets() -> tuple[str, ...]:
 
 
 def preset(name: str) -> dict[str, dict[str, Any]]:
-    """A recipe: the settings it gives every `run`, and what the float model of `--init float` changes in `init`."""
+    """A recipe: the settings of every `run`, and in `init` those of the float model of `--init float`.
+
+    Raises:
+        UserError: There is no preset of this name.
+    """
     if name not in presets():
         raise unknown("preset", name, presets())
     document = tomllib.loads((files("trainables") / "presets" / f"{name}.toml").read_text())

@@ -1,8 +1,12 @@
-"""The metrics of a model on a split: quality, KL under masking, faithfulness. Always float32 and in evaluation mode."""
+"""The metrics of a model on a split: quality, KL under masking, faithfulness; of a live model or of a checkpoint.
+
+Always in float32 and in evaluation mode.
+"""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -17,6 +21,8 @@ from trainables.data.splits import stratified
 from trainables.saliency.attribution import CHUNK, saliency_maps
 from trainables.saliency.faithfulness import Faithfulness, faithfulness, predict
 from trainables.training.config import Config
+from trainables.training.inputs import check_images, data_of, scale_of, test_split_of
+from trainables.training.network import costs, load_checkpoint
 from trainables.training.sgt import keep, kl_divergence, saliency
 
 FAITHFULNESS_IMAGES = 100  # faithfulness is measured on so many images of the split
@@ -51,6 +57,31 @@ def measure_faithfulness(model: nn.Module, split: Split, scale: Scale, config: C
     with evaluating(model):
         X = scale(choose(split, FAITHFULNESS_IMAGES).images)
         return faithfulness(model, X, saliency_maps(model, X, predict(model, X), method=config.attribution))
+
+
+def validation_metrics(path: Path, data_dir: str = "") -> dict[str, float]:
+    """The metrics that the run recorded, measured again: the same bits on the CPU that trained it.
+
+    The images are looked for in `data_dir`, or for "" where the run had them.
+    """
+    return _metrics(path, lambda config: data_of(config).validation, data_dir)
+
+
+def test_metrics(path: Path) -> dict[str, float]:
+    """The same metrics on the test split. Only `study.confirm` calls this."""
+    return _metrics(path, test_split_of)
+
+
+def _metrics(path: Path, split_of: Callable[[Config], Split], data_dir: str = "") -> dict[str, float]:
+    model, config, about = load_checkpoint(path, data_dir)
+    data, split = data_of(config), split_of(config)
+    check_images(path, about, data, config.data_dir)
+    scale = scale_of(data, next(model.parameters()).device)
+    return {
+        **evaluate(model, split, scale, config).metrics,
+        **measure_faithfulness(model, split, scale, config).metrics(),
+        **costs(config),
+    }
 
 
 def choose(split: Split, count: int) -> Split:

@@ -9,12 +9,24 @@ from torch import nn
 from study_common import layout
 from study_common.errors import UserError
 from trainables.data import Data
-from trainables.models.catalogue import build, norms
+from trainables.models import cost
+from trainables.models.catalogue import build, layer_names, norms
 from trainables.models.pretrained import load_pretrained, published
 from trainables.quantisation.quantisers import quantise
 from trainables.training import checkpoint
 from trainables.training.config import Config
 from trainables.training.inputs import data_of, signature
+
+
+def layers(config: Config) -> tuple[str, ...]:
+    """The names of the quantisable layers of the configuration's model, in order."""
+    return layer_names(config.model)
+
+
+def costs(config: Config) -> dict[str, int | float]:
+    """macs, flops, bops and size_bytes of a configuration; needs the data set, but no training."""
+    inventory = cost.inventory(config.model, *signature(data_of(config)))
+    return cost.costs(inventory, config.w_bits, config.a_bits, weight_quantiser=config.weight_quantiser)
 
 
 def new_model(config: Config, data: Data) -> nn.Module:
@@ -89,6 +101,10 @@ def load_checkpoint(path: Path, data_dir: str = "") -> tuple[nn.Module, Config, 
 
 def _quantise(model: nn.Module, config: Config) -> None:
     quantise(
-        model, w_bits=config.w_bits, a_bits=config.a_bits, weights=config.weights, alpha=config.alpha_init,
+        model,
+        w_bits=config.w_bits,
+        a_bits=config.a_bits,
+        weight_quantiser=config.weight_quantiser,
+        alpha=config.alpha_init,
         norms=norms(config.model),
-    )  # fmt: skip
+    )

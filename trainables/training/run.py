@@ -1,4 +1,4 @@
-"""One training run as a generator of epochs: `for epoch in train(config): epoch.save(directory)`.
+"""One training run as a generator of epochs: `for epoch in epochs(config): epoch.save(directory)`.
 
 Read from the top: what an epoch is, the loop over epochs, one epoch, and then the parts that the loop is made of.
 Everything random in epoch e comes from (seed, e), so a run resumed at any epoch equals the unbroken run.
@@ -10,6 +10,7 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -22,7 +23,6 @@ from study_common import layout
 from study_common.errors import NonFiniteError, UserError
 from study_common.files import replacing
 from trainables.data import augmentation, batches
-from trainables.models.cost import costs, inventory
 from trainables.quantisation.batchnorm import IMAGES, norms_of, settle
 from trainables.quantisation.quantisers import calibrate, clipping_levels, keep_positive
 from trainables.saliency import attribution
@@ -30,8 +30,8 @@ from trainables.saliency.faithfulness import Faithfulness
 from trainables.training import checkpoint, gallery
 from trainables.training.config import Config
 from trainables.training.evaluation import evaluate, measure_faithfulness
-from trainables.training.inputs import check_images, data_of, described, scale_of, signature
-from trainables.training.network import load_float, new_model
+from trainables.training.inputs import check_images, data_of, described, scale_of
+from trainables.training.network import costs, load_float, new_model
 from trainables.training.optimiser import autocast, optimizer
 from trainables.training.sgt import class_weights, losses
 
@@ -41,23 +41,34 @@ EPSILON_BOUNDS = (0.01, 0.99)  # KL falls as masking vanishes, so epsilon drifts
 
 @dataclass(frozen=True, kw_only=True)
 class Epoch:
-    """One finished epoch. It is the run's live state: save it, if at all, before asking for the next one."""
+    """One finished epoch."""
 
     number: int
-    """1 for the first; 0 for the one of a run of no epochs, which is measured as it starts."""
+    """1 for the first; 0 for the only one of a run of no epochs, which is measured as it starts."""
     seconds: float
     """Training and evaluation of this epoch."""
     metrics: dict[str, float]
-    """As DESIGN names them; faithfulness at rungs and at the last epoch only."""
+    """Those of `evaluation.evaluate` and `network.costs`, `train_loss`, and at rungs and after the last epoch
+    faithfulness."""
     save: Callable[[Path], None]
-    """Write the checkpoint, the curve and what a resume needs into a directory."""
+    """Write the checkpoint, the curve and what a resume needs into a directory. The next epoch trains on the same
+    tensors, so an epoch can be saved only until the next one is asked for; later it is an AssertionError."""
 
 
-def train(config: Config, resume: Path | None = None) -> Iterator[Epoch]:
+def epochs(config: Config, resume: Path | None = None) -> Iterator[Epoch]:
     """Train, one epoch each time the caller asks for one; deterministic for a seed on one thread.
 
-    `resume` is a directory that an earlier run of the same configuration saved its epochs in; without a usable file
-    there the run starts at epoch 1. Raises NonFiniteError, and ValueError for data or files that cannot be used.
+    Args:
+        config: What to train, on which images.
+        resume: A directory in which an earlier run of the same configuration saved its epochs; without a usable file
+            there the run starts at epoch 1.
+
+    Yields:
+        Each epoch as soon as it is trained and measured; with `config.epochs` 0 a single one, only measured.
+
+    Raises:
+        NonFiniteError: A term of the loss, or a saliency map, is infinite or NaN.
+        UserError: Images, weights or files cannot be used.
     """
     run = Run(config)
     first = run.restore(resume) + 1 if resume else 1
@@ -65,8 +76,8 @@ def train(config: Config, resume: Path | None = None) -> Iterator[Epoch]:
         began = time.perf_counter()
         metrics = (run.epoch(number) if number else {}) | run.measure(number)
         seconds = time.perf_counter() - began
-        run.curve.append({"epoch": number, "seconds": seconds, **metrics})
-        yield Epoch(number=number, seconds=seconds, metrics=metrics, save=run.save)
+        run.finish(number, seconds, metrics)
+        yield Epoch(number=number, seconds=seconds, metrics=metrics, save=partial(run.save, number))
 
 
 class Run:
@@ -86,6 +97,7 @@ class Run:
             labels, classes = self.data.train.labels, len(self.data.class_names)
             self.class_weights = class_weights(labels, classes).to(self.device)
         self.curve: list[dict[str, float]] = []
+        self.finished: int | None = None
         self.confusion: Tensor | None = None
         self.faithfulness: Faithfulness | None = None
 
@@ -101,8 +113,8 @@ class Run:
         attribution.check(self.model, X[:1], self.config.attribution)
 
     def epoch(self, number: int) -> dict[str, float]:
-        """Train on every image once; the mean of L and of its terms over the steps."""
-        config = self.config
+        """Train on every image once; the mean of L over the steps."""
+        self.finished, config = None, self.config
         generator = torch.manual_seed(config.seed * 100_003 + number)  # the global one: dropout uses it too
         fill = self.scale.fill(config.fill, generator)
         self.model.train()
@@ -164,10 +176,16 @@ class Run:
         if number == config.epochs or number in config.rungs:
             self.faithfulness = measure_faithfulness(self.model, self.data.validation, self.scale, config)
             measured |= self.faithfulness.metrics()
-        return measured | run_costs(config)
+        return measured | costs(config)
 
-    def save(self, directory: Path) -> None:
-        """Write checkpoint, curve and resume files of the latest epoch; after the last, pictures and no resume."""
+    def finish(self, number: int, seconds: float, metrics: dict[str, float]) -> None:
+        """Add an epoch to the curve; from now on it can be saved."""
+        self.curve.append({"epoch": number, "seconds": seconds, **metrics})
+        self.finished = number
+
+    def save(self, number: int, directory: Path) -> None:
+        """Write checkpoint, curve and resume files of an epoch; of the last one pictures, and no resume files."""
+        assert self.finished == number, "an epoch is saved before the next one is asked for"
         directory.mkdir(parents=True, exist_ok=True)
         about = {"config": self.config.flat(), "metrics": self.curve[-1], **described(self.data)}
         model = self.model.state_dict()
@@ -205,7 +223,7 @@ class Run:
         )
 
     def restore(self, directory: Path) -> int:
-        """Take up the newest whole generation in `directory`; the number of its epoch, 0 if there is none."""
+        """Load the newest intact generation in `directory`; the number of its epoch, 0 if there is none."""
         for path in (directory / layout.RESUME_FILE, directory / layout.PREVIOUS_FILE):
             if not path.exists():
                 continue
@@ -238,12 +256,6 @@ class Run:
                 tensor = torch.empty_like(like, requires_grad=False).copy_(tensor)
             state.setdefault(int(index), {})[slot] = tensor
         self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": state})
-
-
-def run_costs(config: Config) -> dict[str, int | float]:
-    """macs, flops, bops and size_bytes of a configuration; needs no training, but the data set."""
-    model = inventory(config.model, *signature(data_of(config)))
-    return costs(model, config.w_bits, config.a_bits, weights=config.weights)
 
 
 def _under(prefix: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:

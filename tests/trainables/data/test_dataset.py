@@ -11,7 +11,8 @@ from torchvision.datasets import FashionMNIST
 from study_common.errors import UserError
 from tests.trainables.data.pictures import fresh, refused, rows, two_classes
 from tests.trainables.data.released import DEBIAN, needs_debian
-from trainables.data import NAMES, Preparation, load, load_test
+from trainables.choices import DATASETS
+from trainables.data import Preparation, load, load_test
 from trainables.data.dataset import EMBEDDED
 from trainables.data.folder_listing import KVASIR
 from trainables.data.splits import stratified
@@ -66,7 +67,7 @@ def test_the_embedded_set_reads_no_folder(tmp_path):
 
 def test_an_unknown_data_set_names_the_nearest():
     assert "unknown dataset 'fashion-mnist'; the nearest is 'fashion_mnist'" in refused("fashion-mnist", None)
-    assert all(name in refused("?", None) for name in NAMES)
+    assert all(name in refused("?", None) for name in DATASETS)
 
 
 def test_kvasir_is_split_80_10_10_in_every_class(kvasir):
