@@ -10,7 +10,7 @@ from typing import TypedDict
 
 from study_common.errors import UserError, nearest
 
-FORMAT = 1
+FORMAT = 2
 """The `format` of the `study.toml` that this version writes and reads."""
 
 # The directory of a study.
@@ -54,11 +54,11 @@ STATES = {
 RESULT = "result"
 """User attribute of a trial: its `Result`, rewritten at each rung and at the end."""
 
-REFUSED = "refused"
-"""User attribute of the study: configurations refused before training, `{"infeasible": n, "repeat": n}`."""
+REJECTED = "rejected"
+"""User attribute of the study: configurations rejected before training, `{"infeasible": n, "repeat": n}`."""
 
-TAKEN_UP = "taken_up"
-"""User attribute of the study: how many paused trials went on because the sampler would rather."""
+RESUMED_BY_SAMPLER = "resumed_by_sampler"
+"""User attribute of the study: how many paused trials the sampler preferred to a new one."""
 
 EXHAUSTED = "exhausted"
 """User attribute of the study: true once its space has no feasible configuration left that was not tried."""
@@ -66,8 +66,8 @@ EXHAUSTED = "exhausted"
 CONFIRMATIONS = "confirmations"
 """User attribute of the study: a list of `Confirmation`."""
 
-TEST_LOOKS = "test_looks"
-"""User attribute of the study: the log of every look at the test split."""
+TEST_READS = "test_reads"
+"""User attribute of the study: the log of every reading of the test split."""
 
 
 class Rung(TypedDict):
@@ -78,11 +78,11 @@ class Rung(TypedDict):
     metrics: dict[str, float]
 
 
-class Spell(TypedDict):
+class RunInterval(TypedDict):
     """A time that a trial ran without a pause: from its start to its last report, ISO-8601 UTC."""
 
     worker: str
-    began: str
+    started: str
     ended: str | None
 
 
@@ -95,7 +95,7 @@ class Result(TypedDict):
     metrics: dict[str, float]
     rungs: list[Rung]
     error: str | None
-    spells: list[Spell]
+    intervals: list[RunInterval]
     started: str
     finished: str | None
 

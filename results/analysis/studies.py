@@ -41,14 +41,14 @@ class Study:
     """By number: number, state, feasible, params.*, metrics.*, epochs, seed, duration_s, error."""
     spans: pd.DataFrame
     """From its start to its end, one row a trial: number, started, finished (UTC; NaT while running)."""
-    spells: pd.DataFrame
-    """Who trained it when, one row from each start to a pause or the end: number, worker, began, ended (UTC)."""
+    intervals: pd.DataFrame
+    """Who trained it when, one row from each start to a pause or the end: number, worker, started, ended (UTC)."""
     confirmations: pd.DataFrame
     """One row a retraining of ``study.confirm``: trial, seed, refit, time, metrics.* on the test split."""
-    test_looks: list[dict[str, Any]]
+    test_reads: list[dict[str, Any]]
     """Every look at the test split, as ``study.confirm`` logged it."""
-    refused: dict[str, int]
-    """Configurations refused before training: ``infeasible`` and ``repeat``."""
+    rejected: dict[str, int]
+    """Configurations rejected before training: ``infeasible`` and ``repeat``."""
     distributions: dict[str, BaseDistribution]
     """The searched parameters by flat name, as Optuna knows them."""
 
@@ -76,12 +76,12 @@ def load(path: str | os.PathLike[str]) -> Study:
         objectives=objectives,
         trials=_trials(rows, params, objectives, constraints),
         spans=_spans(rows),
-        spells=_spells(rows),
+        intervals=_intervals(rows),
         confirmations=_with_metrics(
             ["trial", "seed", "refit", "time"], rows.attributes.get(layout.CONFIRMATIONS, [])
         ),
-        test_looks=rows.attributes.get(layout.TEST_LOOKS, []),
-        refused=rows.attributes.get(layout.REFUSED, {}),
+        test_reads=rows.attributes.get(layout.TEST_READS, []),
+        rejected=rows.attributes.get(layout.REJECTED, {}),
         distributions=distributions,
     )
 
@@ -220,15 +220,15 @@ def _spans(rows: database.Rows) -> pd.DataFrame:
     return _with_times(pd.DataFrame(spans, columns=["number", "started", "finished"]))
 
 
-def _spells(rows: database.Rows) -> pd.DataFrame:
-    """Return the spells that reported something."""
-    spells = [
-        {"number": number, **spell}
+def _intervals(rows: database.Rows) -> pd.DataFrame:
+    """Return the intervals that reported something."""
+    intervals = [
+        {"number": number, **interval}
         for number, result in rows.results.items()
-        for spell in result["spells"]
-        if spell["ended"]
+        for interval in result["intervals"]
+        if interval["ended"]
     ]
-    return _with_times(pd.DataFrame(spells, columns=["number", "worker", "began", "ended"]))
+    return _with_times(pd.DataFrame(intervals, columns=["number", "worker", "started", "ended"]))
 
 
 def _with_times(frame: pd.DataFrame) -> pd.DataFrame:

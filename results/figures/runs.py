@@ -68,24 +68,24 @@ def removal(points: pd.DataFrame, y: str) -> go.Figure:
     )
 
 
-def workers(spells: pd.DataFrame, roles: pd.Series) -> go.Figure:
+def workers(intervals: pd.DataFrame, roles: pd.Series) -> go.Figure:
     """What each worker trained when, in minutes since the first trial started.
 
     Args:
-        spells: rows of ``study.spells``.
+        intervals: rows of ``study.intervals``.
         roles: role of each trial, by number.
     """
     minutes = pd.DataFrame(
         {
-            "from": (spells["began"] - spells["began"].min()).dt.total_seconds() / 60,
-            "length": (spells["ended"] - spells["began"]).dt.total_seconds() / 60,
-            "role": spells["number"].map(roles),
+            "from": (intervals["started"] - intervals["started"].min()).dt.total_seconds() / 60,
+            "length": (intervals["ended"] - intervals["started"]).dt.total_seconds() / 60,
+            "role": intervals["number"].map(roles),
         }
     )
     bars = []
     for name in ORDER:
         rows = minutes[minutes["role"] == name]
-        mine = spells.loc[rows.index]
+        mine = intervals.loc[rows.index]
         if len(rows):
             bars.append(
                 go.Bar(
@@ -100,7 +100,7 @@ def workers(spells: pd.DataFrame, roles: pd.Series) -> go.Figure:
             )
     return figure(
         bars,
-        height=140 + 32 * spells["worker"].nunique(),
+        height=140 + 32 * intervals["worker"].nunique(),
         barmode="overlay",
         xaxis=axis("minutes since the first trial started"),
         yaxis={"type": "category", "automargin": True},

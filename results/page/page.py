@@ -61,7 +61,7 @@ def page(study: Study) -> str:
         unseen=[number for number in dict.fromkeys(chosen) if number not in {one.number for one in strips}],
         examined=examined,
         confused=_confused(study, chosen),
-        looks=len(study.test_looks),
+        looks=len(study.test_reads),
         confirmed=_confirmed(study, tests),
         failures=_failures(study),
         shown=len(drawn),

@@ -143,6 +143,6 @@ def _saliency(strips: Sequence[Strip]) -> Titled:
 
 
 def _workers(study: Study, drawn: pd.DataFrame) -> Titled:
-    spells = study.spells[study.spells["number"].isin(drawn["number"])]
-    if len(spells):
-        yield "Workers", figures.workers(spells, drawn.set_index("number")["role"])
+    intervals = study.intervals[study.intervals["number"].isin(drawn["number"])]
+    if len(intervals):
+        yield "Workers", figures.workers(intervals, drawn.set_index("number")["role"])

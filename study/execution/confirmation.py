@@ -24,7 +24,7 @@ from study.store.record import Record, told_faults
 from study.store.request import Request
 from study_common import layout
 from study_common.errors import UserError
-from study_common.layout import CONFIRMATIONS, INIT_DIR, TEST_LOOKS, TRIALS_DIR, Confirmation
+from study_common.layout import CONFIRMATIONS, INIT_DIR, TEST_READS, TRIALS_DIR, Confirmation
 
 FOLDER = "confirmations"
 """Where the retrained models are, in the study's directory."""
@@ -133,7 +133,7 @@ def _retrain(
     for (number, seed), job in zip(wanted, jobs, strict=True):
         now = datetime.now(UTC).isoformat(timespec="seconds")
         look = {"trial": number, "seed": seed, "time": now}
-        record.note(TEST_LOOKS, [*record.notes().get(TEST_LOOKS, []), look])
+        record.note(TEST_READS, [*record.notes().get(TEST_READS, []), look])
         metrics = trainables.test_metrics(job.directory / layout.CHECKPOINT_FILE)
         confirmation = Confirmation(trial=number, seed=seed, refit=refit, metrics=metrics, time=now)
         record.note(CONFIRMATIONS, [*record.notes().get(CONFIRMATIONS, []), confirmation])

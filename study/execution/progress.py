@@ -25,7 +25,7 @@ class Progress:
         self.trials = request.attainable
         """How many the study is to have."""
         self.states = Counter(dict.fromkeys([*STATES.values(), PAUSED], 0))
-        self.refused = {"infeasible": 0, "repeat": 0}
+        self.rejected = {"infeasible": 0, "repeat": 0}
         self.epochs = 0
         """Trained since this object was made."""
         self.best: dict[str, float] = {}

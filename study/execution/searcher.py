@@ -18,7 +18,16 @@ from study.search.scheduler import make_scheduler
 from study.store.record import FAULTS, Record, new_result, now, state_of, why
 from study.store.request import Request
 from study_common import objectives
-from study_common.layout import EXHAUSTED, REFUSED, RESULT, TAKEN_UP, TRIALS_DIR, Result, Rung, Spell
+from study_common.layout import (
+    EXHAUSTED,
+    REJECTED,
+    RESULT,
+    RESUMED_BY_SAMPLER,
+    TRIALS_DIR,
+    Result,
+    Rung,
+    RunInterval,
+)
 
 
 class Searcher(TuneSearcher):
@@ -61,9 +70,9 @@ class Searcher(TuneSearcher):
         queue = [point for point in request.queue if point not in tried]
         self._proposals = Proposals(request.space, sampler, queue, request.is_feasible)
         notes = record.notes()
-        self._proposals.refused |= notes.get(REFUSED, {})
-        self.progress.refused = self._proposals.refused
-        self._proposals.taken_up = notes.get(TAKEN_UP, 0)
+        self._proposals.rejected |= notes.get(REJECTED, {})
+        self.progress.rejected = self._proposals.rejected
+        self._proposals.resumed_by_sampler = notes.get(RESUMED_BY_SAMPLER, 0)
         for trial in earlier:
             self._learn(trial)
         wanted = max(0, request.trials - len(earlier) + len(self._unfinished))
@@ -159,13 +168,13 @@ class Searcher(TuneSearcher):
         """Write nothing: the record is the state, and Tune's copy of it is never read."""
 
     def _proposal(self) -> dict[str, Any] | None:
-        refused, taken_up = dict(self._proposals.refused), self._proposals.taken_up
+        rejected, resumed = dict(self._proposals.rejected), self._proposals.resumed_by_sampler
         point = self._proposals.next()
-        if refused != self._proposals.refused:
-            self._record.note(REFUSED, self._proposals.refused)
-        if taken_up != self._proposals.taken_up:
-            self._record.note(TAKEN_UP, self._proposals.taken_up)
-        self.progress.refused = self._proposals.refused
+        if rejected != self._proposals.rejected:
+            self._record.note(REJECTED, self._proposals.rejected)
+        if resumed != self._proposals.resumed_by_sampler:
+            self._record.note(RESUMED_BY_SAMPLER, self._proposals.resumed_by_sampler)
+        self.progress.rejected = self._proposals.rejected
         if point is None:
             self._record.note(EXHAUSTED, True)
             self.progress.exhausted()
@@ -198,7 +207,7 @@ class Searcher(TuneSearcher):
     def _job(self, trial_id: str, number: int) -> dict[str, Any]:
         self._running[trial_id] = number
         point, known = self._unfinished[number]
-        known["spells"].append(Spell(worker="", began=now(), ended=None))
+        known["intervals"].append(RunInterval(worker="", started=now(), ended=None))
         return {
             "job": Job(
                 number=number,
@@ -213,8 +222,11 @@ class Searcher(TuneSearcher):
     def _take(self, trial_id: str, report: Report) -> bool:
         """Add a report to what is known of a trial, once; tell whether it was that of a rung."""
         point, known = self._unfinished[self._running[trial_id]]
-        spell = known["spells"][-1]
-        spell |= {"worker": report.worker, "ended": max(now(), spell["began"])}  # clocks may be set back
+        interval = known["intervals"][-1]
+        interval |= {
+            "worker": report.worker,
+            "ended": max(now(), interval["started"]),
+        }  # clocks may be set back
         if report.error is not None or report.epoch <= known["epochs"]:
             return False
         known["epochs"] = report.epoch
@@ -251,7 +263,7 @@ class Searcher(TuneSearcher):
         (self._paused if paused else self._interrupted).remove(number)
         self.scheduler.stopped(number)
         known = self._unfinished[number][1]
-        ran = [spell["ended"] for spell in known["spells"] if spell["ended"]]
+        ran = [interval["ended"] for interval in known["intervals"] if interval["ended"]]
         known["finished"] = ran[-1] if ran else known["started"]
         self._finish(number, TrialState.WAITING if paused else TrialState.RUNNING)
 

@@ -15,7 +15,7 @@ from study.store import directory as directories
 from study.store.record import FAULTS, Record, why
 from study.store.request import Request
 from study_common.errors import UserError, located
-from study_common.layout import EXHAUSTED, REFUSED, RESULT
+from study_common.layout import EXHAUSTED, REJECTED, RESULT
 
 
 def status_line(directory: Path) -> str:
@@ -37,7 +37,7 @@ def _line(directory: Path) -> str:
     trials, notes = _read(request, directory)
     for ended, known in trials:
         progress.known(ended, known["epochs"], known["metrics"])
-    progress.refused |= notes.get(REFUSED, {})
+    progress.rejected |= notes.get(REJECTED, {})
     if EXHAUSTED in notes:
         progress.exhausted()
     host = notes.get(lease.KEY, {}).get("host", "")

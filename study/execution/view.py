@@ -81,7 +81,7 @@ def figures(progress: Progress) -> dict[str, str]:
     return {
         "trials": f"{progress.tried}/{max(progress.trials, progress.states.total())}",
         **{state: str(count) for state, count in states.items()},
-        **{f"refused as {why}": str(count) for why, count in progress.refused.items() if count},
+        **{f"rejected as {why}": str(count) for why, count in progress.rejected.items() if count},
         "front": str(progress.front),
         "hypervolume": f"{progress.hypervolume:.4f}",
         "epochs/s": f"{progress.epochs_a_second:.2f}",

@@ -51,7 +51,7 @@ class Proposals:
     """The source of configurations of one study.
 
     `refused` counts what it kept back, an infeasible configuration of a space that can be listed once a driver, and
-    `taken_up` what it let go on in place of a new one.
+    `resumed_by_sampler` what it let go on in place of a new one.
     """
 
     def __init__(
@@ -62,8 +62,8 @@ class Proposals:
         is_feasible: Callable[[Point], bool] = lambda point: True,
     ) -> None:
         """`queue` comes first. Without a sampler the space is listed in order."""
-        self.refused = {"infeasible": 0, "repeat": 0}
-        self.taken_up = 0
+        self.rejected = {"infeasible": 0, "repeat": 0}
+        self.resumed_by_sampler = 0
         self._space = space
         self._sampler = sampler
         self._is_feasible = is_feasible
@@ -88,10 +88,10 @@ class Proposals:
         if self._sampler and self._listed is None:
             rather = None
             for point, pauses in islice(self._sampler.propose(), PATIENCE):
-                if pauses and self.taken_up < len(self._seen) // ONE_IN:
+                if pauses and self.resumed_by_sampler < len(self._seen) // ONE_IN:
                     rather = rather or point
                 elif not pauses and self._is_new(point):
-                    self.taken_up += rather is not None
+                    self.resumed_by_sampler += rather is not None
                     self.start(rather or point)
                     return rather or point
             if not self._can_be_listed:
@@ -134,12 +134,12 @@ class Proposals:
         """Tell whether `point` is feasible and was not proposed before; count why not."""
         key = identity(point)
         if key in self._seen:
-            self.refused["repeat"] += 1
+            self.rejected["repeat"] += 1
             return False
         if key in self._infeasible:
             return False
         if not self._is_feasible(point):
-            self.refused["infeasible"] += 1
+            self.rejected["infeasible"] += 1
             if self._can_be_listed:  # else hardly any comes twice
                 self._infeasible.add(key)
             return False

@@ -211,7 +211,7 @@ def new_result(seed: int) -> Result:
         metrics={},
         rungs=[],
         error=None,
-        spells=[],
+        intervals=[],
         started=now(),
         finished=None,
     )

@@ -21,7 +21,7 @@ def study_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory to read and never to change; copy it to write."""
     path = tmp_path_factory.mktemp("runs") / "sample"
     rows = list(sample.trials(60))
-    sample.write_study(path, rows, {layout.REFUSED: {"infeasible": 3, "repeat": 1}})
+    sample.write_study(path, rows, {layout.REJECTED: {"infeasible": 3, "repeat": 1}})
     study = load(path)
     members = front(study.trials, study.directions)
     for number in members["number"].head(3):

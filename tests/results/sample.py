@@ -97,16 +97,16 @@ def result(number: int, metrics: list[dict[str, float]], epochs: list[int], **ch
     return {
         "seed": number, "epochs": epochs[-1] if epochs else 0, "duration_s": spent,
         "metrics": metrics[-1] if metrics else {}, "rungs": rungs, "error": None,
-        "spells": [spell(f"laptop:{number % 2}", started, spent)],
+        "intervals": [interval(f"laptop:{number % 2}", started, spent)],
         "started": started.isoformat(), "finished": (started + datetime.timedelta(seconds=spent)).isoformat(),
         **changes,
     }  # fmt: skip
 
 
-def spell(worker: str, began: datetime.datetime = START, seconds: float = 2.0) -> dict[str, str]:
+def interval(worker: str, began: datetime.datetime = START, seconds: float = 2.0) -> dict[str, str]:
     """A time that a trial ran."""
     ended = began + datetime.timedelta(seconds=seconds)
-    return {"worker": worker, "began": began.isoformat(), "ended": ended.isoformat()}
+    return {"worker": worker, "started": began.isoformat(), "ended": ended.isoformat()}
 
 
 def trials(count: int, seed: int = 0) -> Iterable[optuna.trial.FrozenTrial]:
@@ -189,7 +189,7 @@ def confirm(path: Path, rows: pd.DataFrame, noise: np.random.Generator, seeds: i
     ]  # fmt: skip
     with opened(path) as study:
         study.set_user_attr(layout.CONFIRMATIONS, made)
-        study.set_user_attr(layout.TEST_LOOKS, [{"trial": one["trial"], "seed": one["seed"]} for one in made])
+        study.set_user_attr(layout.TEST_READS, [{"trial": one["trial"], "seed": one["seed"]} for one in made])
 
 
 @contextmanager

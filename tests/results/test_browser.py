@@ -293,7 +293,7 @@ def test_no_script_of_a_name_runs(browser, tmp_path):
     rows = []
     for k in range(12):
         metrics = {"accuracy": 0.5 + k / 100, "flops": 1.0 + k, "faithfulness": 0.1}
-        result = sample.result(k, [metrics], [1], spells=[sample.spell(EVIL)], error=EVIL)
+        result = sample.result(k, [metrics], [1], intervals=[sample.interval(EVIL)], error=EVIL)
         rows.append(sample.trial({"odd": EVIL, f"bits.{EVIL}": 2 + 2 * (k % 2)}, result, space=space))
     data = {**sample.request()["data"], "dataset": EVIL}
     path = sample.write_study(tmp_path / "s", rows, name=EVIL, command=EVIL, data=data)

@@ -22,7 +22,7 @@ def made(name, points):
     empty = pd.DataFrame()
     return Study(
         name=name, path=Path(name), request={}, objectives={"a": pair, "b": pair}, trials=frame,
-        spans=empty, spells=empty, confirmations=empty, test_looks=[], refused={}, distributions={},
+        spans=empty, intervals=empty, confirmations=empty, test_reads=[], rejected={}, distributions={},
     )  # fmt: skip
 
 

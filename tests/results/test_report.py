@@ -160,7 +160,7 @@ def test_names_with_html_are_text(tmp_path):
     rows = [
         sample.trial(
             {"odd": EVIL, "bits.<b>x": 2},
-            sample.result(0, [metrics], [1], spells=[sample.spell(EVIL)]),
+            sample.result(0, [metrics], [1], intervals=[sample.interval(EVIL)]),
             space=space,
         ),
         sample.trial(

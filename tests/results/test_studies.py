@@ -46,9 +46,9 @@ def test_columns_are_the_contract(study):
     assert {"metrics.accuracy", "metrics.flops", "metrics.faithfulness", "params.lambda1"} <= set(middle)
 
 
-def test_every_state_and_what_was_refused(study):
+def test_every_state_and_what_was_rejected(study):
     assert set(study.trials["state"]) == {"complete", "stopped", "failed", "running"}
-    assert study.refused == {"infeasible": 3, "repeat": 1}
+    assert study.rejected == {"infeasible": 3, "repeat": 1}
     running = study.trials.index[study.trials["state"] == "running"]
     assert study.spans.loc[running, "finished"].isna().all()
     assert str(study.spans["started"].dt.tz) == "UTC"
@@ -181,7 +181,7 @@ def test_a_damaged_result_is_one_clear_line(study_path, tmp_path):
 
 def test_results_of_another_version_are_one_clear_line(tmp_path):
     older = sample.result(0, [sample.outcome(dict.fromkeys(sample.SPACE, 4), np.random.default_rng(0))], [1])
-    older["worker"] = older.pop("spells")[0]["worker"]
+    older["worker"] = older.pop("intervals")[0]["worker"]
     path = sample.write_study(tmp_path / "s", [sample.trial({"lambda1": 1.0}, older)])
     with pytest.raises(
         ValueError, match=r"study.db was written by another version; .* \[versions\]"
@@ -195,9 +195,9 @@ def test_results_of_another_version_are_one_clear_line(tmp_path):
     [
         (layout.REQUEST_FILE, None, "is not a study: it has no study.toml"),
         (layout.RECORD_FILE, None, "study.db is missing"),
-        (layout.REQUEST_FILE, "format = 2\nname = 'sample'", "has format 2 and this version reads 1"),
-        (layout.REQUEST_FILE, "format = 1\nname = ", "study.toml cannot be read"),
-        (layout.REQUEST_FILE, "format = 1\nname = 'sample'", "lacks constraints, objectives"),
+        (layout.REQUEST_FILE, "format = 1\nname = 'sample'", "has format 1 and this version reads 2"),
+        (layout.REQUEST_FILE, "format = 2\nname = ", "study.toml cannot be read"),
+        (layout.REQUEST_FILE, "format = 2\nname = 'sample'", "lacks constraints, objectives"),
         (layout.RECORD_FILE, "not a database, but long enough to have a header" * 9, "file is not a database"),
     ],
 )  # fmt: skip

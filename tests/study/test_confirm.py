@@ -17,7 +17,7 @@ from study.store import database
 from study.store import directory as directories
 from study.store.record import Record
 from study.store.request import Request
-from study_common.layout import CONFIRMATIONS, RECORD_FILE, REPORT_FILE, TEST_LOOKS, Confirmation
+from study_common.layout import CONFIRMATIONS, RECORD_FILE, REPORT_FILE, TEST_READS, Confirmation
 from tests.conftest import Command
 from tests.study.toys import metrics_of
 
@@ -97,4 +97,4 @@ def test_a_confirmation_that_is_stopped_has_not_looked_at_the_test_split(runs: P
     asked = Request.read(runs / "s")
     with Record.open(directories.record_url(asked, runs / "s"), "s", asked.objectives) as record:
         assert [done["seed"] for done in record.notes()[CONFIRMATIONS]] == [1]
-        assert TEST_LOOKS not in record.notes()
+        assert TEST_READS not in record.notes()

@@ -93,7 +93,7 @@ def test_the_same_seed_and_one_worker_give_the_same_study(twins: list[Path]) -> 
 
 def test_a_trial_that_paused_goes_on_where_it_was(twins: list[Path]) -> None:
     study = results.load(twins[0])
-    ran = study.spells.groupby("number").size()
+    ran = study.intervals.groupby("number").size()
     paused = ran[ran > 1].index
     assert len(paused)
     for number in paused:

@@ -102,5 +102,5 @@ def test_a_clock_that_jumps_changes_nothing(spec_of: SpecOf, monkeypatch: pytest
     assert states(outcome) == ["complete"] * 6
     told = results.load(outcome.directory)
     assert (told.spans["finished"] >= told.spans["started"]).all()
-    assert (told.spells["ended"] >= told.spells["began"]).all()
+    assert (told.intervals["ended"] >= told.intervals["started"]).all()
     assert told.spans["started"].dt.year.nunique() > 1, "it did jump"

@@ -22,7 +22,7 @@ from study.store import database
 from study.store.options import SCHEDULERS
 from study.store.record import Record
 from study.store.request import Request
-from study_common.layout import RESULT, TAKEN_UP
+from study_common.layout import RESULT, RESUMED_BY_SAMPLER
 from tests.study.test_searcher import check
 from tests.study.toys import metrics_of
 
@@ -130,7 +130,7 @@ def test_nothing_is_lost_or_changed(
             for trial in found:
                 if trial.state.is_finished():
                     assert ended.setdefault(trial.number, told(trial)) == told(trial), "what has ended stays"
-            assert record.notes().get(TAKEN_UP, 0) <= len(found) // ONE_IN
+            assert record.notes().get(RESUMED_BY_SAMPLER, 0) <= len(found) // ONE_IN
             if whole:
                 break
             if found and random.random() < 0.2:

@@ -15,7 +15,7 @@ import study
 from study_common import commands
 from tests.conftest import Command
 
-COMMANDS = ("launch", "resume", "status", "confirm", "simulate")
+COMMANDS = ("resume", "status", "confirm", "simulate")
 
 
 def test_public_names_stay_what_they_are_whatever_is_imported() -> None:

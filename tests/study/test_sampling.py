@@ -84,7 +84,7 @@ def test_what_is_infeasible_never_comes(sampler: str) -> None:
     points = drain(proposals, 16)
     assert len(points) == 16
     assert all(map(is_narrow, points))
-    assert proposals.refused["infeasible"] > 0
+    assert proposals.rejected["infeasible"] > 0
 
 
 def test_what_is_infeasible_counts_once() -> None:
@@ -93,7 +93,7 @@ def test_what_is_infeasible_counts_once() -> None:
     feasible = [point for point in space.grid() if is_narrow(point)]
     proposals = proposals_of(space, "sms_ego", is_feasible=is_narrow)
     drain(proposals, len(feasible) + 1)
-    assert proposals.refused["infeasible"] == space.size() - len(feasible)
+    assert proposals.rejected["infeasible"] == space.size() - len(feasible)
 
 
 def test_constraints_that_leave_nothing_are_told() -> None:
@@ -123,7 +123,7 @@ def test_the_queue_comes_first_and_once(request_of: Callable[..., Request]) -> N
     for point in request.queue[:2]:
         again.start(point)
     assert again.next() == request.queue[2]
-    assert again.refused["repeat"] == 2
+    assert again.rejected["repeat"] == 2
 
 
 def test_an_enumerated_space_comes_in_order() -> None:

@@ -20,7 +20,7 @@ from study.store import database
 from study.store.record import Record
 from study.store.request import Request
 from study_common.errors import UserError
-from study_common.layout import RESULT, TAKEN_UP
+from study_common.layout import RESULT, RESUMED_BY_SAMPLER
 from tests.study.toys import metrics_of
 
 RequestOf = Callable[..., Request]
@@ -103,9 +103,9 @@ def test_the_record_says_how_each_trial_ended(ends: list[str], tmp_path: Path, r
         for trial in trials:
             check(trial, request)
         for more in range(len(ends)):
-            if isinstance(taken_up := searcher.suggest(f"more {more}"), dict):
-                assert ends[taken_up["job"].number] == "paused"
-                searcher.on_trial_complete(f"more {more}", report(taken_up["job"], 9))
+            if isinstance(resumed := searcher.suggest(f"more {more}"), dict):
+                assert ends[resumed["job"].number] == "paused"
+                searcher.on_trial_complete(f"more {more}", report(resumed["job"], 9))
         assert searcher.suggest("end") == (None if "left" in ends else searcher.FINISHED)
         states = {trial.state for trial in record.trials(request.epochs)}
         assert "left" in ends or not states & {TrialState.RUNNING, TrialState.WAITING}
@@ -182,7 +182,7 @@ def test_a_paused_trial_goes_on_from_its_rung_also_after_a_resume(
     assert [trial.state.name for trial in ended] == ["PRUNED"] * 4 + ["COMPLETE"] * 3
     for trial in ended:
         check(trial, request)
-    assert len(ended[6].user_attrs[RESULT]["spells"]) == 2, "the one between the two left nothing"
+    assert len(ended[6].user_attrs[RESULT]["intervals"]) == 2, "the one between the two left nothing"
 
 
 @pytest.mark.parametrize("resumed", [False, True])
@@ -214,7 +214,7 @@ def test_the_sampler_has_no_more_go_on_for_being_resumed(
         searcher = searcher_of(request, record, tmp_path)
         for name in "abc":
             pause(searcher, name)
-    assert 1 <= record.notes()[TAKEN_UP] <= 18 // ONE_IN
+    assert 1 <= record.notes()[RESUMED_BY_SAMPLER] <= 18 // ONE_IN
 
 
 def pause(searcher: Searcher, name: str) -> None:
@@ -399,9 +399,9 @@ def test_a_resume_paces_itself_by_what_it_trains(
     first = searcher_of(request, record, tmp_path)
     for number in range(3):
         play(first, str(number), start(first, str(number)), "complete")
-    refused = dict(first.progress.refused)
+    rejected = dict(first.progress.rejected)
     resumed = searcher_of(request, record, tmp_path)
-    assert resumed.progress.refused == refused
+    assert resumed.progress.rejected == rejected
     job = start(resumed, "again")
     for epoch in (1, 2):  # of which the record knows nothing, since the driver was killed before
         resumed.on_trial_result("again", report(job, epoch))
