@@ -40,3 +40,14 @@ def test_the_small_cnn_is_as_small_as_it_says() -> None:
             module.register_forward_hook(lambda _, args, out: maps.append(args[0].shape[-1]))
     model(torch.rand(1, 3, SMALLEST["small_cnn"], SMALLEST["small_cnn"]))
     assert maps == [16, 8, 4, 2]
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "efficientnet_b0"])
+def test_every_norm_of_torchvisions_models_has_its_convolution(name: str) -> None:
+    model = build(name, channels=3, size=64, classes=10)
+    pairs = norms(name)
+    assert sorted(pairs.values()) == sorted(
+        place for place, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)
+    )
+    for convolution, norm in pairs.items():
+        assert model.get_submodule(convolution).out_channels == model.get_submodule(norm).num_features

@@ -1,11 +1,7 @@
 """A run: repeatable, resumable bit for bit at any epoch, and clear about what ends it."""
 
-import json
 import logging
-import platform
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -17,13 +13,13 @@ import trainables
 from study_common import layout
 from study_common.errors import UserError
 from trainables import Config, NonFiniteError
-from trainables.train import main
 from trainables.training import checkpoint
 from trainables.training.evaluation import validation_metrics
-from trainables.training.optimiser import has_bfloat16
 from trainables.training.run import Run, epochs
 
 Settings = dict[str, object]
+
+
 THRESHOLD = {
     "mask": "threshold",
     "lambda2": 1e-3,
@@ -31,6 +27,8 @@ THRESHOLD = {
     "optimizer": "sgd",
     "lr": 0.01,
 }
+
+
 TIMES = ("seconds",)
 
 
@@ -152,17 +150,6 @@ def test_a_loss_that_is_not_finite_names_epoch_term_and_config(
     assert '"lambda1": ' in str(error.value)
 
 
-def test_a_quantised_run_starts_from_the_float_weights(settings: Settings, tmp_path: Path) -> None:
-    floats = Config.parse(settings | {"bits": 32, "epochs": 1})
-    next(epochs(floats)).save(tmp_path)
-    weights, _ = checkpoint.read(tmp_path / "checkpoint.safetensors")
-    model = Run(Config.parse(settings | {"init": str(tmp_path / "checkpoint.safetensors")})).model
-    original = model.conv2.parametrizations.weight.original
-    assert original.equal(weights["conv2.weight"])
-    assert not model.conv2.weight.equal(original)
-    assert model.fc1.bias.equal(weights["fc1.bias"])
-
-
 @pytest.mark.parametrize(("weight_quantiser", "start"), [("affine", "percentile"), ("lsq", "mse")])
 def test_no_epochs_is_post_training_quantisation(
     settings: Settings, tmp_path: Path, weight_quantiser: str, start: str
@@ -198,19 +185,6 @@ def test_balanced_training_weighs_classes_by_their_images(settings: Settings, tm
     assert even[0]["train_loss"] == pytest.approx(even[1]["train_loss"], rel=1e-4)
 
 
-def test_a_float_model_of_another_shape_is_refused(settings: Settings, tmp_path: Path) -> None:
-    next(epochs(Config.parse(settings | {"bits": 32, "epochs": 1}))).save(tmp_path)
-    path = tmp_path / "checkpoint.safetensors"
-    with pytest.raises(UserError, match="does not fit"):
-        Run(Config.parse({"init": str(path), "bits": 4}))
-
-
-def test_a_quantised_model_is_no_start_for_another(settings: Settings, tmp_path: Path) -> None:
-    next(epochs(Config.parse(settings | {"bits": 2, "epochs": 1}))).save(tmp_path)
-    with pytest.raises(UserError, match="is quantised; give a float model"):
-        Run(Config.parse(settings | {"init": str(tmp_path / "checkpoint.safetensors"), "bits": 4}))
-
-
 def test_a_run_of_other_settings_is_not_taken_up(settings: Settings, tmp_path: Path) -> None:
     next(epochs(Config.parse(settings))).save(tmp_path)
     for other in ({"lr": 0.5}, {"seed": 7, "bits": 2}):
@@ -218,65 +192,11 @@ def test_a_run_of_other_settings_is_not_taken_up(settings: Settings, tmp_path: P
             next(epochs(Config.parse(settings | other), resume=tmp_path))
 
 
-def test_bfloat16_is_for_processors_that_multiply_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    cpu = torch.device("cpu")
-    if platform.machine() in ("x86_64", "AMD64"):
-        for native in (False, True):
-            monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda native=native: native)
-            assert has_bfloat16(cpu) == native
-    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
-    assert not has_bfloat16(cpu)
-
-
 def test_epsilon_and_alpha_stay_in_their_bounds(settings: Settings) -> None:
     run = Run(Config.parse(settings | THRESHOLD | {"gamma": 5.0, "lr_alpha": 5.0}))
     run.epoch(1)
     assert 0.01 <= run.model.epsilon.item() <= 0.99
     assert all(alpha.item() > 0 for alpha in run.model.parameters() if alpha.dim() == 0)
-
-
-def test_bfloat16_and_float32_agree_on_the_first_loss(settings: Settings) -> None:
-    first = {}
-    for precision in ("float32", "bfloat16"):
-        metrics = next(epochs(Config.parse(settings | {"precision": precision, "epochs": 1}))).metrics
-        first[precision] = metrics["train_loss"]
-    assert first["bfloat16"] == pytest.approx(first["float32"], rel=0.05)
-
-
-def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "trainables.train", *arguments], capture_output=True, text=True
-    )
-
-
-def test_the_command_trains_and_ends_with_its_metrics(settings: Settings, tmp_path: Path) -> None:
-    typed = [word for k, v in (settings | {"epochs": 2}).items() for word in ("--set", f"{k}={v}")]
-    done = command(*typed, "--out", str(tmp_path / "run"))
-    assert done.returncode == 0, done.stderr
-    lines = done.stdout.splitlines()
-    assert len(lines) == 3
-    metrics = json.loads(lines[-1])
-    assert metrics["macs"] > 0
-    assert "faithfulness" in metrics
-
-
-@pytest.mark.parametrize(
-    ("typed", "says"),
-    [
-        ("lamda1=1", "lambda1"),
-        ("bits=5", "bit-width"),
-        ("dataset=kvasir", "data"),
-        ("batch_size=9999", "batch_size"),
-    ],
-)
-def test_the_command_says_in_one_line_what_is_wrong(
-    typed: str, says: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main(["--set", typed]) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert says in err
-    assert len(err.strip().splitlines()) == 1, err
 
 
 assert torch.get_num_threads() == 1  # conftest: a run is deterministic on one thread

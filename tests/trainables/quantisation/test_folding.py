@@ -11,25 +11,13 @@ from torch.nn.utils import parametrize
 
 from trainables import Config
 from trainables.export import main
-from trainables.models.catalogue import build, norms
-from trainables.quantisation.batchnorm import settle
+from trainables.models.catalogue import build
 from trainables.quantisation.folding import Codes, Folded, FoldedNorm, fold
 from trainables.quantisation.quantisers import LSQ, Affine, calibrate, quantise, quantiser_of
 from trainables.training.evaluation import validation_metrics
 from trainables.training.run import epochs
 
 SHAPE = (6, 3, 8, 8)
-
-
-@pytest.fixture
-def plain() -> nn.Module:
-    torch.manual_seed(0)
-    model = nn.Sequential(nn.Conv2d(3, 5, 3, bias=False), nn.BatchNorm2d(5), nn.ReLU())
-    nn.init.uniform_(model[1].weight, -2, 2)
-    nn.init.uniform_(model[1].bias)
-    model[1].running_mean.normal_()
-    model[1].running_var.uniform_(0.5, 3)
-    return model
 
 
 class Exact(nn.Module):
@@ -120,39 +108,6 @@ def test_eight_bits_are_nearly_float_before_and_after_the_statistics_moved(start
     for _ in range(30):
         torch.testing.assert_close(eight.train()(X), floats.train()(X), atol=0.1, rtol=0)
     torch.testing.assert_close(eight.eval()(X), floats.eval()(X), atol=0.1, rtol=0)
-
-
-def test_only_norms_that_saw_nothing_take_statistics_from_calibration(plain: nn.Module) -> None:
-    before = plain[1].running_mean.clone()
-    calibrate(plain, torch.randn(SHAPE))
-    assert plain[1].running_mean.equal(before)
-    plain[1].reset_running_stats()
-    X = torch.randn(SHAPE) + 1
-    calibrate(plain, X)
-    torch.testing.assert_close(plain[1].running_mean, plain[0](X).mean((0, 2, 3)))
-    assert plain[1].momentum == 0.1
-
-
-def test_settled_statistics_are_those_of_the_network_as_it_is(plain: nn.Module) -> None:
-    X = torch.randn(24, 3, 8, 8) * 3 + 1
-    settle(plain, X.split(8))
-    out = plain[0](X)
-    torch.testing.assert_close(plain[1].running_mean, out.mean((0, 2, 3)))
-    means = torch.stack([part.var((0, 2, 3)) for part in out.split(8)]).mean(0)
-    torch.testing.assert_close(plain[1].running_var, means)
-    assert plain[1].momentum == 0.1
-    assert not plain[1].training
-
-
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "efficientnet_b0"])
-def test_every_norm_of_torchvisions_models_has_its_convolution(name: str) -> None:
-    model = build(name, channels=3, size=64, classes=10)
-    pairs = norms(name)
-    assert sorted(pairs.values()) == sorted(
-        place for place, module in model.named_modules() if isinstance(module, nn.BatchNorm2d)
-    )
-    for convolution, norm in pairs.items():
-        assert model.get_submodule(convolution).out_channels == model.get_submodule(norm).num_features
 
 
 def test_a_quantised_resnet_trains_comes_back_and_is_packed_at_its_size(
