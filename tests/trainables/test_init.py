@@ -60,3 +60,13 @@ def test_help_lists_what_may_be_chosen(capsys: pytest.CaptureFixture[str]) -> No
     said = capsys.readouterr().out
     for name in ("resnet18", "kvasir", "grad_cam", "paper_mnist", "weight_quantiser=lsq"):
         assert name in said
+
+
+def test_a_run_imports_nothing_that_only_other_runs_need() -> None:
+    """They take longer to import than torch; a study pays for them in its driver and in each worker."""
+    code = "import study.execution.driver, trainables.training.run"
+    ask = f"{code}\nimport sys\nprint(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert {"torch", "ray"} <= loaded
+    assert not {"torchvision", "torchmetrics", "captum", "matplotlib", "sympy", "torch._dynamo"} & loaded

@@ -6,7 +6,6 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
-from torchvision.transforms import v2
 
 from study_common.errors import UserError
 from trainables.data.dataset import FOLDERS, Split
@@ -75,6 +74,8 @@ def turn_and_tint(images: Tensor, generator: Generator, *, together: int = 8) ->
     Returns:
         (n, 3, H, W), of the type of `images`.
     """
+    from torchvision.transforms import v2  # here, because importing it takes as long as importing torch
+
     change = v2.Compose(
         [
             v2.RandomHorizontalFlip(),

@@ -16,7 +16,6 @@ from sys import stderr
 from urllib.error import URLError
 
 import numpy as np
-from torchvision.datasets import MNIST, FashionMNIST
 
 from study_common.errors import UserError
 from trainables.data.cache_files import cache_folder
@@ -27,8 +26,8 @@ class Release:
     """A data set of four IDX files."""
 
     title: str
-    dataset: type[MNIST]
-    """torchvision's class, which downloads the files to <folder>/<class name>/raw."""
+    dataset: str
+    """The name of torchvision's class, which downloads the files to <folder>/<class name>/raw."""
     digests: Mapping[str, str]
     """The SHA-256 of the content of each file."""
 
@@ -41,7 +40,7 @@ FILES = {
 RELEASES = {
     "mnist": Release(
         title="MNIST",
-        dataset=MNIST,
+        dataset="MNIST",
         digests={
             "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
             "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -51,7 +50,7 @@ RELEASES = {
     ),
     "fashion_mnist": Release(
         title="Fashion-MNIST",
-        dataset=FashionMNIST,
+        dataset="FashionMNIST",
         digests={
             "train-images-idx3-ubyte": "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
             "train-labels-idx1-ubyte": "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
@@ -84,7 +83,7 @@ def read(release: Release, split: str, data_dir: Path | None) -> tuple[np.ndarra
 
 
 def _find(folder: Path, release: Release, name: str) -> Path | None:
-    for parent in (folder, folder / release.dataset.__name__ / "raw"):
+    for parent in (folder, folder / release.dataset / "raw"):
         for path in (parent / name, parent / f"{name}.gz"):
             if path.is_file():
                 return path
@@ -111,11 +110,13 @@ def _content(path: Path, release: Release) -> bytes:
 
 def _download(folder: Path, release: Release) -> None:
     """Let torchvision download a release into `folder`; nothing is left there if it fails."""
-    target = folder / release.dataset.__name__ / "raw"
+    from torchvision import datasets  # here, because importing it takes as long as importing torch
+
+    target = folder / release.dataset / "raw"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder) as new, redirect_stdout(stderr):
-            raw = Path(release.dataset(new, download=True).raw_folder)
+            raw = Path(getattr(datasets, release.dataset)(new, download=True).raw_folder)
             target.mkdir(parents=True, exist_ok=True)
             for name in release.digests:
                 os.replace(raw / name, target / name)

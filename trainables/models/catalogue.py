@@ -5,7 +5,6 @@ from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
-import torchvision
 from torch import Tensor, nn
 
 from study_common.errors import UserError
@@ -82,7 +81,9 @@ def build(name: str, *, channels: int, size: int, classes: int) -> nn.Module:
         return PaperCNN(channels, size, classes)
     if name == "small_cnn":
         return SmallCNN(channels, classes)
-    model: nn.Module = getattr(torchvision.models, name)(weights=None, num_classes=classes)
+    from torchvision import models  # here, because importing it takes as long as importing torch
+
+    model: nn.Module = getattr(models, name)(weights=None, num_classes=classes)
     return model
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from study_common.errors import UserError
@@ -44,7 +43,9 @@ def published(name: str) -> tuple[str, ...]:
     >>> published("resnet18")
     ('IMAGENET1K_V1', 'DEFAULT')
     """
-    return tuple(torchvision.models.get_model_weights(name).__members__)
+    from torchvision import models
+
+    return tuple(models.get_model_weights(name).__members__)
 
 
 def _misfit(given: Tensor | None, own: Tensor | None) -> str:
@@ -63,7 +64,9 @@ def _misfit(given: Tensor | None, own: Tensor | None) -> str:
 
 def _fetched(name: str, given: str) -> Path:
     """The file of weights that torchvision publishes, in PyTorch's own cache."""
-    url = torchvision.models.get_model_weights(name)[given].url
+    from torchvision import models
+
+    url = models.get_model_weights(name)[given].url
     path: Path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
     if not path.exists():
         digest = path.stem.rpartition("-")[2]

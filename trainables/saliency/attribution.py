@@ -1,7 +1,6 @@
 """Saliency maps of a class's logit, by Captum: what a model says it looked at, pixel by pixel."""
 
 import torch
-from captum.attr import IntegratedGradients, LayerAttribution, LayerGradCam, NoiseTunnel, Saliency
 from torch import Tensor, nn
 
 from study_common.errors import NonFiniteError, UserError
@@ -52,6 +51,8 @@ def check(model: nn.Module, X: Tensor, method: str) -> None:
 
 
 def _slopes(model: nn.Module, X: Tensor, target: Tensor, method: str, noise: float) -> Tensor:
+    from captum.attr import IntegratedGradients, LayerAttribution, LayerGradCam, NoiseTunnel, Saliency
+
     if method == "gradient":
         found: Tensor = Saliency(model).attribute(X, target=target, abs=False)
     elif method == "smooth_grad":

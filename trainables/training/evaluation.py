@@ -3,17 +3,14 @@
 Always in float32 and in evaluation mode.
 """
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
-from torchmetrics.functional import classification
 
 from trainables.data import Split
 from trainables.data.normalisation import Scale
@@ -23,6 +20,7 @@ from trainables.saliency.faithfulness import Faithfulness, faithfulness, predict
 from trainables.training.config import Config
 from trainables.training.inputs import check_images, data_of, scale_of, test_split_of
 from trainables.training.network import costs, load_checkpoint
+from trainables.training.quality import confusion, quality
 from trainables.training.sgt import keep, kl_divergence, saliency
 
 FAITHFULNESS_IMAGES = 100  # faithfulness is measured on so many images of the split
@@ -47,8 +45,8 @@ def evaluate(model: nn.Module, split: Split, scale: Scale, config: Config) -> Ev
     with evaluating(model):
         logits, labels = _logits(model, split.images, scale).cpu(), split.labels
         return Evaluation(
-            metrics=_quality(logits, labels) | _masked(model, split, scale, config),
-            confusion=classification.multiclass_confusion_matrix(logits, labels, logits.shape[1]),
+            metrics=quality(logits, labels) | _masked(model, split, scale, config),
+            confusion=confusion(logits, labels),
         )
 
 
@@ -103,19 +101,6 @@ def evaluating(model: nn.Module) -> Iterator[None]:
 @torch.no_grad()
 def _logits(model: nn.Module, images: Tensor, scale: Scale) -> Tensor:
     return torch.cat([model(scale(chunk)) for chunk in images.split(CHUNK)])
-
-
-def _quality(logits: Tensor, labels: Tensor) -> dict[str, float]:
-    classes = logits.shape[1]
-    accuracy = (logits.argmax(1) == labels).double().mean().item()
-    return {
-        "accuracy": accuracy,
-        "accuracy_se": math.sqrt(accuracy * (1 - accuracy) / len(labels)),
-        "sensitivity": classification.multiclass_recall(logits, labels, classes, average="macro").item(),
-        "specificity": classification.multiclass_specificity(logits, labels, classes, average="macro").item(),
-        "auroc": classification.multiclass_auroc(logits.double().softmax(1), labels, classes).item(),
-        "loss": F.cross_entropy(logits, labels).item(),
-    }
 
 
 def _masked(model: nn.Module, split: Split, scale: Scale, config: Config) -> dict[str, float]:
