@@ -157,7 +157,7 @@ class Space:
         rest = [name for name in self.parameters if name not in parents]
         return sum(
             prod(len(counts[name] or ()) for name in rest if self.active(name, head))
-            for head in self._combinations(heads)
+            for head in self.combinations(heads)
         )
 
     def grid(self) -> Iterator[Point]:
@@ -166,22 +166,32 @@ class Space:
         ValueError if a range of floats is among the parameters; only the varied names are in a configuration.
         """
         assert not self.bits, "resolve(layers) comes first"
+        self.check_finite()
+        return iter(map(dict, self.points)) if self.points else self.combinations(list(self.parameters))
+
+    def check_finite(self) -> None:
+        """Raise UserError, naming the parameter, if one has infinitely many values."""
         for name, domain in self.parameters.items():
             if domain.finite() is None:
                 raise UserError(f"a grid needs finitely many values; make {name} a choice")
-        return iter(map(dict, self.points)) if self.points else self._combinations(list(self.parameters))
 
-    def _combinations(self, names: Sequence[str], values: Point | None = None) -> Iterator[Point]:
+    def combinations(
+        self, names: Sequence[str], values: Mapping[str, Scalar] | None = None
+    ) -> Iterator[Point]:
+        """Yield every combination of the finite parameters `names` beside `values`, the last varying fastest.
+
+        A parameter comes after those that its condition names; where it is not active, it is left out.
+        """
         values = values or {}
         if not names:
-            yield values
+            yield dict(values)
             return
         name, rest = names[0], names[1:]
         if not self.active(name, values):
-            yield from self._combinations(rest, values)
+            yield from self.combinations(rest, values)
             return
         for value in self.parameters[name].finite() or ():
-            yield from self._combinations(rest, {**values, name: value})
+            yield from self.combinations(rest, {**values, name: value})
 
     def __contains__(self, values: object) -> bool:
         """Tell whether `values` is one configuration: exactly the active names, each in its domain."""

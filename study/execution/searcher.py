@@ -13,7 +13,7 @@ from ray.tune.search import Searcher as TuneSearcher
 
 from study.execution.progress import Progress
 from study.execution.worker import Job, Report
-from study.search.proposals import Proposals, make_sampler
+from study.search.proposals import make_proposals
 from study.search.scheduler import make_scheduler
 from study.store.record import FAULTS, Record, new_result, now, state_of, why
 from study.store.request import Request
@@ -64,11 +64,9 @@ class Searcher(TuneSearcher):
         self._paused: list[int] = []
         earlier = record.trials(request.epochs)
         self._asked = len(earlier)
-        seed = request.seed + len(earlier)  # a resume must not propose what the launch did
-        sampler = make_sampler(request.sampler, request.space, len(request.objectives), seed, request.epochs)
         tried = [trial.params for trial in earlier]
         queue = [point for point in request.queue if point not in tried]
-        self._proposals = Proposals(request.space, sampler, queue, request.is_feasible)
+        self._proposals = make_proposals(request, len(earlier), queue)
         notes = record.notes()
         self._proposals.rejected |= notes.get(REJECTED, {})
         self.progress.rejected = self._proposals.rejected

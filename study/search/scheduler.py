@@ -1,5 +1,6 @@
 """Schedulers: which trials go on at a rung, as Ray Tune's `TrialScheduler`."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
@@ -12,12 +13,16 @@ from study.store.request import Request
 from study_common import objectives
 from study_common.objectives import Objective
 
-FEW = 3
-"""At least so many of a rung go on once no more trials begin: a short study needs a front."""
+MIN_RESUMED = 3
+"""At least so many trials of a rung continue once no more trials begin: a short study needs a front."""
 
 
-class Fifo(FIFOScheduler):
-    """Every trial runs to its end."""
+class Scheduler(FIFOScheduler, ABC):
+    """Decides at each rung whether a trial continues, pauses there, or is resumed.
+
+    To Ray Tune a trial that pauses has ended: Tune asks `on_trial_result`, and the searcher starts what `promote`
+    returns as another trial of Tune's.
+    """
 
     all_began = False
     """No more trials will begin; the searcher says so."""
@@ -26,31 +31,62 @@ class Fifo(FIFOScheduler):
         """Leave it to Tune, which starts pending trials in order; the parent looks through all trials for one."""
         return None
 
+    @abstractmethod
     def reached(self, number: int, epoch: int, metrics: Mapping[str, float], paused: bool = False) -> None:
-        """Take in what trial `number` measured after `epoch`, and whether it pauses there."""
+        """Learn of a rung of an earlier driver.
+
+        Args:
+            number: Of the trial.
+            epoch: After which it was measured, one of the rungs.
+            metrics: What it measured.
+            paused: Whether it pauses there now.
+        """
+
+    @abstractmethod
+    def stopped(self, number: int) -> None:
+        """Learn that trial `number` ended before its last epoch, whether it was paused, ran or failed."""
+
+    @abstractmethod
+    def promote(self) -> int | None:
+        """Return the number of a paused trial to resume now, and count it as running; None if there is none."""
+
+    @abstractmethod
+    def promoted(self, number: int) -> None:
+        """Learn that the paused trial `number` is resumed because the sampler prefers it to a new one."""
+
+    @abstractmethod
+    def beyond(self, count: int) -> list[int]:
+        """Return the numbers of all paused trials but the best `count`, ascending."""
+
+
+class Fifo(Scheduler):
+    """Every trial runs to its end: none pauses."""
+
+    def reached(self, number: int, epoch: int, metrics: Mapping[str, float], paused: bool = False) -> None:
+        """Do nothing."""
 
     def stopped(self, number: int) -> None:
-        """Take in that trial `number` ended before its last epoch, whether it paused, ran or failed."""
+        """Do nothing."""
 
     def promote(self) -> int | None:
-        """Return the number of a paused trial that goes on now."""
+        """Return None: no trial is paused."""
         return None
 
     def promoted(self, number: int) -> None:
-        """Take in that trial `number`, which paused, goes on for another reason."""
+        """Do nothing."""
 
     def beyond(self, count: int) -> list[int]:
-        """Return the numbers of the paused trials but the best `count`."""
+        """Return nothing: no trial is paused."""
         return []
 
 
-class ParetoAsha(Fifo):
+class ParetoAsha(Scheduler):
     """Asynchronous successive halving over several objectives.
 
-    A trial pauses at each rung and goes on as soon as it is among the best 1 / `reduction_factor` of all that have
+    A trial pauses at each rung and continues as soon as it is among the best 1 / `reduction_factor` of all that have
     reached it: at once, or when others have come and shown it to be good (Li et al., "A System for Massively Parallel
-    Hyperparameter Tuning", MLSys 2020, Algorithm 2). Of those that may go on, the one at the highest rung does. Best is
-    by `ranking.best` over all objectives, the costs known before training among them; an objective that was not
+    Hyperparameter Tuning", MLSys 2020, Algorithm 2). Of those that may continue, the one at the highest rung does. Best
+    is by `ranking.best` over all objectives, the costs known before training among them; an objective that was not
     measured counts as worst.
     """
 
@@ -75,7 +111,7 @@ class ParetoAsha(Fifo):
         return str(TrialScheduler.CONTINUE)
 
     def reached(self, number: int, epoch: int, metrics: Mapping[str, float], paused: bool = False) -> None:
-        """As `Fifo`."""
+        """Add the trial to its rung; the last epoch is none."""
         if epoch not in self._rungs:
             return
         rung = self._rungs[epoch]
@@ -84,9 +120,9 @@ class ParetoAsha(Fifo):
             rung.paused.add(number)
 
     def stopped(self, number: int) -> None:
-        """As `Fifo`. It still counts among those that reached its rung, but takes no place of those that go on.
+        """Keep the trial among those that reached its rung, but not among those that continue.
 
-        So when those that go on diverge, others do instead.
+        So when one that continues diverges, another one continues in its place.
         """
         for rung in self._rungs.values():
             if number in rung.gains:
@@ -96,7 +132,7 @@ class ParetoAsha(Fifo):
                 return
 
     def promote(self) -> int | None:
-        """As `Fifo`."""
+        """Return the best paused trial of the highest rung that has one among its best."""
         found = self._next()
         if found is None:
             return None
@@ -105,12 +141,12 @@ class ParetoAsha(Fifo):
         return number
 
     def promoted(self, number: int) -> None:
-        """As `Fifo`."""
+        """Count the trial among those that run."""
         for rung in self._rungs.values():
             rung.paused.discard(number)
 
     def beyond(self, count: int) -> list[int]:
-        """As `Fifo`. Those at a higher rung are better."""
+        """Return the paused trials but the best `count`; those at a higher rung are better."""
         left: list[int] = []
         for rung in self._rungs.values():
             kept = rung.best(count, rung.paused)
@@ -121,18 +157,18 @@ class ParetoAsha(Fifo):
     def _next(self) -> tuple["_Rung", int] | None:
         for rung in self._rungs.values():
             if rung.paused:
-                for number in rung.best(going_on(rung.reached, self._factor, self.all_began), rung.gains):
+                for number in rung.best(continuing(rung.reached, self._factor, self.all_began), rung.gains):
                     if number in rung.paused:
                         return rung, number
         return None
 
 
 class _Rung:
-    """Who has reached an epoch, with what, and who is paused there."""
+    """The trials that have reached an epoch: what they measured, and which are paused there."""
 
     def __init__(self) -> None:
         self.gains: dict[int, tuple[float, ...]] = {}
-        """Of those that pause, go on or went on."""
+        """Of those that are paused, continue or continued."""
         self.paused: set[int] = set()
         self.stopped = 0
 
@@ -150,26 +186,26 @@ class _Rung:
         return [numbers[i] for i in chosen]
 
 
-def make_scheduler(request: Request) -> Fifo:
+def make_scheduler(request: Request) -> Scheduler:
     """Return the scheduler that a study asks for."""
     if request.scheduler == "fifo":
         return Fifo()  # type: ignore[no-untyped-call]
     return ParetoAsha(request.objectives, request.rungs, request.reduction_factor)
 
 
-def going_on(reached: int, reduction_factor: int, all_began: bool) -> int:
-    """Return how many of the trials that have reached a rung go on.
+def continuing(reached: int, reduction_factor: int, all_began: bool) -> int:
+    """Return how many of the trials that have reached a rung continue.
 
-    >>> going_on(6, 3, all_began=False), going_on(2, 3, all_began=False), going_on(6, 3, all_began=True)
+    >>> continuing(6, 3, all_began=False), continuing(2, 3, all_began=False), continuing(6, 3, all_began=True)
     (2, 0, 3)
     """
-    return max(reached // reduction_factor, min(FEW, reached) if all_began else 0)
+    return max(reached // reduction_factor, min(MIN_RESUMED, reached) if all_began else 0)
 
 
 def expected_epochs(request: Request) -> int:
-    """Return the epochs of all trials if as many go on at each rung as `pareto_asha` wants; under fifo all do.
+    """Return the epochs of all trials if as many continue at each rung as `pareto_asha` wants; under fifo all do.
 
-    More do as the best of a rung change, and when the sampler would rather have one go on than another begin.
+    More do as the best of a rung change, and when the sampler prefers to resume one.
     """
     trials = request.attainable
     if request.scheduler == "fifo":
@@ -177,5 +213,5 @@ def expected_epochs(request: Request) -> int:
     total, earlier = 0, 0
     for epoch in request.rungs:
         total += trials * (epoch - earlier)
-        earlier, trials = epoch, going_on(trials, request.reduction_factor, all_began=True)
+        earlier, trials = epoch, continuing(trials, request.reduction_factor, all_began=True)
     return total

@@ -29,7 +29,7 @@ PRIOR = 2 + INTERACTION
 
 
 @dataclass(frozen=True)
-class Places:
+class Inputs:
     """n pairs of a configuration and an epoch, where something was or may be measured."""
 
     points: Array
@@ -40,16 +40,16 @@ class Places:
     """(n,) in [0, 1]: 0 after the first epoch, 1 after the last"""
 
     @classmethod
-    def at_end(cls, points: Array) -> "Places":
+    def at_end(cls, points: Array) -> "Inputs":
         """Return each of `points` (n, d) after the last epoch."""
         return cls(points, np.arange(len(points)), np.ones(len(points)))
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def __add__(self, other: "Places") -> "Places":
+    def __add__(self, other: "Inputs") -> "Inputs":
         """Return the pairs of both."""
-        return Places(
+        return Inputs(
             np.vstack([self.points, other.points]),
             np.append(self.rows, len(self.points) + other.rows),
             np.append(self.fidelities, other.fidelities),
@@ -57,7 +57,7 @@ class Places:
 
 
 @dataclass(frozen=True)
-class Setting:
+class Hyperparameters:
     """What a process of one objective is fitted with."""
 
     length_scale: float
@@ -73,7 +73,7 @@ class Surrogate:
     et al., 2010). That leaves the mean as it is and takes the variance away around them.
     """
 
-    places: Places
+    inputs: Inputs
     """n where something was measured, then r that are pending."""
     length_scale: float
     mean: float
@@ -87,43 +87,45 @@ class Surrogate:
     """(r,): what the pending configurations are believed to measure after the last epoch"""
 
     @classmethod
-    def fit(cls, measured: Places, values: Array, pending: Array, setting: Setting) -> "Surrogate":
+    def fit(
+        cls, measured: Inputs, values: Array, pending: Array, hyperparameters: Hyperparameters
+    ) -> "Surrogate":
         """Condition on `values` (n,); r configurations are `pending` (r, d). O((u + r)^2 d + (n + r)^3)."""
-        n, places = len(measured), measured + Places.at_end(pending)
+        n, inputs = len(measured), measured + Inputs.at_end(pending)
         standardised, mean, deviation = _standardised(values)
-        covariance = _covariance(places, places, setting.length_scale)
-        factor = cholesky(covariance + setting.noise * np.eye(len(places)), lower=True)
+        covariance = _covariance(inputs, inputs, hyperparameters.length_scale)
+        factor = cholesky(covariance + hyperparameters.noise * np.eye(len(inputs)), lower=True)
         weights = cho_solve((factor[:n, :n], True), standardised)
         beliefs = mean + deviation * (covariance[n:, :n] @ weights)
         return cls(
-            places=places, length_scale=setting.length_scale, mean=mean, deviation=deviation,
+            inputs=inputs, length_scale=hyperparameters.length_scale, mean=mean, deviation=deviation,
             weights=weights, cholesky=factor, beliefs=beliefs,
         )  # fmt: skip
 
     def predict(self, points: Array) -> tuple[Array, Array]:
         """Return mean and standard deviation, (k,) each, at `points` (k, d) after the last epoch."""
-        cross = _covariance(Places.at_end(points), self.places, self.length_scale)
+        cross = _covariance(Inputs.at_end(points), self.inputs, self.length_scale)
         explained = solve_triangular(self.cholesky, cross.T, lower=True)
         mean = cross[:, : len(self.weights)] @ self.weights
         spread = np.sqrt(np.maximum(PRIOR - (explained**2).sum(axis=0), 1e-9))
         return self.mean + self.deviation * mean, self.deviation * spread
 
 
-def choose(measured: Places, values: Array) -> list[Setting]:
-    """Return the setting that makes each column of `values` (n, m), an objective, likeliest.
+def choose(measured: Inputs, values: Array) -> list[Hyperparameters]:
+    """Return the hyperparameters that make each column of `values` (n, m), an objective, likeliest.
 
     A cost, which is known exactly, wants another noise than a faithfulness that is measured on few images.
     """
     standardised = np.column_stack([_standardised(column)[0] for column in values.T])
-    settings, likelihoods = [], []
+    candidates, likelihoods = [], []
     for length_scale in LENGTH_SCALES:
         covariance = _covariance(measured, measured, length_scale)
         for noise in NOISES:
             factor = cholesky(covariance + noise * np.eye(len(measured)), lower=True)
             whitened = solve_triangular(factor, standardised, lower=True)
             likelihoods.append(-(whitened**2).sum(axis=0) / 2 - np.log(np.diag(factor)).sum())
-            settings.append(Setting(length_scale, noise))
-    return [settings[i] for i in np.argmax(likelihoods, axis=0)]
+            candidates.append(Hyperparameters(length_scale, noise))
+    return [candidates[i] for i in np.argmax(likelihoods, axis=0)]
 
 
 def _standardised(values: Array) -> tuple[Array, float, float]:
@@ -132,7 +134,7 @@ def _standardised(values: Array) -> tuple[Array, float, float]:
     return (values - mean) / deviation, mean, deviation
 
 
-def _covariance(a: Places, b: Places, length_scale: float) -> Array:
+def _covariance(a: Inputs, b: Inputs, length_scale: float) -> Array:
     squares = ((a.points[:, None, :] - b.points[None, :, :]) / length_scale) ** 2
     k_x = ADDITIVE * np.exp(-squares / 2).mean(axis=-1) + (1 - ADDITIVE) * np.exp(-squares.mean(axis=-1))
     k_x = k_x[np.ix_(a.rows, b.rows)]

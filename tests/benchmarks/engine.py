@@ -34,6 +34,7 @@ import study
 from search_spaces import Choice, Domain, Float, Space
 from study.planning.spec import Spec
 from study.search.encoding import from_unit
+from study.search.feasible import FeasibleSpace
 from study.search.proposals import Proposals, make_sampler
 from study.store import database
 from study.store.record import Record, new_result
@@ -95,7 +96,8 @@ def asks_and_tells(folder: Path, asks: int) -> dict[str, float]:
 
 def ours(file: Path, space: Space, asks: int, earlier: list[dict[str, Any]]) -> list[float]:
     """Time each of our default sampler and record; the earlier trials are in both."""
-    proposals = Proposals(space, make_sampler(Spec.sampler, space, len(OBJECTIVES), 0, EPOCHS))
+    whole = FeasibleSpace(space)
+    proposals = Proposals(whole, make_sampler(Spec.sampler, whole, len(OBJECTIVES), 0, EPOCHS))
     distributions = {name: distribution_of(domain) for name, domain in space.parameters.items()}
     with Record.open(f"sqlite:///{file}", "s", OBJECTIVES, new=True) as record:
         for point in earlier:

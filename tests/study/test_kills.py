@@ -17,7 +17,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from study.execution.searcher import Searcher
 from study.execution.worker import Job, Report
-from study.search.proposals import ONE_IN
+from study.search.proposals import TRIALS_PER_RESUME
 from study.store import database
 from study.store.options import SCHEDULERS
 from study.store.record import Record
@@ -130,7 +130,7 @@ def test_nothing_is_lost_or_changed(
             for trial in found:
                 if trial.state.is_finished():
                     assert ended.setdefault(trial.number, told(trial)) == told(trial), "what has ended stays"
-            assert record.notes().get(RESUMED_BY_SAMPLER, 0) <= len(found) // ONE_IN
+            assert record.notes().get(RESUMED_BY_SAMPLER, 0) <= len(found) // TRIALS_PER_RESUME
             if whole:
                 break
             if found and random.random() < 0.2:

@@ -15,7 +15,7 @@ from ray.tune.schedulers import TrialScheduler
 
 from study.execution.searcher import Searcher
 from study.execution.worker import Job, Report
-from study.search.proposals import ONE_IN, Proposals
+from study.search.proposals import TRIALS_PER_RESUME, Proposals
 from study.store import database
 from study.store.record import Record
 from study.store.request import Request
@@ -214,7 +214,7 @@ def test_the_sampler_has_no_more_go_on_for_being_resumed(
         searcher = searcher_of(request, record, tmp_path)
         for name in "abc":
             pause(searcher, name)
-    assert 1 <= record.notes()[RESUMED_BY_SAMPLER] <= 18 // ONE_IN
+    assert 1 <= record.notes()[RESUMED_BY_SAMPLER] <= 18 // TRIALS_PER_RESUME
 
 
 def pause(searcher: Searcher, name: str) -> None:

@@ -1,7 +1,8 @@
 """Proposals of every sampler: feasible, new, in the space, and all of a finite one."""
 
+import math
 from collections.abc import Callable, Mapping
-from itertools import islice
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 
 import search_spaces
 from search_spaces import Space
-from study.search.proposals import ONE_IN, Proposals, make_sampler
+from study.search.feasible import FeasibleSpace
+from study.search.proposals import TRIALS_PER_RESUME, Proposals, make_sampler
 from study.store.options import SAMPLERS
 from study.store.request import Request
 from study_common.errors import UserError
@@ -24,7 +26,8 @@ FINITE = search_spaces.parse(
     },
     "finite",
 )
-MIXED = search_spaces.load("mixed_bits").resolve(["conv1", "conv2", "fc1", "fc2"])
+LAYERS = ["conv1", "conv2", "fc1", "fc2"]
+MIXED = search_spaces.load("mixed_bits").resolve(LAYERS)
 
 
 def gains(point: Mapping[str, Any]) -> list[float]:
@@ -36,8 +39,11 @@ def gains(point: Mapping[str, Any]) -> list[float]:
     ]
 
 
-def proposals_of(space: Space, sampler: str, seed: int = 0, objectives: int = 3, **more: Any) -> Proposals:
-    return Proposals(space, make_sampler(sampler, space, objectives, seed, epochs=9), **more)
+def proposals_of(
+    space: Space | FeasibleSpace, sampler: str, seed: int = 0, objectives: int = 3, **more: Any
+) -> Proposals:
+    whole = FeasibleSpace(space) if isinstance(space, Space) else space
+    return Proposals(whole, make_sampler(sampler, whole, objectives, seed, epochs=9), **more)
 
 
 def drain(proposals: Proposals, n: int) -> list[dict[str, Any]]:
@@ -74,45 +80,55 @@ def test_a_seed_repeats_itself(sampler: str) -> None:
     assert (runs[0] == runs[2]) == (sampler == "grid")
 
 
-def is_narrow(point: Mapping[str, Any]) -> bool:
-    return sum(value for name, value in point.items() if name.startswith("bits.")) <= 14
+BOPS = 50_306_048
+"""Of the cheapest configuration of `paper_cnn`: two bits everywhere."""
 
 
+@pytest.mark.parametrize("share", [1.01, 1.2, 2.0, 3.0])
 @pytest.mark.parametrize("sampler", [name for name in SAMPLERS if name != "grid"])
-def test_what_is_infeasible_never_comes(sampler: str) -> None:
-    proposals = proposals_of(MIXED, sampler, is_feasible=is_narrow)
-    points = drain(proposals, 16)
-    assert len(points) == 16
-    assert all(map(is_narrow, points))
-    assert proposals.rejected["infeasible"] > 0
+def test_proposals_keep_the_constraints(
+    sampler: str, share: float, request_of: Callable[..., Request]
+) -> None:
+    """However little of the space they leave; what is proposed at random seldom keeps them."""
+    request = request_of(max_bops=share * BOPS)
+    points = drain(proposals_of(FeasibleSpace.of(request), sampler), 16)
+    assert len({frozenset(point.items()) for point in points}) == 16
+    assert all(point in request.space and request.is_feasible(point) for point in points)
 
 
-def test_what_is_infeasible_counts_once() -> None:
-    widths = {f"bits.{layer}": {"type": "choice", "values": [2, 4, 8]} for layer in "abcd"}
+def widths_only(layers: int, request_of: Callable[..., Request], **bounds: float) -> FeasibleSpace:
+    """Return a space of widths of the last `layers` layers of the small network, the others at 2 bits."""
+    widths = {f"bits.{layer}": {"type": "choice", "values": [2, 4, 8]} for layer in LAYERS[-layers:]}
     space = search_spaces.parse({"parameters": widths}, "widths")
-    feasible = [point for point in space.grid() if is_narrow(point)]
-    proposals = proposals_of(space, "sms_ego", is_feasible=is_narrow)
-    drain(proposals, len(feasible) + 1)
-    assert proposals.rejected["infeasible"] == space.size() - len(feasible)
+    fixed = {f"bits.{layer}": 2 for layer in LAYERS[:-layers]}
+    return FeasibleSpace(space, replace(request_of(fixed=fixed), space=space, constraints=bounds))
 
 
-def test_constraints_that_leave_nothing_are_told() -> None:
-    proposals = proposals_of(MIXED, "random", is_feasible=lambda point: False)
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_a_space_is_exhausted_when_its_feasible_part_is(
+    sampler: str, request_of: Callable[..., Request]
+) -> None:
+    space = widths_only(4, request_of, bops=1.5 * BOPS)
+    request = space.request
+    assert request
+    feasible = [point for point in space.space.grid() if request.is_feasible(point)]
+    assert 5 < len(feasible) < 81
+    points = drain(proposals_of(space, sampler), 100)
+    assert sorted(map(str, points)) == sorted(map(str, feasible))
+
+
+def test_constraints_that_leave_nothing_exhaust_a_space_at_once(request_of: Callable[..., Request]) -> None:
+    space = widths_only(2, request_of, bops=0.9 * BOPS)
+    for sampler in ("sms_ego", "tpe", "grid"):
+        assert proposals_of(space, sampler).next() is None
+
+
+def test_constraints_that_leave_nothing_of_an_infinite_space_are_told(
+    request_of: Callable[..., Request],
+) -> None:
+    request = replace(request_of(), constraints={"bops": 0.9 * BOPS})
     with pytest.raises(UserError, match="--max-bops"):
-        proposals.next()
-    finite = proposals_of(FINITE, "random", is_feasible=lambda point: False)
-    assert finite.next() is None
-
-
-def test_a_large_finite_space_is_never_taken_for_exhausted() -> None:
-    parameters = {f"bits.{layer}": {"type": "choice", "values": [2, 4, 8]} for layer in range(11)}
-    large = search_spaces.parse({"parameters": parameters}, "large")
-    last = list(large.grid())[-1]
-    proposals = proposals_of(large, "random", is_feasible=lambda point: point == last)
-    with pytest.raises(UserError, match="--max-bops"):
-        proposals.next()
-    listed = proposals_of(large, "grid", is_feasible=lambda point: point == last)
-    assert [listed.next(), listed.next()] == [last, None]
+        proposals_of(FeasibleSpace.of(request), "random").next()
 
 
 def test_the_queue_comes_first_and_once(request_of: Callable[..., Request]) -> None:
@@ -160,28 +176,31 @@ def test_only_a_sampler_that_weighs_what_pauses_has_it_go_on(sampler: str) -> No
         proposals.pause(came[-1])
     assert (came.count(came[0]) > 1) == (sampler == "sms_ego")
     again = len(came) - len({frozenset(point.items()) for point in came})
-    assert again <= len(came) // ONE_IN
+    assert again <= len(came) // TRIALS_PER_RESUME
 
 
-@pytest.mark.parametrize("is_feasible", [lambda point: True, lambda point: point["batch_size"] <= 128])
+@pytest.mark.parametrize("bops", [math.inf, 1.5 * BOPS])
 @pytest.mark.parametrize("sampler", ["sms_ego", "tpe", "random"])
-def test_what_pauses_does_not_go_on_for_want_of_new_configurations(sampler: str, is_feasible: Any) -> None:
-    """Nor does what goes on, and runs, come again."""
-    proposals, came = proposals_of(FINITE, sampler, is_feasible=is_feasible), []
+def test_what_pauses_is_not_resumed_for_want_of_new_configurations(
+    sampler: str, bops: float, request_of: Callable[..., Request]
+) -> None:
+    """Nor does what was resumed, and runs, come again."""
+    space = widths_only(4, request_of, bops=bops)
+    proposals, came = proposals_of(space, sampler), []
     while point := proposals.next():
         assert came.count(point) < 2
         came.append(point)
         if came.count(point) == 1:
             proposals.measure(point, 1, gains(point))
             proposals.pause(point)
-    feasible = [point for point in FINITE.grid() if is_feasible(point)]
+    feasible = list(space.points())
     assert came.count(came[-1]) == 1, "the last that came was new"
     assert all(point in came for point in feasible)
-    assert len(came) - len(feasible) <= len(feasible) // ONE_IN
+    assert len(came) - len(feasible) <= len(feasible) // TRIALS_PER_RESUME
 
 
 def test_what_runs_again_is_not_offered_as_paused() -> None:
-    sampler = make_sampler("sms_ego", FINITE, 3, 0, epochs=9)
+    sampler = make_sampler("sms_ego", FeasibleSpace(FINITE), 3, 0, epochs=9)
     assert sampler
     first, *others = list(FINITE.grid())[:7]
     for point in (first, *others):
@@ -189,5 +208,6 @@ def test_what_runs_again_is_not_offered_as_paused() -> None:
         sampler.measure(point, 1, np.array(gains(point)))
         sampler.pause(point)
     sampler.start(first)
-    offered = [point for point, pauses in islice(sampler.propose(), 20) if pauses]
+    proposals = [sampler.propose() for _ in range(20)]
+    offered = [proposal.point for proposal in proposals if proposal.is_paused]
     assert sorted(map(str, offered)) == sorted(map(str, others))

@@ -1,0 +1,50 @@
+"""What a sampler is: where the proposals of a study come from."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from study.search.encoding import Point
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A configuration to try next."""
+
+    point: dict[str, Any]
+    is_paused: bool = False
+    """Whether it is that of a paused trial, which should be resumed in place of a new trial."""
+
+
+class Sampler(ABC):
+    """Proposes configurations and learns from what becomes of them.
+
+    Gains are the objectives, all to be maximised, 1 at the ideal and 0 at the reference.
+    """
+
+    @abstractmethod
+    def propose(self) -> Proposal:
+        """Return the best proposal that was not made since a trial started, paused or ended; there is always one."""
+
+    @abstractmethod
+    def reject(self, proposal: Proposal) -> None:
+        """Learn that the last proposal is not tried, since it breaks a constraint or was tried before."""
+
+    @abstractmethod
+    def start(self, point: Point) -> None:
+        """Learn that `point` runs, whether it was proposed or not, for the first time or after a pause."""
+
+    @abstractmethod
+    def measure(self, point: Point, epoch: int, gains: NDArray[np.float64]) -> None:
+        """Learn what `point` measured at a rung: `gains` (m,)."""
+
+    @abstractmethod
+    def pause(self, point: Point) -> None:
+        """Learn that `point` pauses at a rung."""
+
+    @abstractmethod
+    def end(self, point: Point) -> None:
+        """Learn that `point` has ended."""
