@@ -1,36 +1,45 @@
-"""``python -m results.compare A B``: studies against each other; ``--paper``: beside the papers' tables."""
+"""Compare studies with each other, or with the papers: python -m results.compare A B"""
 
 import argparse
 
-from results.analysis import command_line, comparison, papers
-from results.analysis.studies import load
 from study_common.commands import StudyParser, exit_code
 from study_common.layout import find_study
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print a comparison of studies, or of studies and the papers."""
+    """Run the command and return its exit code."""
     parser = StudyParser("results.compare", "Compare studies with each other, or with the papers.")
-    parser.add_argument("names", metavar="NAME", nargs="*", help="studies' names, or their paths")
-    parser.add_argument("--paper", action="store_true", help="place the studies beside the papers' tables")
+    parser.add_argument("names", metavar="NAME", nargs="*", help="names of studies, or their paths")
+    parser.add_argument("--paper", action="store_true", help="compare the studies with the papers' tables")
     arguments = parser.parse_args(argv)
     return exit_code(lambda: _compare(arguments))
 
 
 def _compare(arguments: argparse.Namespace) -> None:
+    from results.analysis import comparison, papers
+    from results.analysis.fronts import hypervolume_warnings
+    from results.analysis.studies import load
+    from results.analysis.terminal import print_table
+
     studies = [load(find_study(name, arguments.runs_dir)) for name in arguments.names]
     if arguments.paper:
-        command_line.show(papers.beside(studies), f"{papers.SALIENCY_ASSISTED}; {papers.RESOURCE_EFFICIENT}")
+        table = papers.compare_with_papers(studies)
+        print_table(table, f"{papers.SALIENCY_ASSISTED}; {papers.RESOURCE_EFFICIENT}")
         print("Where the printed figures cannot be right:")
         for doubt in papers.DOUBTS:
             print(f"- {doubt}")
         return
-    command_line.show(comparison.compare(studies), "Fronts, normalised as the first study says")
+    print_table(
+        comparison.compare_studies(studies), "Fronts, in the objectives and the box of the first study"
+    )
+    for label, study in zip(comparison.labels(studies), studies, strict=True):
+        for warning in hypervolume_warnings(study.trials, studies[0].objectives):
+            print(f"{label}: {warning}")
     shares = comparison.coverage(studies).rename_axis("dominates of").reset_index()
-    command_line.show(shares, "Share of the column's front that the row's dominates")
+    print_table(shares, "Share of the column's front that the row's front dominates")
     attained = comparison.attainment(studies)
     if len(attained):
-        command_line.show(attained, "What the studies attain")
+        print_table(attained, "What the studies attain")
 
 
 if __name__ == "__main__":

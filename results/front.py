@@ -1,21 +1,26 @@
-"""``python -m results.front NAME``: the front of a study as a table."""
+"""Print the front of a study as a table: python -m results.front NAME"""
 
 import argparse
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from results.analysis import command_line, fronts
-from results.analysis.selection import COSTS
-from results.analysis.studies import load
+from results.analysis.arguments import directions
 from study_common.commands import StudyParser, exit_code
 from study_common.layout import find_study
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from results.analysis.studies import Study
+
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the front of a study."""
-    parser = StudyParser("results.front", "Print the non-dominated trials of a study.")
+    """Run the command and return its exit code."""
+    parser = StudyParser("results.front", "Print the non-dominated configurations of a study.")
     parser.add_argument("name", metavar="NAME", help="a study's name, or its path")
     parser.add_argument(
         "--objectives",
-        type=command_line.directions,
+        type=directions,
         metavar="accuracy:max,flops:min",
         help="any metrics to compare by (default: the study's objectives)",
     )
@@ -24,23 +29,37 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _show(arguments: argparse.Namespace) -> None:
+    from results.analysis import fronts, membership
+    from results.analysis.studies import load
+    from results.analysis.terminal import print_table
+
     study = load(find_study(arguments.name, arguments.runs_dir))
-    directions = arguments.objectives or study.directions
-    front = fronts.front(study.trials, directions)
-    first = next(iter(directions))
-    telling = [
-        name for name in COSTS if f"metrics.{name}" in front and front[f"metrics.{name}"].nunique() > 1
+    objectives = arguments.objectives or study.directions
+    configurations = membership.configurations(study.trials, objectives, study.confirmations)
+    front = fronts.pareto_front(configurations, objectives)
+    print_table(_table(study, front, objectives), f"{study.name}: {len(front)} of {len(study.trials)} trials")
+    if objectives == study.directions:
+        print(f"hypervolume {study.hypervolume():.4f}")
+        for warning in fronts.hypervolume_warnings(study.trials, study.objectives):
+            print(warning)
+    if caveat := membership.caveat(configurations, study.confirmations):
+        print(f"p_front: {caveat}")
+
+
+def _table(study: "Study", front: "pd.DataFrame", objectives: Mapping[str, str]) -> "pd.DataFrame":
+    """Return the columns to print, in the order of the first objective."""
+    from results.analysis.metrics import COST_METRICS
+
+    first = next(iter(objectives))
+    costs = [
+        name for name in COST_METRICS if f"metrics.{name}" in front and front[f"metrics.{name}"].nunique() > 1
     ]
-    metrics = dict.fromkeys([*directions, *telling])
-    columns = [
-        "number",
-        *(f"metrics.{name}" for name in metrics),
-        *(f"params.{n}" for n in study.distributions),
-    ]
-    ordered = front.sort_values(f"metrics.{first}", ascending=directions[first] == "min")
-    command_line.show(ordered[columns], f"{study.name}: {len(front)} of {len(study.trials)} trials")
-    if directions == study.directions:
-        print(f"hypervolume {fronts.hypervolume(front, study.objectives):.4f}")
+    columns = ["number", "p_front"]
+    if (front["draws"] > 1).any():
+        columns.append("draws")
+    columns += [f"metrics.{name}" for name in dict.fromkeys([*objectives, *costs])]
+    columns += [f"params.{name}" for name in study.distributions]
+    return front.sort_values(f"metrics.{first}", ascending=objectives[first] == "min")[columns]
 
 
 if __name__ == "__main__":

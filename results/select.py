@@ -1,21 +1,22 @@
-"""``python -m results.select NAME --max bops=3e6 --min accuracy=0.9``: the best trial within bounds."""
+"""Print the best trial within bounds: python -m results.select NAME --max bops=3e6 --min accuracy=0.9"""
 
 import argparse
 
-from results.analysis import command_line, formatting, selection
-from results.analysis.studies import load
+from results.analysis.arguments import bound, bounds
 from study_common.commands import StudyParser, exit_code
 from study_common.layout import find_study
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the best trial within bounds, and the command that exports it."""
-    parser = StudyParser("results.select", "Choose the best trial within bounds.")
+    """Run the command and return its exit code."""
+    parser = StudyParser(
+        "results.select", "Print the best trial within bounds, and the command that exports it."
+    )
     parser.add_argument("name", metavar="NAME", help="a study's name, or its path")
     for option, what in (("--max", "largest"), ("--min", "smallest")):
         parser.add_argument(
             option,
-            type=command_line.bound,
+            type=bound,
             action="append",
             default=[],
             metavar="METRIC=VALUE",
@@ -25,27 +26,30 @@ def main(argv: list[str] | None = None) -> int:
         "--prefer",
         default="knee",
         metavar="METRIC",
-        help="what decides among the front within the bounds (knee)",
+        help="what decides among the front within the bounds (default: %(default)s)",
     )
     arguments = parser.parse_args(argv)
     return exit_code(lambda: _select(arguments))
 
 
 def _select(arguments: argparse.Namespace) -> None:
+    at_most, at_least = bounds("--max", arguments.max), bounds("--min", arguments.min)
+    from results.analysis.configurations import configuration, export_command
+    from results.analysis.formatting import format_metric
+    from results.analysis.metrics import metric_names
+    from results.analysis.studies import load
+    from study_common.errors import located
+
     study = load(find_study(arguments.name, arguments.runs_dir))
-    row = selection.select(
-        study,
-        at_most=command_line.bounds("--max", arguments.max),
-        at_least=command_line.bounds("--min", arguments.min),
-        prefer=arguments.prefer,
-    )
-    print(f"trial {row['number']} of {study.name}")
-    for column in (name for name in row.index if name.startswith("metrics.")):
-        metric = column.removeprefix("metrics.")
-        print(f"  {metric:20} {formatting.tell(metric, row[column])}")
-    for name, value in selection.configuration(study, row).items():
+    with located(study.name):
+        best = study.select(at_most=at_most, at_least=at_least, prefer=arguments.prefer).iloc[0]
+    print(f"trial {best['number']} of {study.name}")
+    for metric in metric_names(best.to_frame().T):
+        print(f"  {metric:20} {format_metric(metric, best[f'metrics.{metric}'])}")
+    print(f"  {'p_front':20} {format_metric('p_front', best['p_front'])}")
+    for name, value in configuration(study, best).items():
         print(f"  {name:20} {value}")
-    print(selection.export_command(study, row))
+    print(export_command(study, best))
 
 
 if __name__ == "__main__":

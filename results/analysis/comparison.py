@@ -1,6 +1,6 @@
-"""Two or more studies against each other: what each dominates, who beats whom, what most of them attain.
+"""Two or more studies compared: what the front of each dominates, and what most of them attain.
 
-Fronts are compared in the first study's objectives, normalised to its (ideal, reference) pairs.
+Fronts are compared in the objectives of the first study, normalised to its (ideal, reference) pairs.
 """
 
 from collections.abc import Sequence
@@ -15,22 +15,22 @@ from results.analysis.studies import Study
 from study_common.errors import UserError
 
 
-def compare(studies: Sequence[Study]) -> pd.DataFrame:
-    """Return one row a study: study, trials, complete, front, hypervolume, joint, epsilon.
+def compare_studies(studies: Sequence[Study]) -> pd.DataFrame:
+    """Return one row per study: study, trials, complete, front, hypervolume, joint, epsilon.
 
-    ``joint`` is how many of its trials are on the front of all studies together; ``epsilon`` is by how much
+    `joint` is how many of its trials are on the front of all studies together; `epsilon` is by how much
     its normalised objectives would have to improve to reach all of that (additive epsilon indicator,
     Zitzler et al. 2003). O(n log n).
 
     Raises:
-        ValueError: fewer than two studies, one twice, different objectives, or different data sets.
+        UserError: Fewer than two studies, one twice, different objectives, or different data sets.
     """
     points = _points(studies)
     everything = np.concatenate(points)
     best = fronts.nondominated(everything)
     shares = np.split(best, np.cumsum([len(mine) for mine in points])[:-1])
     rows = []
-    for study, name, mine, joint in zip(studies, names(studies), points, shares, strict=True):
+    for study, name, mine, joint in zip(studies, labels(studies), points, shares, strict=True):
         rows.append(
             {
                 "study": name,
@@ -46,10 +46,10 @@ def compare(studies: Sequence[Study]) -> pd.DataFrame:
 
 
 def coverage(studies: Sequence[Study]) -> pd.DataFrame:
-    """Return who beats whom: the share of the column's front that a trial of the row's dominates."""
+    """Return the share of the column's front that the row's front dominates."""
     points = _points(studies)
     table = [[_dominated_share(of=theirs, by=mine) for theirs in points] for mine in points]
-    return pd.DataFrame(table, index=names(studies), columns=names(studies))
+    return pd.DataFrame(table, index=labels(studies), columns=labels(studies))
 
 
 def attainment(studies: Sequence[Study]) -> pd.DataFrame:
@@ -72,8 +72,8 @@ def attainment(studies: Sequence[Study]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def names(studies: Sequence[Study]) -> list[str]:
-    """Return what to call each study: its name, or its path where names repeat."""
+def labels(studies: Sequence[Study]) -> list[str]:
+    """Return a label of each study: its name, or its path where names repeat."""
     plain = [study.name for study in studies]
     return plain if len(set(plain)) == len(plain) else [str(study.path) for study in studies]
 
@@ -81,15 +81,15 @@ def names(studies: Sequence[Study]) -> list[str]:
 def _points(studies: Sequence[Study]) -> list[NDArray[np.float64]]:
     """Return the front of each study as normalised costs, (f, m)."""
     if len(studies) < 2:
-        raise UserError("a comparison takes at least two studies; name another, or give --paper.")
+        raise UserError("a comparison takes at least two studies; name another, or give --paper")
     if len({study.path.resolve() for study in studies}) < len(studies):
-        raise UserError("a comparison takes different studies.")
+        raise UserError("a comparison takes different studies")
     first = studies[0]
     for study in studies[1:]:
         if study.directions != first.directions:
             raise UserError(
                 f"{study.name} optimises {_aims(study)} and {first.name} {_aims(first)}; "
-                "compare studies of the same objectives."
+                "compare studies of the same objectives"
             )
     images = {
         data["fingerprint"]: f"{study.name} is of {data.get('dataset')} ({data['fingerprint']})"
@@ -97,13 +97,12 @@ def _points(studies: Sequence[Study]) -> list[NDArray[np.float64]]:
         if "fingerprint" in (data := study.request.get("data", {}))
     }
     if len(images) > 1:
-        raise UserError(f"{' and '.join(images.values())}; compare studies of the same data set.")
-    fronts_of = [fronts.front(study.trials, first.directions) for study in studies]
-    return [fronts.normalised(front, first.objectives) for front in fronts_of]
+        raise UserError(f"{' and '.join(images.values())}; compare studies of the same data set")
+    return [fronts.normalised(study.front(), first.objectives) for study in studies]
 
 
 def _aims(study: Study) -> str:
-    return ",".join(f"{name}:{way}" for name, way in study.directions.items())
+    return ",".join(f"{name}:{direction}" for name, direction in study.directions.items())
 
 
 def _dominated_share(*, of: NDArray[np.float64], by: NDArray[np.float64]) -> float:

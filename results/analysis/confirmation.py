@@ -1,24 +1,24 @@
-"""What ``study.confirm`` found on the test split: noise over seeds, who stays on the front, luck."""
+"""What `study.confirm` found on the test split: spread over seeds, membership of the front, luck."""
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from results.analysis import fronts, selection
+from results.analysis import fronts
 from results.analysis.studies import Study
 
-DRAWS = 4000
-"""Draws behind the probability of being non-dominated: its standard error is at most 0.008."""
+SIMULATIONS = 4000
+"""Simulated fronts behind the probability of being non-dominated: its standard error is at most 0.008."""
 
 
 def confirmed(study: Study) -> pd.DataFrame:
-    """Return validation beside test, one row a confirmed trial, way of training and objective.
+    """Return validation beside test, one row per confirmed trial, way of training and objective.
 
     trial, refit, seeds (their number), objective, validation (what the search saw), then on the test split
-    mean, sd, low and high (95 % interval of the mean by Student's t; NaN for one seed), and ``lucky``: the
+    mean, sd, low and high (95 % interval of the mean by Student's t; NaN for one seed), and `lucky`: the
     validation figure is better than the 95 % prediction interval of one more seed on the other images, so the
-    choice owes to chance. It is never said where a standard error of the images is not recorded.
+    choice owes to chance. It is false where a standard error of the images is not recorded.
     """
     rows = []
     for (trial, refit), group in study.confirmations.groupby(["trial", "refit"]):
@@ -32,7 +32,7 @@ def confirmed(study: Study) -> pd.DataFrame:
             seen = row[f"metrics.{name}"]
             better = seen - mean if direction == "max" else mean - seen
             test_error = np.mean(group.get(f"metrics.{name}_se", np.nan))  # every seed met the same images
-            margin = _margin(sd, seeds, selection.standard_error(row, name), float(test_error))
+            margin = _margin(sd, seeds, standard_error(row, name), float(test_error))
             rows.append(
                 {
                     "trial": trial,
@@ -54,7 +54,7 @@ def confirmed(study: Study) -> pd.DataFrame:
 def _margin(sd: float, seeds: int, *errors: float) -> float:
     """Return how far validation may exceed the test mean: the 95 % prediction of their difference.
 
-    The noise of the seed, known from ``seeds`` draws, and the standard errors of both image sets are taken as
+    The noise of the seed, known from `seeds` draws, and the standard errors of both image sets are taken as
     independent, though a spread over seeds has some of the images' noise in it. Degrees of freedom by Welch and
     Satterthwaite.
     """
@@ -69,8 +69,8 @@ def probability_nondominated(study: Study, seed: int = 0) -> pd.Series:
 
     The true means are drawn from their Student's t posteriors (flat prior, objectives and trials
     independent), trials trained alike are compared, and a share of draws is returned. NaN for a trial with
-    an objective of fewer than two seeds, which has no measured noise and competes with nobody. One front of
-    the confirmed trials a draw.
+    an objective of fewer than two seeds, which has no measured noise and is compared with none. One front of
+    the confirmed trials per simulation.
     """
     noise = np.random.default_rng(seed)
     table = confirmed(study)
@@ -87,8 +87,8 @@ def probability_nondominated(study: Study, seed: int = 0) -> pd.Series:
         mean, sd, seeds = (
             wide[part][list(study.directions)].to_numpy(float) for part in ("mean", "sd", "seeds")
         )
-        signs = [-1.0 if way == "max" else 1.0 for way in study.directions.values()]
-        draws = noise.standard_t(seeds - 1, size=(DRAWS, *mean.shape))
+        signs = [-1.0 if direction == "max" else 1.0 for direction in study.directions.values()]
+        draws = noise.standard_t(seeds - 1, size=(SIMULATIONS, *mean.shape))
         probabilities[wide.index] = _share_nondominated(signs * mean + draws * sd / np.sqrt(seeds))
     return probabilities
 
@@ -96,3 +96,8 @@ def probability_nondominated(study: Study, seed: int = 0) -> pd.Series:
 def _share_nondominated(draws: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return in which share of the draws (d, c, m) each of c trials is non-dominated, (c,)."""
     return np.asarray(np.mean([fronts.nondominated(points) for points in draws], axis=0))
+
+
+def standard_error(trial: pd.Series, name: str) -> float:
+    """Return the standard error of a metric of `trial` that its images leave, NaN where none was recorded."""
+    return float(trial.get(f"metrics.{name}_se", np.nan))

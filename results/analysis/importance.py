@@ -1,4 +1,4 @@
-"""Which parameters mattered, and what halving the width of a layer costs."""
+"""How much each parameter matters, and what halving the width of a layer costs."""
 
 import warnings
 from collections.abc import Mapping
@@ -10,34 +10,37 @@ from numpy.typing import NDArray
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from scipy.special import stdtrit
 
-from results.analysis import fronts, selection, thinning
+from results.analysis import fronts
+from results.analysis.configurations import searched_widths
+from results.analysis.metrics import COST_METRICS
 from results.analysis.studies import Study
+from results.analysis.thinning import spread_evenly
 
-MOST = 1000
+MAX_TRIALS = 1000
 """Trials that importances are computed from; of a longer study, as many evenly spread."""
 
-FEWEST = 30
+MIN_TRIALS = 30
 """Trials below which an importance would be noise.
 
 Of nine parameters, the only one that mattered came first in 21 of 40 studies of 20 trials, 35 of 30, 40 of 40.
 """
-UNTOUCHED = 32
-"""The width that is none."""
+FLOAT_BITS = 32
+"""The width of a layer that is not quantised."""
 
-FRONT = "the front"
+FRONT_COLUMN = "the front"
 """Column of the importance for reaching the front, no objective preferred."""
 
 
 def importances(study: Study) -> pd.DataFrame:
     """Return how much each searched parameter has to do with reaching the best tenth of the trials.
 
-    Index: parameter; columns: the objectives that vary and :data:`FRONT`, each summing to 1. PED-ANOVA
+    Index: parameter; columns: the objectives that vary and `FRONT_COLUMN`, each summing to 1. PED-ANOVA
     (Watanabe et al. 2023) as Optuna computes it, conditional parameters included. Empty below
-    :data:`FEWEST` complete trials.
+    `MIN_TRIALS` complete trials.
     """
     rows = study.trials[fronts.eligible(study.trials, study.directions)]
-    rows = thinning.evenly(rows, MOST)
-    if len(rows) < FEWEST or not study.distributions:
+    rows = spread_evenly(rows, MAX_TRIALS)
+    if len(rows) < MIN_TRIALS or not study.distributions:
         return pd.DataFrame()
     costs = fronts.costs(rows, study.directions)
     searched = _study(study, rows, costs)
@@ -45,25 +48,25 @@ def importances(study: Study) -> pd.DataFrame:
     names = list(study.directions)
     shares = {names[position]: _shares(searched, position) for position in varying}
     if len(shares) > 1:
-        shares[FRONT] = _shares(searched, None)
+        shares[FRONT_COLUMN] = _shares(searched, None)
     return pd.DataFrame(shares, index=list(study.distributions)).fillna(0.0)
 
 
 def width_effects(study: Study) -> pd.DataFrame:
     """Return what halving the width of one layer does to each objective but costs, other widths equal.
 
-    One row a width parameter and objective: parameter, objective, effect, low, high (95 % interval by
+    One row per width parameter and objective: parameter, objective, effect, low, high (95 % interval by
     Student's t). Least squares of the objective on log2 of every searched width, over the n complete
-    trials in which no width is 32: the float corner lies so far out that it alone would decide all slopes.
+    trials in which no width is 32: a float trial lies so far out that it alone would decide all slopes.
     O(n w^2) for w widths. Empty where n is too small to tell, the widths were not searched, or two of them
     always changed together.
     """
     rows = study.trials[fronts.eligible(study.trials, study.directions)]
-    widths = rows[[f"params.{name}" for name in selection.searched_widths(study)]]
-    rows = rows[(widths != UNTOUCHED).all(axis=1)]
-    columns = {name: rows[f"params.{name}"] for name in selection.searched_widths(study)}
+    widths = rows[[f"params.{name}" for name in searched_widths(study)]]
+    rows = rows[(widths != FLOAT_BITS).all(axis=1)]
+    columns = {name: rows[f"params.{name}"] for name in searched_widths(study)}
     names = [name for name, values in columns.items() if values.nunique() > 1 and values.notna().all()]
-    objectives = [name for name in study.objectives if name not in selection.COSTS]
+    objectives = [name for name in study.objectives if name not in COST_METRICS]
     halvings = -np.log2(rows[[f"params.{name}" for name in names]].to_numpy(float))
     design = np.column_stack([np.ones(len(rows)), halvings])
     freedom = len(rows) - design.shape[1]
@@ -83,9 +86,9 @@ def width_effects(study: Study) -> pd.DataFrame:
 
 
 def _study(study: Study, rows: pd.DataFrame, costs: NDArray[np.float64]) -> optuna.Study:
-    """Return the trials ``rows`` as an Optuna study in memory that minimises ``costs`` (n, m)."""
+    """Return the trials `rows` as an Optuna study in memory that minimises `costs` (n, m)."""
     level = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)  # a study in memory is nobody's news
+    optuna.logging.set_verbosity(optuna.logging.WARNING)  # no news to the user
     try:
         copy = optuna.create_study(directions=["minimize"] * costs.shape[1])
     finally:
@@ -101,7 +104,7 @@ def _study(study: Study, rows: pd.DataFrame, costs: NDArray[np.float64]) -> optu
 
 
 def _as_loaded(distribution: BaseDistribution, value: object) -> BaseDistribution:
-    """Return ``distribution`` with choices as :func:`results.load` gives them: text if of mixed types."""
+    """Return `distribution` with choices as `results.load` gives them: text if of mixed types."""
     if isinstance(distribution, CategoricalDistribution) and isinstance(value, str):
         return CategoricalDistribution([str(choice) for choice in distribution.choices])
     return distribution

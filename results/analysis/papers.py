@@ -1,4 +1,4 @@
-"""What the two papers printed, as they printed it, and our trials of the same configurations beside it.
+"""The figures of the two papers as they printed them, and our trials of the same configurations beside them.
 
 "Saliency Assisted Quantization for Neural Networks" (Mousa Rezabeyk et al.), Table II, and
 "Resource-efficient medical image classification for edge devices" (Lavaei et al.), Table I. Nothing here is
@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from results.analysis import selection
+from results.analysis.configurations import layer_widths
 from results.analysis.studies import Study
 
 SALIENCY_ASSISTED = "Saliency Assisted Quantization, Table II"
@@ -42,10 +42,10 @@ CONFIGURATIONS: dict[str, Widths] = {
         for b1, b2 in ((2, 2), (4, 2), (4, 4))
     },
 }
-"""The widths of Table III by layer and what they are of; 32 where it says nothing."""
+"""The widths of Table III by layer and what they are of; 32 where the table says nothing."""
 
 DATA = {"mnist": 0, "fashion_mnist": 1, "fashion_mnist_small": 1}
-"""Our data sets, and the column of Table II that they stand beside."""
+"""Our data sets, and the column of Table II that they are compared with."""
 
 DOUBTS = (
     "FLOPs of conv2 (Table II): the four figures follow sum(macs * w_bits / 32) with conv1 = 225,792, "
@@ -61,8 +61,8 @@ DOUBTS = (
 """Where the printed figures cannot be right."""
 
 
-def beside(studies: Sequence[Study]) -> pd.DataFrame:
-    """Return the papers' figures and ours of the same configurations, one row each with :data:`COLUMNS`.
+def compare_with_papers(studies: Sequence[Study]) -> pd.DataFrame:
+    """Return the papers' figures and ours of the same configurations, one row each with `COLUMNS`.
 
     Ours are the means of all complete trials of a configuration: of the test split for those that were
     confirmed without refitting, else of the validation split.
@@ -88,19 +88,19 @@ def _dataset(study: Study) -> str:
 
 def _ours(study: Study, data: str, name: str) -> list[tuple[object, ...]]:
     complete = study.trials[study.trials["state"] == "complete"]
-    fitting = [_has(selection.widths(study, row), CONFIGURATIONS[name]) for _, row in complete.iterrows()]
+    fitting = [_has(layer_widths(study, row), CONFIGURATIONS[name]) for _, row in complete.iterrows()]
     return [_row(study, data, name, complete[fitting])] if any(fitting) else []
 
 
 def _most_accurate(study: Study) -> list[tuple[object, ...]]:
-    found = selection.recommend(study).get("Most accurate")
+    found = study.recommend().get("Most accurate")
     if found is None:
         return []
     return [_row(study, "Kvasir", f"trial {found['number']}, the most accurate", found.to_frame().T)]
 
 
 def _has(widths: Widths, wanted: Widths) -> bool:
-    """Whether a trial of the seed network has the ``wanted`` widths, and 32 bits elsewhere."""
+    """Whether a trial of the paper's network has the `wanted` widths, and 32 bits elsewhere."""
     return widths.keys() == {"conv1", "conv2", "fc1", "fc2"} and all(
         bits == wanted.get(layer, {}).get(kind, 32)
         for layer, kinds in widths.items()

@@ -1,51 +1,40 @@
-"""Which trial to take: three recommendations, a choice within bounds, and what the chosen one is.
+"""Which trial to take: three recommendations, and the choice within bounds."""
 
-Rows are rows of ``study.trials``.
-"""
-
-import shlex
-import tomllib
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from results.analysis import fronts
-from results.analysis.studies import Study
-from search_spaces.bits import is_width
-from study_common import layout
-from study_common.errors import UserError, check_known
-
-COSTS = ("bops", "flops", "size_bytes", "macs")
-"""Metrics that are known before training and do not vary with the seed."""
-
-LESS_IS_BETTER = {*COSTS, "loss", "train_loss", "kl"}
-"""Metrics to minimise where the objectives do not say."""
-
-WIDTHS = {"bits": ("weights", "activations"), "w_bits": ("weights",), "a_bits": ("activations",)}
-"""Prefixes of width parameters, and what each sets in its layer."""
+from results.analysis.metrics import COST_METRICS, LOWER_IS_BETTER, metric_column
+from study_common.errors import UserError
 
 POINT = 0.01
 """One point of accuracy."""
 
-Z95 = 1.96
+LIKELY = 0.5
+"""The probability of front membership from which a trial is preferred over less likely ones."""
 
 
-def recommend(study: Study) -> dict[str, pd.Series]:
-    """Return up to three named rows of the front: most accurate, knee, cheapest that is near the best.
+def recommend(trials: pd.DataFrame, directions: Mapping[str, str]) -> dict[str, pd.Series]:
+    """Return up to three trials of the front: the most accurate, the knee, the cheapest that is near the best.
 
-    The knee is the nearest to the ideal (:func:`results.analysis.fronts.distance_to_ideal`), near is within one
-    point of accuracy. They may be the same trial; there is none when the front is empty. O(n log n), as the
-    front.
+    The knee is the nearest to the ideal (`fronts.distance_to_ideal`), near is within one point of accuracy. They
+    may be the same trial; there is none when the front is empty. Where `trials` have a column `p_front`, members of
+    at least `LIKELY` are preferred. O(n log n), as the front.
+
+    Args:
+        trials: One row per trial: state, feasible, metrics.*.
+        directions: "max" or "min" of each objective.
     """
-    front = fronts.front(study.trials, study.directions)
+    front = fronts.pareto_front(trials, directions)
     if front.empty:
         return {}
-    knee = front.iloc[fronts.distance_to_ideal(front, study.directions).argmin()]
+    front = _likely(front)
+    knee = front.iloc[fronts.distance_to_ideal(front, directions).argmin()]
     if "metrics.accuracy" not in front or front["metrics.accuracy"].isna().all():
         return {"Knee": knee}
-    accuracy, cost = front["metrics.accuracy"], front[f"metrics.{cost_metric(study)}"]
+    accuracy, cost = front["metrics.accuracy"], front[f"metrics.{cost_metric(directions)}"]
     best = accuracy.max()
     return {
         "Most accurate": front.loc[cost[accuracy == best].idxmin()],
@@ -54,102 +43,65 @@ def recommend(study: Study) -> dict[str, pd.Series]:
     }
 
 
-def cost_metric(study: Study) -> str:
-    """Return the cost that the study minimises first, ``bops`` if it minimises none."""
-    return next((name for name in study.objectives if name in COSTS), "bops")
+def cost_metric(directions: Mapping[str, str]) -> str:
+    """Return the first cost among the objectives, `bops` if there is none."""
+    return next((name for name in directions if name in COST_METRICS), "bops")
 
 
-def select(
-    study: Study, *, at_most: Mapping[str, float], at_least: Mapping[str, float], prefer: str = "knee"
-) -> pd.Series:
-    """Return the best complete, feasible row within the bounds; O(n log n).
+def select_trials(
+    trials: pd.DataFrame,
+    directions: Mapping[str, str],
+    *,
+    at_most: Mapping[str, float] | None = None,
+    at_least: Mapping[str, float] | None = None,
+    prefer: str = "knee",
+) -> pd.DataFrame:
+    """Return the front of the trials within the bounds, the best first; O(n log n).
 
     Args:
-        study: the study to choose from.
-        at_most: upper bounds of metrics, ``{"bops": 3e6}``.
-        at_least: lower bounds of metrics, ``{"accuracy": 0.9}``.
-        prefer: ``"knee"`` of the front within the bounds, or the metric that decides among its members.
+        trials: One row per trial: number, state, feasible, metrics.*.
+        directions: "max" or "min" of each objective.
+        at_most: Upper bounds of metrics, `{"bops": 3e6}`.
+        at_least: Lower bounds of metrics, `{"accuracy": 0.9}`.
+        prefer: What makes a trial better: "knee", the distance to the ideal, or a metric.
 
     Raises:
-        ValueError: an unknown metric, or nothing within the bounds; the message names the closest trial.
+        UserError: An unknown metric, or nothing within the bounds; the message names the closest trial.
     """
-    usable = study.trials[fronts.eligible(study.trials, study.directions)]
+    at_most, at_least = at_most or {}, at_least or {}
+    usable = trials[fronts.eligible(trials, directions)]
     if usable.empty:
-        raise UserError(
-            f"{study.name} has no complete, feasible trial yet; let its driver run on, or if none does, go on with "
-            f"python -m study.resume {study.name}."
-        )
+        raise UserError("no trial is complete and feasible yet; let the study run on, or resume it")
     excess = pd.Series(0.0, index=usable.index)
     for bounds, sign in ((at_most, 1.0), (at_least, -1.0)):
         for name, bound in bounds.items():
-            over = sign * (metric(usable, name) - bound) / max(abs(bound), 1e-12)
+            over = sign * (metric_column(usable, name) - bound) / max(abs(bound), 1e-12)
             excess += over.clip(lower=0).fillna(np.inf)
     if (excess > 0).all():
-        wanted = [f"{name} <= {bound:g}" for name, bound in at_most.items()]
-        wanted += [f"{name} >= {bound:g}" for name, bound in at_least.items()]
-        closest = usable.iloc[excess.argmin()]
-        has = ", ".join(f"{name} {closest[f'metrics.{name}']:g}" for name in [*at_most, *at_least])
-        raise UserError(
-            f"no trial of {study.name} has {' and '.join(wanted)}; loosen a bound: the closest, "
-            f"trial {closest['number']}, has {has}."
-        )
-    front = fronts.front(usable[excess == 0], study.directions)
+        raise _nothing_within(at_most, at_least, usable.iloc[excess.argmin()])
+    front = fronts.pareto_front(usable[excess == 0], directions)
     if prefer == "knee":
-        return front.iloc[fronts.distance_to_ideal(front, study.directions).argmin()]
-    least = study.directions.get(prefer, "min" if prefer in LESS_IS_BETTER else "max") == "min"
-    values = metric(front, prefer)
-    return front.iloc[values.argmin() if least else values.argmax()]
+        order = fronts.distance_to_ideal(front, directions)
+    else:
+        default = "min" if prefer in LOWER_IS_BETTER else "max"
+        order = metric_column(front, prefer) * (1 if directions.get(prefer, default) == "min" else -1)
+    return front.loc[order.sort_values(kind="stable").index]
 
 
-def metric(frame: pd.DataFrame, name: str) -> pd.Series:
-    """Return the column of the metric ``name``; ValueError with the nearest name if there is none."""
-    check_known("metric", [name], fronts.metrics(frame))
-    return frame[f"metrics.{name}"]
+def _likely(front: pd.DataFrame) -> pd.DataFrame:
+    """Return the members that are likely on the front, all if none is, or if it is not known."""
+    if "p_front" not in front:
+        return front
+    likely = front[front["p_front"] >= LIKELY]
+    return front if likely.empty else likely
 
 
-def error_bar(row: pd.Series, name: str) -> float:
-    """Return the half width of the 95 % interval of a metric of ``row``, NaN where it has none.
-
-    It is the sampling error of the images; how much another seed would differ is what ``study.confirm`` measures.
-    """
-    return Z95 * standard_error(row, name)
-
-
-def standard_error(row: pd.Series, name: str) -> float:
-    """Return the standard error of a metric of ``row`` that its images leave, NaN where none was recorded."""
-    return float(row.get(f"metrics.{name}_se", np.nan))
-
-
-def widths(study: Study, row: pd.Series) -> dict[str, dict[str, int]]:
-    """Return the bits of each layer that the trial names: ``{"conv1": {"weights": 4, "activations": 8}}``."""
-    found: dict[str, dict[str, int]] = {}
-    for name, value in configuration(study, row).items():
-        prefix, _, layer = name.partition(".")
-        for kind in WIDTHS.get(prefix, ()):
-            found.setdefault(layer or "all layers", {})[kind] = int(value)
-    return found
-
-
-def searched_widths(study: Study) -> list[str]:
-    """Return the names of the parameters that are widths: ``bits.conv1``, ..."""
-    return [name for name in study.distributions if is_width(name)]
-
-
-def configuration(study: Study, row: pd.Series) -> dict[str, Any]:
-    """Return a trial's flat configuration: its ``config.toml``, or what the record knows without it."""
-    file = study.path / layout.TRIALS_DIR / str(row["number"]) / layout.CONFIG_FILE
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # not copied, or cut short
-        names = [name for name in row.index if name.startswith("params.") and not pd.isna(row[name])]
-        return {
-            **study.request.get("fixed", {}),
-            **{name.removeprefix("params."): row[name] for name in names},
-        }
-
-
-def export_command(study: Study, row: pd.Series) -> str:
-    """Return the shell command that exports the trial's model."""
-    checkpoint = study.path / layout.TRIALS_DIR / str(row["number"]) / layout.CHECKPOINT_FILE
-    out = f"{study.path.resolve().name}-{row['number']}"
-    return f"python -m trainables.export {shlex.quote(str(checkpoint))} --out {shlex.quote(out)}"
+def _nothing_within(
+    at_most: Mapping[str, float], at_least: Mapping[str, float], closest: pd.Series
+) -> UserError:
+    wanted = [f"{name} <= {bound:g}" for name, bound in at_most.items()]
+    wanted += [f"{name} >= {bound:g}" for name, bound in at_least.items()]
+    has = ", ".join(f"{name} {closest[f'metrics.{name}']:g}" for name in [*at_most, *at_least])
+    return UserError(
+        f"no trial has {' and '.join(wanted)}; loosen a bound: the closest, trial {closest['number']}, has {has}"
+    )

@@ -1,8 +1,7 @@
-"""Which trials the report draws and tabulates, and the part each of them plays.
+"""Which trials the report shows, and the role of each of them.
 
 A figure of 100,000 points tells less than one of 2,000 and does not scroll. The front stays whole up to
-``MOST`` trials, the others are thinned to as many that show the same picture; ``trials.parquet`` has them
-all.
+`MAX_FINAL` trials, the others are thinned to as many that show the same picture; `trials.parquet` has them all.
 """
 
 from collections.abc import Iterable
@@ -11,33 +10,42 @@ import numpy as np
 import pandas as pd
 
 from results.analysis import fronts
+from results.analysis.selection import LIKELY
 from results.analysis.studies import Study
 
-MOST = 2000
-"""Trials drawn of the front, and of the dominated ones."""
-MOST_UNFINISHED = 300
-"""Trials drawn of each other role."""
+MAX_FINAL = 2000
+"""Trials shown of the front, and of the dominated ones."""
+
+MAX_OTHER = 300
+"""Trials shown of each other role."""
 
 
-def drawn(study: Study, always: Iterable[int] = ()) -> pd.DataFrame:
-    """Return the rows of ``study.trials`` to draw, by number, with a column ``role`` before.
+def shown_trials(study: Study, always: Iterable[int] = ()) -> pd.DataFrame:
+    """Return the trials to show, by number, with the columns of `study.trials` and of `study.configurations`.
 
-    That is front, dominated, stopped, failed, running, or excluded: complete, but infeasible or with an
-    objective that is not finite. Trials whose number is in ``always`` stay whatever their number.
+    Added are `role` and `likely`: whether the probability of being on the front is at least `LIKELY`, or not known.
+
+    The role is front, dominated, replicate, stopped, failed, running, or excluded: complete, but infeasible or with an
+    objective that is not finite. Of a configuration of several draws the first stands for all, with their means; the
+    others are replicates. Trials whose number is in `always` stay, however many there are.
     """
-    frame = study.trials.copy()
-    frame.insert(0, "role", frame["state"].where(frame["state"] != "complete", "excluded"))
-    frame.loc[fronts.eligible(frame, study.directions), "role"] = "dominated"
-    frame.loc[fronts.front(frame, study.directions).index, "role"] = "front"
-    kept = set(frame.index[frame["number"].isin(list(always))])
-    for role, rows in frame.groupby("role"):
+    trials, configurations = study.trials.copy(), study.configurations
+    trials[configurations.columns.difference(trials.columns, sort=False)] = np.nan
+    trials.loc[configurations.index, configurations.columns] = configurations
+    trials.insert(0, "role", trials["state"].where(trials["state"] != "complete", "excluded"))
+    trials.loc[fronts.eligible(trials, study.directions), "role"] = "replicate"
+    trials.loc[configurations.index, "role"] = "dominated"
+    trials.loc[study.front().index, "role"] = "front"
+    trials["likely"] = ~(trials["p_front"] < LIKELY)
+    kept = set(trials.index[trials["number"].isin(list(always))])
+    for role, rows in trials.groupby("role"):
         if role in ("front", "dominated"):
-            kept.update(rows.index[fronts.thin(fronts.costs(rows, study.directions), MOST)])
+            kept.update(rows.index[fronts.thin(fronts.costs(rows, study.directions), MAX_FINAL)])
         else:
-            kept.update(evenly(rows, MOST_UNFINISHED).index)
-    return frame.loc[sorted(kept)]
+            kept.update(spread_evenly(rows, MAX_OTHER).index)
+    return trials.loc[sorted(kept)]
 
 
-def evenly(rows: pd.DataFrame, most: int) -> pd.DataFrame:
-    """Return at most ``most`` of ``rows``, evenly spread."""
+def spread_evenly(rows: pd.DataFrame, most: int) -> pd.DataFrame:
+    """Return at most `most` of `rows`, evenly spread."""
     return rows.iloc[np.unique(np.linspace(0, len(rows) - 1, min(len(rows), most)).astype(int))]

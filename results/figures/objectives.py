@@ -8,42 +8,45 @@ import plotly.graph_objects as go
 from results.figures.style import COLOURS, SERIES, SYMBOLS, axis, figure, short, text
 
 CLOUD = ("excluded", "dominated", "front")
-"""The roles whose objectives are final, in the order they are drawn."""
+"""The roles whose objectives are final, in the order of drawing."""
+
+UNCERTAIN = "front, uncertain"
+"""The series of the members of the front that are more likely not on it."""
 
 
-def front_3d(drawn: pd.DataFrame, directions: Mapping[str, str]) -> go.Figure:
+def front_3d(shown: pd.DataFrame, directions: Mapping[str, str]) -> go.Figure:
     """The complete trials in the first three objectives."""
     names = list(directions)[:3]
     traces = []
-    for role, rows in _cloud(drawn):
-        x, y, z = (short(rows[f"metrics.{name}"]) for name in names)
-        marker = {"size": 5 if role == "front" else 3, "opacity": 1.0 if role == "front" else 0.5}
-        traces.append(go.Scatter3d(x=x, y=y, z=z, **_marks(role, rows, marker)))
-    axes = dict(zip("xyz", (axis(name, drawn[f"metrics.{name}"]) for name in names), strict=True))
+    for name, role, rows in _cloud(shown):
+        x, y, z = (short(rows[f"metrics.{objective}"]) for objective in names)
+        traces.append(
+            go.Scatter3d(x=x, y=y, z=z, **_marks(name, role, rows, size=5 if role == "front" else 3))
+        )
+    axes = dict(zip("xyz", (axis(name, shown[f"metrics.{name}"]) for name in names), strict=True))
     scene = {
         f"{letter}axis": {k: v for k, v in one.items() if k != "automargin"} for letter, one in axes.items()
     }
     return figure(traces, height=560, scene=scene, margin={"l": 0, "r": 0, "t": 35, "b": 0})
 
 
-def pair(drawn: pd.DataFrame, x: str, y: str) -> go.Figure:
+def pair(shown: pd.DataFrame, x: str, y: str) -> go.Figure:
     """The complete trials in two objectives."""
     traces = []
-    for role, rows in _cloud(drawn):
-        marker = {"size": 9 if role == "front" else 6, "opacity": 1.0 if role == "front" else 0.5}
+    for name, role, rows in _cloud(shown):
         values = {"x": short(rows[f"metrics.{x}"]), "y": short(rows[f"metrics.{y}"])}
-        traces.append(go.Scatter(**values, **_marks(role, rows, marker)))
-    return figure(traces, xaxis=axis(x, drawn[f"metrics.{x}"]), yaxis=axis(y, drawn[f"metrics.{y}"]))
+        traces.append(go.Scatter(**values, **_marks(name, role, rows, size=9 if role == "front" else 6)))
+    return figure(traces, xaxis=axis(x, shown[f"metrics.{x}"]), yaxis=axis(y, shown[f"metrics.{y}"]))
 
 
-def hypervolume(growth: pd.DataFrame, drawn: pd.DataFrame, x: str, title: str) -> go.Figure:
-    """The hypervolume over ``x``, a column of ``growth`` and of ``drawn``; the front where it entered.
+def hypervolume(growth: pd.DataFrame, shown: pd.DataFrame, x: str, title: str) -> go.Figure:
+    """The hypervolume over `x`, a column of `growth` and of `shown`; the trials where they entered.
 
     Args:
-        growth: ``x`` and ``hypervolume`` of :func:`results.history`, ascending.
-        drawn: the trials to mark, with ``x`` at which they finished and the ``hypervolume`` then.
-        x: the column to draw over.
-        title: what it is called.
+        growth: `x` and `hypervolume` of `results.hypervolume_history`, ascending.
+        shown: The trials to mark, with `x` at which they finished and the `hypervolume` then.
+        x: The column of the horizontal axis.
+        title: The title of that axis.
     """
     line = go.Scatter(
         x=short(growth[x]),
@@ -54,11 +57,9 @@ def hypervolume(growth: pd.DataFrame, drawn: pd.DataFrame, x: str, title: str) -
         line={"shape": "hv", "color": SERIES[0]},
     )
     traces = [line]
-    for role, rows in _cloud(drawn[drawn[x].notna()]):
-        marker = {"size": 9 if role == "front" else 6, "opacity": 1.0}
-        traces.append(
-            go.Scatter(x=short(rows[x]), y=short(rows["hypervolume"]), **_marks(role, rows, marker))
-        )
+    for name, role, rows in _cloud(shown[shown[x].notna()]):
+        places = {"x": short(rows[x]), "y": short(rows["hypervolume"])}
+        traces.append(go.Scatter(**places, **_marks(name, role, rows, size=9 if role == "front" else 6)))
     return figure(
         traces,
         xaxis={**axis(title), "rangemode": "tozero"},
@@ -69,7 +70,7 @@ def hypervolume(growth: pd.DataFrame, drawn: pd.DataFrame, x: str, title: str) -
 def confirmations(table: pd.DataFrame, objective: str) -> go.Figure:
     """Validation beside test (mean and 95 % interval) of each confirmed trial in one objective.
 
-    ``table`` is :func:`results.confirmed`.
+    `table` is `results.confirmed` of the study.
     """
     rows = table[table["objective"] == objective]
     labels = [
@@ -101,15 +102,19 @@ def confirmations(table: pd.DataFrame, objective: str) -> go.Figure:
     )
 
 
-def _cloud(drawn: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
-    parts = [(role, drawn[drawn["role"] == role]) for role in CLOUD]
-    return [(role, rows) for role, rows in parts if len(rows)]
+def _cloud(shown: pd.DataFrame) -> list[tuple[str, str, pd.DataFrame]]:
+    """Return name, role and rows of each series; uncertain members of the front are one of their own."""
+    uncertain = (shown["role"] == "front") & ~shown["likely"].astype(bool)
+    series = [(role, role, shown[(shown["role"] == role) & ~uncertain]) for role in CLOUD]
+    series.append((UNCERTAIN, "front", shown[uncertain]))
+    return [(name, role, rows) for name, role, rows in series if len(rows)]
 
 
-def _marks(role: str, rows: pd.DataFrame, marker: Mapping[str, object]) -> dict[str, object]:
+def _marks(name: str, role: str, rows: pd.DataFrame, size: int) -> dict[str, object]:
+    opacity = 1.0 if name == "front" else 0.35 if name == UNCERTAIN else 0.5
     return {
         "mode": "markers",
-        "name": text(role),
+        "name": text(name),
         "customdata": rows["number"].tolist(),
-        "marker": {"color": COLOURS[role], "symbol": SYMBOLS[role], **marker},
+        "marker": {"color": COLOURS[role], "symbol": SYMBOLS[role], "size": size, "opacity": opacity},
     }

@@ -10,10 +10,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 
 from results.figures.style import COLOURS, SERIES, axis, figure, short, text
 
-MOST_AXES = 14
+MAX_AXES = 14
 """Axes of the parallel coordinates, objectives included."""
 
-MOST_BARS = 15
+MAX_BARS = 15
 """Parameters in the figure of importances."""
 
 MARKS = ("circle", "diamond", "square", "cross")
@@ -24,7 +24,7 @@ LEVELS = ("dominated", "front", "pinned")
 
 
 def widths(rows: pd.DataFrame, layers: Sequence[str]) -> go.Figure:
-    """The width of every layer (``bits.conv1``, ...) of the trials ``rows``, one column a trial."""
+    """The width of every layer (`bits.conv1`, ...) of the trials `rows`, one column per trial."""
     values = rows[[f"params.{layer}" for layer in layers]].to_numpy(dtype=float, na_value=np.nan).T
     numbers = rows["number"].tolist()
     used = np.unique(values[np.isfinite(values)])
@@ -54,20 +54,20 @@ def widths(rows: pd.DataFrame, layers: Sequence[str]) -> go.Figure:
 
 
 def parallel(
-    drawn: pd.DataFrame, directions: Mapping[str, str], distributions: Mapping[str, BaseDistribution]
+    shown: pd.DataFrame, directions: Mapping[str, str], distributions: Mapping[str, BaseDistribution]
 ) -> go.Figure:
     """Objectives and parameters of the complete trials as parallel coordinates; dragging along an axis filters.
 
     One trace whatever the number of trials. Conditional parameters have no value for some trials and are left out.
     """
-    rows = drawn[drawn["role"].isin(["dominated", "front"])]
+    rows = shown[shown["role"].isin(["dominated", "front"])]
     whole = {name: one for name, one in distributions.items() if rows[f"params.{name}"].notna().all()}
     dimensions = [_measured(name, rows[f"metrics.{name}"]) for name in directions]
     dimensions += [_searched(name, rows[f"params.{name}"], one) for name, one in whole.items()]
     return figure(
         [
             go.Parcoords(
-                dimensions=dimensions[:MOST_AXES],
+                dimensions=dimensions[:MAX_AXES],
                 customdata=rows["number"].tolist(),
                 line={
                     "color": [LEVELS.index(role) for role in rows["role"]],
@@ -85,8 +85,8 @@ def parallel(
 
 
 def importances(shares: pd.DataFrame) -> go.Figure:
-    """Bars of :func:`results.importances`, the most important parameter above."""
-    most = shares.loc[shares.max(axis=1).sort_values(ascending=False).index[:MOST_BARS]]
+    """Bars of `results.importances`, the most important parameter on top."""
+    most = shares.loc[shares.max(axis=1).sort_values(ascending=False).index[:MAX_BARS]]
     bars = [
         go.Bar(
             x=short(most[name]),
@@ -108,7 +108,7 @@ def importances(shares: pd.DataFrame) -> go.Figure:
 
 
 def width_effects(effects: pd.DataFrame) -> go.Figure:
-    """What halving each width does to each objective, with 95 % intervals: :func:`results.width_effects`."""
+    """The effect of halving each width on each objective, with 95 % intervals: `results.width_effects`."""
     parameters = list(effects["parameter"].unique())
     objectives = list(effects["objective"].unique())
     traces = []
@@ -157,7 +157,7 @@ def _searched(name: str, values: pd.Series, distribution: BaseDistribution) -> d
 
 
 def _measured(name: str, values: pd.Series) -> dict[str, Any]:
-    """The axis of a number, logarithmic as :func:`axis` says; parallel coordinates have no such axis of their own."""
+    """The axis of a number, logarithmic as `axis` says; parallel coordinates have no such axis of their own."""
     if axis(name, values).get("type") != "log":
         return {"label": text(name), "values": short(values)}
     low, high = np.log10(values.min()), np.log10(values.max())

@@ -1,24 +1,29 @@
-"""Figures of how it went: learning curves, what removing pixels does, what the workers did when."""
+"""Figures of how the runs went: learning curves, learned clipping, removal of pixels, the workers."""
+
+from collections.abc import Sequence
 
 import pandas as pd
 import plotly.graph_objects as go
 
 from results.figures.style import COLOURS, SERIES, SYMBOLS, axis, figure, short, text
 
-ORDER = ("dominated", "excluded", "stopped", "failed", "running", "front")
-"""The roles in the order they are drawn."""
+ORDER = ("dominated", "replicate", "excluded", "stopped", "failed", "running", "front")
+"""The roles in the order of drawing."""
+
+DASHES = ("solid", "dot", "dash")
+"""Dashes that tell trials apart."""
 
 REMOVALS = {"lerf": "least salient first", "random": "in random order", "morf": "most salient first"}
 """The orders in which pixels are removed."""
 
 
 def curves(points: pd.DataFrame, roles: pd.Series, metric: str) -> go.Figure:
-    """How ``metric`` grew over the epochs of each trial, where each ended marked by its role.
+    """How `metric` grew over the epochs of each trial; the last epoch is marked by the role of the trial.
 
     Args:
-        points: :func:`results.curves`.
-        roles: role of each trial, by number.
-        metric: a metric of ``points``.
+        points: `results.curves` of the study.
+        roles: Role of each trial, by number.
+        metric: A metric of `points`.
     """
     y = f"metrics.{metric}"
     points = points[points[y].notna()]
@@ -51,11 +56,39 @@ def curves(points: pd.DataFrame, roles: pd.Series, metric: str) -> go.Figure:
     return figure(traces, xaxis={**axis("epoch"), "rangemode": "tozero", "dtick": whole}, yaxis=axis(metric))
 
 
-def removal(points: pd.DataFrame, y: str) -> go.Figure:
-    """What becomes of ``y`` (kept, accuracy) as a growing share of the pixels is removed, a line a trial and order.
+def layer_curves(points: pd.DataFrame, columns: Sequence[str], title: str) -> go.Figure:
+    """How a quantity of each layer changed over the epochs of a few trials: colour per layer, dashes per trial.
 
-    ``points``: number, order, fraction, kept, accuracy. Maps that name what matters lose it at once when the most
-    salient pixels go first, and late when the least salient do.
+    Args:
+        points: number, epoch and `columns`, as `results.curves` gives them.
+        columns: One column per layer, such as metrics.alpha.conv1.
+        title: The title of the vertical axis.
+    """
+    traces = []
+    for dash, (number, rows) in zip(DASHES * len(points), points.groupby("number"), strict=False):
+        for k, column in enumerate(columns):
+            layer = column.removeprefix(f"metrics.{title}.")
+            traces.append(
+                go.Scatter(
+                    x=short(rows["epoch"]),
+                    y=short(rows[column]),
+                    mode="lines+markers",
+                    name=text(layer),
+                    legendgroup=layer,
+                    showlegend=dash == DASHES[0],
+                    line={"color": SERIES[k % len(SERIES)], "dash": dash},
+                    marker={"size": 4},
+                    hovertemplate=f"trial {number}, {text(layer)}: %{{y:.4g}}<extra></extra>",
+                )
+            )
+    return figure(traces, xaxis={**axis("epoch"), "rangemode": "tozero"}, yaxis=axis(title))
+
+
+def removal(points: pd.DataFrame, y: str) -> go.Figure:
+    """How `y` (kept, accuracy) falls as a growing share of the pixels is removed, one line per trial and order.
+
+    `points`: number, order, fraction, kept, accuracy. With a faithful map it falls at once when the most salient
+    pixels are removed first, and late when the least salient are.
     """
     traces = []
     for k, (order, name) in enumerate(REMOVALS.items()):
@@ -69,11 +102,11 @@ def removal(points: pd.DataFrame, y: str) -> go.Figure:
 
 
 def workers(intervals: pd.DataFrame, roles: pd.Series) -> go.Figure:
-    """What each worker trained when, in minutes since the first trial started.
+    """Which trial each worker trained when, in minutes since the first trial started.
 
     Args:
-        intervals: rows of ``study.intervals``.
-        roles: role of each trial, by number.
+        intervals: Rows of `study.intervals`.
+        roles: Role of each trial, by number.
     """
     minutes = pd.DataFrame(
         {
@@ -108,7 +141,7 @@ def workers(intervals: pd.DataFrame, roles: pd.Series) -> go.Figure:
 
 
 def _lines(rows: pd.DataFrame, x: str, y: str) -> dict[str, object]:
-    """Return ``rows`` (number, x, y; sorted) as one trace of lines, with a gap after each trial."""
+    """Return `rows` (number, x, y; sorted) as one trace of lines, with a gap after each trial."""
     gaps = rows.drop_duplicates("number", keep="last").assign(**{x: float("nan"), y: float("nan")})
     line = pd.concat([rows, gaps]).sort_values("number", kind="stable")
     return {"x": short(line[x]), "y": short(line[y]), "customdata": line["number"].tolist(), "mode": "lines"}

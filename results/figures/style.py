@@ -1,6 +1,6 @@
-"""How marks and axes look: one colour and one shape a role, of the Okabe-Ito palette for every eye.
+"""How marks and axes look: one colour and one shape per role, from the colour-blind safe Okabe-Ito palette.
 
-Ink, paper and grid are the page's own (light or dark), so figures leave them open.
+Ink, paper and grid are the page's own (light or dark), so figures do not set them.
 """
 
 import html
@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 COLOURS = {
     "front": "#D55E00",
     "dominated": "#56B4E9",
+    "replicate": "#0072B2",
     "excluded": "#999999",
     "stopped": "#E69F00",
     "failed": "#CC79A7",
@@ -21,6 +22,7 @@ COLOURS = {
 SYMBOLS = {
     "front": "diamond",
     "dominated": "circle",
+    "replicate": "square-open",
     "excluded": "x",
     "stopped": "x",
     "failed": "cross",
@@ -56,7 +58,7 @@ def figure(traces: list[Any], height: int = 420, **layout: Any) -> go.Figure:
 
 
 def axis(name: str, values: pd.Series | None = None) -> dict[str, Any]:
-    """The axis of a metric or parameter; logarithmic if ``values`` are positive and span a factor of 20."""
+    """The axis of a metric or parameter; logarithmic if `values` are positive and span a factor of 20."""
     settings: dict[str, Any] = {
         "title": {"text": text(NAMES.get(name, name))},
         "automargin": True,
@@ -70,7 +72,7 @@ def axis(name: str, values: pd.Series | None = None) -> dict[str, Any]:
 
 
 def text(value: object) -> str:
-    """``value`` with nothing in it that Plotly would take for markup."""
+    """`value` with nothing in it that Plotly would take for markup."""
     return html.escape(str(value), quote=False)
 
 

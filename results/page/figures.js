@@ -1,14 +1,19 @@
-// The figures: drawing them, what a mark tells on hover, and the marks of pinned trials.
+// The figures: drawing them, the text on hover, and the marks of pinned trials.
 // A mark that stands for a trial has the trial's number as its customdata.
 const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
+
+// The 95 % interval of an objective, as " ± half its width"; nothing for what has none.
+function interval(name, row) {
+  const half = report.half_widths[label(name)]?.[places.get(row)] ?? null;
+  return half === null || !name.startsWith("metrics.") ? "" : ` ± ${show(half)}`;
+}
 
 function describe(number) {
   const row = trials.get(number);
   if (!row) return `trial ${number}`;
-  const told = report.columns.filter((name) =>
-    name.startsWith("params.") || report.objectives.includes(name.replace(/^metrics\./, "")));
-  const lines = told.filter((name) => row[column[name]] !== null)
-    .map((name) => escaped(`${label(name)} ${show(row[column[name]])}`));
+  const names = report.columns.filter((name) => row[column[name]] !== null && (name === "p_front"
+    || name.startsWith("params.") || report.objectives.includes(name.replace(/^metrics\./, ""))));
+  const lines = names.map((name) => escaped(`${label(name)} ${show(row[column[name]])}${interval(name, row)}`));
   return [`<b>trial ${number}</b>, ${row[column.role]}`, ...lines.slice(0, 18)].join("<br>");
 }
 
@@ -54,7 +59,7 @@ const kinds = {
       Object.assign(trace, pinnedMarks(figure.marks));
       trace.marker.line.color = ink;
       if (trace.type !== "bar") { trace.marker.color = ink; trace.line = { color: ink }; }
-      Plotly.redraw(plot); // restyle would guess the types of the axes anew
+      Plotly.redraw(plot); // restyle would guess the types of the axes again
     },
   },
   heatmap: {
@@ -112,7 +117,7 @@ async function draw(id, figure) {
   if (figure.layout.scene && plot.clientWidth < 600) figure.layout.scene.camera = { eye: { x: 1.9, y: 1.9, z: 1.3 } };
   await Plotly.newPlot(plot, figure.data, figure.layout, { responsive: true, scrollZoom: false, displaylogo: false,
     displayModeBar: figure.layout.scene ? "hover" : false,
-    modeBarButtonsToRemove: ["toImage", "sendChartToCloud"], plotlyServerURL: "" }); // a report stays where it is
+    modeBarButtonsToRemove: ["toImage", "sendChartToCloud"], plotlyServerURL: "" }); // the report sends nothing anywhere
   let pressed = false; // a 3-D scene repeats the click with every frame while the button is down
   plot.addEventListener("pointerdown", () => { pressed = true; }, true);
   plot.on("plotly_click", (event) => {

@@ -4,6 +4,7 @@
 const report = JSON.parse(document.getElementById("data").textContent);
 const column = Object.fromEntries(report.columns.map((name, k) => [name, k]));
 const trials = new Map(report.rows.map((row) => [row[column.number], row]));
+const places = new Map(report.rows.map((row, k) => [row, k]));
 const pinned = new Set();
 const label = (name) => name.replace(/^(metrics|params)\./, "");
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -23,7 +24,7 @@ function refresh() {
   for (const [plot, figure] of drawn()) kindOf(figure).highlight(plot, figure);
   for (const one of all("[data-mark]")) one.classList.toggle("pinned", pinned.has(Number(one.dataset.mark)));
   for (const one of all(".pin")) one.setAttribute("aria-pressed", pinned.has(Number(one.dataset.trial)));
-  tellPins();
+  showPins();
 }
 
 function element(name, text, properties = {}) {
@@ -52,7 +53,7 @@ function rowOf(row, names) {
   return line;
 }
 
-function tellPins() {
+function showPins() {
   const tray = document.getElementById("pins");
   tray.hidden = pinned.size === 0;
   const names = ["number", "role", ...report.objectives.map((name) => `metrics.${name}`),
@@ -89,7 +90,7 @@ for (const button of all(".copy")) {
     try {
       await navigator.clipboard.writeText(code.textContent);
       button.textContent = "Copied";
-    } catch { // no clipboard for a page opened from a file in some browsers: select it instead
+    } catch { // some browsers have no clipboard for a page opened from a file: select the text instead
       getSelection().selectAllChildren(code);
     }
   });

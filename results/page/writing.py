@@ -2,7 +2,6 @@
 
 import os
 
-from results.analysis import fronts
 from results.analysis.studies import Study, load
 from results.page.page import page
 from study_common import layout
@@ -10,17 +9,18 @@ from study_common.errors import UserError
 from study_common.files import replacing
 
 
-def write(path: str | os.PathLike[str]) -> Study:
-    """Write ``trials.parquet``, ``front.csv`` and ``report.html`` of the study ``path``; return the study.
+def write_results(path: str | os.PathLike[str]) -> Study:
+    """Write `trials.parquet`, `front.csv` and `report.html` of the study `path`; return the study.
 
-    ``front.csv`` has the columns of ``trials.parquet`` but for the duration: the same seed on one worker writes the
-    same file again. Each file appears whole or not at all. O(n log n) for n trials, as the front.
+    `front.csv` has the columns of `trials.parquet` but for the duration, so that the same seed on one worker writes
+    the same file again; then `draws`, `p_front` and the errors of `Study.configurations`. Each file appears whole or
+    not at all. O(n log n) for n trials, as the front.
 
     Raises:
-        ValueError: as :func:`results.load`, or a directory that cannot be written.
+        UserError: As `load`, or a directory that cannot be written.
     """
     study = load(path)
-    front = fronts.front(study.trials, study.directions).drop(columns="duration_s")
+    front = study.front().drop(columns="duration_s")
     report = page(study)
     try:
         with replacing(study.path / layout.TRIALS_FILE) as part:
@@ -31,6 +31,6 @@ def write(path: str | os.PathLike[str]) -> Study:
             part.write_text(report, encoding="utf-8")
     except OSError as error:
         raise UserError(
-            f"the report cannot be written ({error}); copy the study to a directory of your own."
+            f"the report cannot be written ({error}); free some space, or copy the study to a directory of your own"
         ) from None
     return study

@@ -12,8 +12,8 @@ from typing import Any
 
 import results
 import trainables
-from results.analysis.command_line import show
-from results.analysis.formatting import tell
+from results.analysis.formatting import format_metric
+from results.analysis.terminal import print_table
 from study.execution.batch import InterruptedBatchError, run_all
 from study.execution.cluster import connected
 from study.execution.interrupt import Interrupt
@@ -44,7 +44,7 @@ def chosen(directory: Path, trials: str | None, top: int | None) -> list[int]:
     study = results.load(directory)
     if top is not None:
         name, way = next(iter(study.directions.items()))
-        front = results.front(study.trials, study.directions)
+        front = study.front()
         best = front.sort_values(f"metrics.{name}", ascending=way == "min")["number"].tolist()[:top]
         if not best:
             raise UserError(f"{study.name} has no front yet; let trials complete first")
@@ -75,8 +75,8 @@ def confirm_and_show(
     study = results.load(directory)
     frame = results.confirmed(study)
     for column in ("validation", "mean", "sd", "low", "high"):
-        frame[column] = [tell(*pair) for pair in zip(frame["objective"], frame[column], strict=True)]
-    show(frame, f"{study.name}: on the test split")
+        frame[column] = [format_metric(*pair) for pair in zip(frame["objective"], frame[column], strict=True)]
+    print_table(frame, f"{study.name}: on the test split")
     return 0
 
 

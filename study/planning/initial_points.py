@@ -42,7 +42,7 @@ def front_of(directory: Path, space: Space) -> list[dict[str, Any]]:
     ValueError if none does.
     """
     study = results.load(directory)
-    front = results.front(study.trials, study.directions)
+    front = study.front()
     columns = [name for name in front.columns if name.startswith("params.")]
     rows = front[columns].astype(object).to_dict("records")
     candidates = [

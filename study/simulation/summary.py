@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from results.analysis.command_line import show
+from results.analysis.terminal import print_table
 from study.simulation.replay import Engine, Replay, replay
 from study.simulation.table import Table
 
@@ -32,7 +32,7 @@ def show_replays(
         _row(count, [replay(table, Engine(table, request), count) for request in requests])
         for count in workers
     ]
-    show(pd.DataFrame(rows))
+    print_table(pd.DataFrame(rows))
 
 
 def _row(workers: int, replays: Sequence[Replay]) -> dict[str, float]:

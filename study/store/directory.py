@@ -93,4 +93,4 @@ def write_results(request: Request, directory: Path, record: Record) -> None:
     """Write table, front and report; and beside them a copy of a record that is kept elsewhere."""
     if request.storage:
         record.snapshot(directory / RECORD_FILE)
-    results.write(directory)
+    results.write_results(directory)

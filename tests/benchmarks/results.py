@@ -86,7 +86,7 @@ def front_of(rows: int) -> dict[str, float]:
     objectives = {"a": pair, "b": pair, "c": pair}
 
     def both() -> None:
-        results.hypervolume(results.front(frame, dict.fromkeys("abc", "min")), objectives)
+        results.hypervolume(results.pareto_front(frame, dict.fromkeys("abc", "min")), objectives)
 
     return {
         "front_1e6_s": seconds(both, 5),
@@ -126,7 +126,7 @@ def scroll_of(report: Path) -> float:
     """Return the median time between frames, in ms, while the page scrolls from top to bottom; NaN without chromium."""
     from playwright.sync_api import sync_playwright
 
-    from tests.results.test_browser import ARGUMENTS, CHROMIUM, opened
+    from tests.results.page.test_browser import ARGUMENTS, CHROMIUM, opened
 
     if CHROMIUM is None:
         return float("nan")

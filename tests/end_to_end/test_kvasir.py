@@ -62,9 +62,9 @@ def test_from_launch_to_confirmation(pictures: Path, tmp_path: Path) -> None:
     assert study.trials["metrics.auroc"].between(0, 1).all()
     html = (study.path / "report.html").read_text("utf-8")
     for number in study.trials["number"]:
-        confusion = results.confusion(study, number)
+        confusion = results.confusion_matrix(study, number)
         assert tuple(confusion.columns) == KVASIR
-        assert (results.by_class(confusion)["images"] == SPLIT[1]).all()
+        assert (results.class_metrics(confusion)["images"] == SPLIT[1]).all()
         assert pd.read_csv(study.path / "trials" / str(number) / "curve.csv")["auroc"].notna().all()
     for name in KVASIR:
         assert f'<th scope="row">{name}</th>' in html

@@ -1,4 +1,4 @@
-"""One study that most tests of this room read: 60 trials, curves, saliency and confirmations."""
+"""One study that most tests of results read: 60 trials, curves, saliency and confirmations."""
 
 import os
 import shutil
@@ -9,7 +9,7 @@ import numpy as np
 import optuna
 import pytest
 
-from results import Study, front, load
+from results import Study, load
 from study_common import layout
 from tests.results import sample
 
@@ -23,7 +23,7 @@ def study_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = list(sample.trials(60))
     sample.write_study(path, rows, {layout.REJECTED: {"infeasible": 3, "repeat": 1}})
     study = load(path)
-    members = front(study.trials, study.directions)
+    members = study.front()
     for number in members["number"].head(3):
         sample.write_saliency(path, int(number))
         sample.write_confusion(path, int(number), [f"class {k}" for k in range(10)])

@@ -35,7 +35,7 @@ def run(runs, capsys):
 
 def test_front_prints_every_member(run, study):
     code, out, err = run("front", "sample")
-    front = results.front(study.trials, study.directions)
+    front = study.front()
     assert (code, err) == (0, "")
     assert f"{len(front)} of 60 trials" in out
     rows = [
@@ -47,7 +47,7 @@ def test_front_prints_every_member(run, study):
 
 def test_front_of_other_objectives(run, study):
     code, out, _ = run("front", "sample", "--objectives", "accuracy:max,size_bytes:min")
-    front = results.front(study.trials, {"accuracy": "max", "size_bytes": "min"})
+    front = results.pareto_front(study.trials, {"accuracy": "max", "size_bytes": "min"})
     assert code == 0
     assert f"{len(front)} of 60 trials" in out
     assert "hypervolume" not in out  # no (ideal, reference) for them
@@ -57,7 +57,7 @@ def test_select_prints_the_trial_and_its_export(run, study):
     code, out, _ = run(
         "select", "sample", "--max", "flops=2e6", "--min", "accuracy=0.75", "--prefer", "accuracy"
     )
-    row = results.select(study, at_most={"flops": 2e6}, at_least={"accuracy": 0.75}, prefer="accuracy")
+    row = study.select(at_most={"flops": 2e6}, at_least={"accuracy": 0.75}, prefer="accuracy").iloc[0]
     assert code == 0
     assert out.startswith(f"trial {row['number']} of sample\n")
     assert out.splitlines()[-1].endswith(
@@ -105,7 +105,7 @@ def test_compare_studies_and_the_papers(run, runs):
         (("select", "sample", "--max", "bops=many"), "'bops=many' is not NAME=NUMBER"),
         (("select", "sample", "--max", "bop=1"), "unknown metric 'bop'; the nearest is 'bops'"),
         (("select", "sample", "--prefer", "nkee"), "unknown metric 'nkee'"),
-        (("select", "sample", "--min", "accuracy=0.999"), "no trial of sample has accuracy >= 0.999"),
+        (("select", "sample", "--min", "accuracy=0.999"), "sample: no trial has accuracy >= 0.999"),
         (("compare", "sample"), "a comparison takes at least two studies"),
         (("compare", "sample", "sample"), "a comparison takes different studies"),
         (("report",), "the following arguments are required: NAME"),

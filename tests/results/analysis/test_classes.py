@@ -10,8 +10,6 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 import results
-from results.analysis.formatting import tell
-from results.page.page import page
 from tests.results import sample
 
 
@@ -20,7 +18,7 @@ def test_by_class_counts_one_class_against_the_others(counts):
     truth, guess = (
         np.repeat(index.ravel(), counts.ravel()) for index in np.indices(counts.shape)
     )  # image by image
-    for label, row in enumerate(results.by_class(pd.DataFrame(counts)).itertuples()):
+    for label, row in enumerate(results.class_metrics(pd.DataFrame(counts)).itertuples()):
         mine, taken = truth == label, guess == label
         assert row.images == mine.sum()
         for found, hits, of in (
@@ -36,7 +34,7 @@ def test_by_class_counts_one_class_against_the_others(counts):
 def test_class_names_come_back_as_they_were(study_path, tmp_path, names):
     copy = shutil.copytree(study_path, tmp_path / "copy")
     written = sample.write_confusion(copy, 3, names)
-    pd.testing.assert_frame_equal(results.confusion(results.load(copy), 3), written)
+    pd.testing.assert_frame_equal(results.confusion_matrix(results.load(copy), 3), written)
 
 
 @pytest.mark.parametrize(
@@ -46,20 +44,4 @@ def test_a_damaged_matrix_is_left_out(study_path, tmp_path, damage):
     copy = shutil.copytree(study_path, tmp_path / "copy")
     sample.write_confusion(copy, 3, ["a", "b"])
     (copy / "trials" / "3" / "confusion.csv").write_text(damage, "latin-1")
-    assert results.confusion(results.load(copy), 3) is None
-
-
-def test_the_report_shows_the_matrix_of_each_recommended_trial(study_path, tmp_path):
-    copy = shutil.copytree(study_path, tmp_path / "copy")
-    study = results.load(copy)
-    chosen = {int(row["number"]) for row in results.recommend(study).values()}
-    for number in chosen:
-        matrix = sample.write_confusion(copy, number, ["polyps", "ulcerative-colitis"])
-    html = page(study)
-    assert html.count('<table class="confusion"') == len(chosen)
-    assert f">{matrix.loc['polyps', 'ulcerative-colitis']}</td>" in html
-    for metric, value in results.by_class(matrix).loc["polyps", ["sensitivity", "specificity"]].items():
-        assert tell(metric, value) in html
-    for number in chosen:
-        (copy / "trials" / str(number) / "confusion.csv").unlink()
-    assert 'id="classes"' not in page(study)
+    assert results.confusion_matrix(results.load(copy), 3) is None

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from pymoo.indicators.hv import HV
 from pymoo.util.nds.non_dominated_sorting import NonDominatedSorting
 
-from results import Objective, front, history, hypervolume
+from results import Objective, hypervolume, hypervolume_history, pareto_front
 from results.analysis import fronts
 from study_common.errors import UserError
 
@@ -77,7 +77,7 @@ def normalised_front(frame, directions):
 @given(frames())
 def test_front_is_the_brute_force_filter(case):
     frame, directions = case
-    assert front(frame, directions).index.to_list() == brute_front(frame, directions)
+    assert pareto_front(frame, directions).index.to_list() == brute_front(frame, directions)
 
 
 @given(frames(least=2))
@@ -90,7 +90,7 @@ def test_front_is_pymoos(case):
         1 if w == "min" else -1 for w in directions.values()
     ]
     theirs = NonDominatedSorting().do(costs, only_non_dominated_front=True)
-    assert sorted(front(frame, directions).index) == sorted(usable.index[theirs])
+    assert sorted(pareto_front(frame, directions).index) == sorted(usable.index[theirs])
 
 
 @given(frames(least=2))
@@ -122,7 +122,7 @@ def test_hypervolume_is_the_volume_of_the_dominated_cells(case):
 @given(frames(least=2, most=3))
 def test_history_is_the_hypervolume_of_every_prefix(case):
     frame, directions = case
-    growth = history(frame, box(directions), points=len(frame) or 1)
+    growth = hypervolume_history(frame, box(directions), points=len(frame) or 1)
     assert growth["trials"].to_list() == list(range(1, len(frame) + 1))
     expected = [hypervolume(frame.iloc[:n], box(directions)) for n in growth["trials"]]
     assert growth["hypervolume"].to_list() == pytest.approx(expected, abs=1e-12)
@@ -133,7 +133,7 @@ def test_history_of_a_long_study_is_exact_where_it_looks():
     frame = pd.DataFrame(rng.random((1000, 3)), columns=["metrics.a", "metrics.b", "metrics.c"])
     frame = frame.assign(state="complete", feasible=True)
     objectives = box({"a": "min", "b": "max", "c": "min"})
-    growth = history(frame, objectives, points=7)
+    growth = hypervolume_history(frame, objectives, points=7)
     assert len(growth) == 7
     assert growth["trials"].iloc[-1] == 1000
     for n, volume in growth.itertuples(index=False):
@@ -183,6 +183,6 @@ def test_knee_is_the_elbow_and_ignores_a_constant_objective():
 def test_an_unknown_objective_is_named():
     frame = pd.DataFrame({"state": ["complete"], "feasible": [True], "metrics.accuracy": [0.5]})
     with pytest.raises(UserError, match=r"metric 'acuracy'.*nearest is 'accuracy'"):
-        front(frame, {"acuracy": "max"})
+        pareto_front(frame, {"acuracy": "max"})
     with pytest.raises(UserError, match="'max' or 'min', not 'up'"):
-        front(frame, {"accuracy": "up"})
+        pareto_front(frame, {"accuracy": "up"})

@@ -99,7 +99,7 @@ def test_nan_in_a_result_is_read_and_kept_out_of_the_front(tmp_path):
     study = results.load(path)
     assert np.isnan(study.trials["metrics.accuracy"][1])
     assert np.isposinf(study.trials["metrics.faithfulness"][1])
-    assert results.front(study.trials, study.directions)["number"].to_list() == [0]
+    assert study.front()["number"].to_list() == [0]
 
 
 def test_infeasible_by_the_constraints_of_the_study(tmp_path):
@@ -108,7 +108,7 @@ def test_infeasible_by_the_constraints_of_the_study(tmp_path):
     study = results.load(sample.write_study(tmp_path / "s", rows, constraints={"flops": bound}))
     assert study.trials["feasible"].to_list() == (study.trials["metrics.flops"] <= bound).to_list()
     assert 0 < study.trials["feasible"].sum() < 12
-    assert (results.front(study.trials, study.directions)["metrics.flops"] <= bound).all()
+    assert (study.front()["metrics.flops"] <= bound).all()
 
 
 def test_curves_come_from_the_record_and_rather_from_the_files(study, study_path, tmp_path):

@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, sync_playwright
 import results
 from study_common import layout
 from tests.results import sample
-from tests.results.test_report import EVIL, all_failed, all_running, without_trials
+from tests.results.page.test_page import EVIL, all_failed, all_running, without_trials
 
 CHROMIUM = shutil.which("chromium")
 OFF = ("gpu", "quic", "background-networking", "component-update", "sync")
@@ -47,7 +47,7 @@ def opened(browser: Browser, report: Path, **looks) -> Page:
 @pytest.fixture(scope="module")
 def report(study_path, tmp_path_factory) -> Path:
     copy = shutil.copytree(study_path, tmp_path_factory.mktemp("browser") / "sample")
-    return results.write(copy).path / layout.REPORT_FILE
+    return results.write_results(copy).path / layout.REPORT_FILE
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def pin(page: Page, number: int) -> None:
 
 
 def front_numbers(study) -> list[int]:
-    return results.front(study.trials, study.directions)["number"].to_list()
+    return study.front()["number"].to_list()
 
 
 def test_every_figure_is_drawn_and_nothing_is_wrong(page):
@@ -181,7 +181,7 @@ def test_a_click_in_the_heat_map_and_on_a_bar_pins(page, study):
     page.evaluate("document.getElementById('widths-0').scrollIntoView({ block: 'center' })")
     box = page.locator("#widths-0 .nsewdrag").bounding_box()
     page.mouse.click(box["x"] + 5, box["y"] + 5)
-    cheapest = results.front(study.trials, study.directions).sort_values("metrics.flops")["number"].iloc[0]
+    cheapest = study.front().sort_values("metrics.flops")["number"].iloc[0]
     assert pinned(page) == [cheapest]
     page.keyboard.press("Escape")
     page.evaluate("document.getElementById('workers-0').scrollIntoView({ block: 'center' })")
@@ -196,11 +196,11 @@ def test_the_table_sorts_filters_and_pages(page, study):
         return page.locator(f"#trials tbody tr td:nth-child({k})").all_inner_texts()
 
     page.click("#trials th[data-column='metrics.accuracy'] button")
-    values = [float(text) for text in column(3)]
+    values = [float(text) for text in column(5)]
     assert values == sorted(values)
     assert page.get_attribute("#trials th[data-column='metrics.accuracy']", "aria-sort") == "ascending"
     page.click("#trials th[data-column='metrics.accuracy'] button")
-    assert float(column(3)[0]) == pytest.approx(study.trials["metrics.accuracy"].max(), abs=1e-4)
+    assert float(column(5)[0]) == pytest.approx(study.trials["metrics.accuracy"].max(), abs=1e-4)
     page.select_option("#role", "front")
     assert sorted(int(text.strip("#")) for text in column(1)) == front_numbers(study)
     page.select_option("#role", "")
@@ -297,7 +297,7 @@ def test_no_script_of_a_name_runs(browser, tmp_path):
         rows.append(sample.trial({"odd": EVIL, f"bits.{EVIL}": 2 + 2 * (k % 2)}, result, space=space))
     data = {**sample.request()["data"], "dataset": EVIL}
     path = sample.write_study(tmp_path / "s", rows, name=EVIL, command=EVIL, data=data)
-    results.write(path)
+    results.write_results(path)
     page = opened(browser, path / layout.REPORT_FILE)
     assert page.inner_text("h1") == EVIL
     pin(page, 3)
@@ -314,7 +314,7 @@ def test_no_script_of_a_name_runs(browser, tmp_path):
 @pytest.mark.parametrize("rows", [without_trials, all_failed, all_running])
 def test_poor_studies_open(browser, tmp_path, rows):
     path = sample.write_study(tmp_path / "s", rows())
-    results.write(path)
+    results.write_results(path)
     page = opened(browser, path / layout.REPORT_FILE)
     assert page.errors == []
     assert "nothing to recommend" in page.inner_text("#choice")

@@ -25,7 +25,7 @@ def test_importances_are_optunas_of_the_record(study, study_path):
                 theirs, target=lambda t, p=position, s=sign: s * t.values[p]
             )
             assert shares[name].to_dict() == pytest.approx(expected)
-        assert shares[importance.FRONT].to_dict() == pytest.approx(
+        assert shares[importance.FRONT_COLUMN].to_dict() == pytest.approx(
             optuna.importance.get_param_importances(theirs)
         )
 
@@ -111,11 +111,11 @@ def test_the_interval_of_an_effect_covers(study):
     five = study.trials[study.trials["state"] == "complete"].head(5)
     covered = []
     for _ in range(300):
-        drawn = {
+        changed = {
             "params.bits.conv1": rng.permutation(sample.WIDTHS),
             "metrics.accuracy": rng.normal(0.8, 0.01, 5),
         }
-        effect = results.width_effects(replace(one, trials=five.assign(**drawn))).iloc[0]
+        effect = results.width_effects(replace(one, trials=five.assign(**changed))).iloc[0]
         covered.append(effect["low"] <= 0 <= effect["high"])
     assert np.mean(covered) == pytest.approx(0.95, abs=0.038)  # three standard errors
 

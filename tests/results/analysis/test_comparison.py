@@ -9,7 +9,6 @@ import pytest
 
 import results
 from results import Objective, Study
-from results.analysis import papers
 from study_common.errors import UserError
 
 
@@ -31,7 +30,7 @@ TWO = made("two", [(0.5, 0.5), (0.9, 0.3)])
 
 
 def test_compare_by_hand():
-    table = results.compare([ONE, TWO]).set_index("study")
+    table = results.compare_studies([ONE, TWO]).set_index("study")
     assert table["front"].to_dict() == {"one": 2, "two": 2}
     assert table.at["one", "hypervolume"] == pytest.approx(0.16 + 0.16 - 0.04)
     assert table.at["two", "hypervolume"] == pytest.approx(0.25 + 0.1 * 0.2)
@@ -50,9 +49,7 @@ def test_coverage_is_the_brute_force_share():
     table = results.coverage(studies)
     for a in studies:
         for b in studies:
-            mine, theirs = (
-                results.front(s.trials, s.directions)[["metrics.a", "metrics.b"]].to_numpy() for s in (a, b)
-            )
+            mine, theirs = (s.front()[["metrics.a", "metrics.b"]].to_numpy() for s in (a, b))
             beaten = [any((p <= q).all() and (p < q).any() for p in mine) for q in theirs]
             assert table.at[a.name, b.name] == pytest.approx(np.mean(beaten))
 
@@ -62,18 +59,18 @@ def test_attainment_by_hand():
     assert table["studies"].to_dict() == {"one": 1, "half": 1, "all": 2}
     together = 0.16 + 0.16 + 0.25 - 0.04 - 2 * 0.5 * 0.2 + 0.04  # inclusion and exclusion of the three boxes
     assert table.at["one", "hypervolume"] == pytest.approx(together)
-    both = results.compare([ONE, TWO])["hypervolume"].sum() - together
+    both = results.compare_studies([ONE, TWO])["hypervolume"].sum() - together
     assert table.at["all", "hypervolume"] == pytest.approx(both)
 
 
 def test_what_cannot_be_compared():
     with pytest.raises(UserError, match="at least two"):
-        results.compare([ONE])
+        results.compare_studies([ONE])
     with pytest.raises(UserError, match="different studies"):
-        results.compare([ONE, ONE])
+        results.compare_studies([ONE, ONE])
     other = replace(TWO, objectives={"a": ONE.objectives["a"]})
     with pytest.raises(UserError, match="two optimises a:min and one a:min,b:min"):
-        results.compare([ONE, other])
+        results.compare_studies([ONE, other])
 
 
 def test_studies_of_other_images_are_not_compared():
@@ -83,7 +80,7 @@ def test_studies_of_other_images_are_not_compared():
         )
         for seed, (study, name, fingerprint) in enumerate([(ONE, "small", "0f0f"), (TWO, "full", "1e1e")])
     )
-    for function in (results.compare, results.coverage, results.attainment):
+    for function in (results.compare_studies, results.coverage, results.attainment):
         with pytest.raises(
             ValueError, match=r"one is of small \(0f0f\) and two is of full \(1e1e\); compare"
         ) as caught:
@@ -95,61 +92,8 @@ def test_studies_of_other_images_are_not_compared():
 
 def test_an_empty_study_compares():
     empty = made("none", np.empty((0, 2)))
-    table = results.compare([ONE, empty]).set_index("study")
+    table = results.compare_studies([ONE, empty]).set_index("study")
     assert table.at["none", "hypervolume"] == 0.0
     assert np.isnan(table.at["none", "epsilon"])
     assert np.isnan(results.coverage([ONE, empty]).at["one", "none"])
     assert results.attainment([ONE, empty]).empty
-
-
-def test_the_papers_arithmetic():
-    """Table II's FLOPs follow the rule from the constants named in the doubts, and those doubts are true."""
-    conv1, conv2, dense = 225_792, 30_618_624, 1_180_928
-    for name, (*_, flops) in papers.TABLE_II.items():
-        b1, b2 = (32, 32) if name == "regular" else map(int, name.strip("()").split(","))
-        assert conv1 * b1 / 32 + conv2 * b2 / 32 + dense == flops
-    assert conv2 % (9 * 32 * 64) != 0
-    assert conv2 == 2**10 * 3 * 9967
-    assert [int(10_000 * k / 32) / 10_000 for k in (27, 25)] == [0.8437, 0.7812]
-    specificity = 1 - (1 - 0.7905) / 7
-    assert specificity == pytest.approx(0.970, abs=5e-4)
-
-
-def test_ours_stand_beside_theirs_and_are_labelled(study):
-    grid = {
-        "regular": {"conv1": (32, 32), "conv2": (32, 32), "fc1": (32, 32), "fc2": (32, 32)},
-        "(4, 2)": {"conv1": (4, 32), "conv2": (2, 4), "fc1": (32, 2), "fc2": (32, 32)},
-    }
-    rows = []
-    for number, widths in enumerate(grid.values()):
-        bits = {f"params.w_bits.{layer}": w for layer, (w, _) in widths.items()}
-        bits |= {f"params.a_bits.{layer}": a for layer, (_, a) in widths.items()}
-        metrics = {
-            "metrics.accuracy": 0.9 - 0.1 * number,
-            "metrics.sensitivity": 0.5,
-            "metrics.specificity": 0.5,
-        }
-        rows.append(
-            {"number": number, "state": "complete", "feasible": True, **bits, **metrics, "metrics.flops": 7.0}
-        )
-    ours = replace(study, trials=pd.DataFrame(rows), confirmations=study.confirmations.iloc[:0])
-    table = papers.beside([ours])
-    assert set(table["whose"]) == {"the paper", "ours: sample"}
-    mine = table[table["whose"] != "the paper"].set_index("configuration")
-    assert mine["accuracy"].to_dict() == {"regular": 0.9, "(4, 2)": 0.8}
-    assert set(mine["data"]) == {"Fashion-MNIST"}
-    assert set(mine["split"]) == {"validation, runs: 1"}
-    assert (table["whose"] == "the paper").sum() == 10
-
-
-def test_a_confirmed_configuration_is_shown_by_its_test_figures(study):
-    kvasir = replace(study, request={**study.request, "data": {"dataset": "kvasir"}})
-    number = int(results.recommend(study)["Most accurate"]["number"])
-    tests = study.confirmations.iloc[:3].assign(trial=number)
-    refits = study.confirmations.iloc[:3].assign(**{"trial": number, "refit": True, "metrics.accuracy": 1.0})
-    confirmed = papers.beside([replace(kvasir, confirmations=pd.concat([tests, refits]))]).iloc[-1]
-    assert confirmed["accuracy"] == pytest.approx(tests["metrics.accuracy"].mean())
-    assert confirmed["split"] == "test, runs: 3"
-    plain = papers.beside([replace(kvasir, confirmations=tests.iloc[:0])]).iloc[-1]
-    assert plain["accuracy"] == study.trials.set_index("number").at[number, "metrics.accuracy"]
-    assert plain["split"] == "validation, runs: 1"

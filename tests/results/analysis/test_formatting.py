@@ -17,7 +17,7 @@ SECONDS = {"h": 3600, "min": 60, "s": 1}
 @example(7199.6)
 def test_a_duration_is_told_to_its_last_unit(seconds):
     told = [
-        (int(count), unit) for count, unit in re.findall(r"(\d+) (\w+)", formatting.tell_duration(seconds))
+        (int(count), unit) for count, unit in re.findall(r"(\d+) (\w+)", formatting.format_duration(seconds))
     ]
     assert all(count < 60 for count, unit in told if unit != "h")
     assert told[0][0] > 0 or len(told) == 1

@@ -1,0 +1,48 @@
+"""What a trial was trained with: its configuration, the widths of its layers, and the command that exports it."""
+
+import shlex
+from typing import Any
+
+import pandas as pd
+
+from results.analysis.run_files import RunFiles
+from results.analysis.studies import Study
+from search_spaces.bits import is_width
+from study_common import layout
+
+WIDTH_KINDS = {"bits": ("weights", "activations"), "w_bits": ("weights",), "a_bits": ("activations",)}
+"""Prefixes of width parameters, and what each sets in its layer."""
+
+
+def configuration(study: Study, trial: pd.Series) -> dict[str, Any]:
+    """Return the flat configuration of a trial: its `config.toml`, or what the record knows without it."""
+    config = RunFiles(study.path).config(trial["number"])
+    if config is not None:
+        return config
+    names = [name for name in trial.index if name.startswith("params.") and not pd.isna(trial[name])]
+    return {
+        **study.request.get("fixed", {}),
+        **{name.removeprefix("params."): trial[name] for name in names},
+    }
+
+
+def layer_widths(study: Study, trial: pd.Series) -> dict[str, dict[str, int]]:
+    """Return the bits of each layer that the trial names: `{"conv1": {"weights": 4, "activations": 8}}`."""
+    found: dict[str, dict[str, int]] = {}
+    for name, value in configuration(study, trial).items():
+        prefix, _, layer = name.partition(".")
+        for kind in WIDTH_KINDS.get(prefix, ()):
+            found.setdefault(layer or "all layers", {})[kind] = int(value)
+    return found
+
+
+def searched_widths(study: Study) -> list[str]:
+    """Return the names of the searched parameters that are widths: `bits.conv1`, ..."""
+    return [name for name in study.distributions if is_width(name)]
+
+
+def export_command(study: Study, trial: pd.Series) -> str:
+    """Return the shell command that exports the trial's model."""
+    checkpoint = study.path / layout.TRIALS_DIR / str(trial["number"]) / layout.CHECKPOINT_FILE
+    out = f"{study.path.resolve().name}-{trial['number']}"
+    return f"python -m trainables.export {shlex.quote(str(checkpoint))} --out {shlex.quote(out)}"

@@ -1,0 +1,211 @@
+"""The files that runs leave in a study's directory: read here and nowhere else, and checked where they enter.
+
+A file that is missing is no fault: it was not copied, or the run did not get that far. A file that is damaged is
+named in `RunFiles.damaged`, so that the report can say which, and is otherwise treated as missing.
+"""
+
+import json
+import os
+import tomllib
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from search_spaces.bits import is_width
+from study_common import layout
+
+MAX_TEXT_BYTES = 32 * 2**20
+"""Size up to which a TOML, JSON or CSV file is read; the largest that a run writes are a few megabytes."""
+
+MAX_ARRAY_BYTES = 512 * 2**20
+"""Size of the arrays of an npz file up to which it is read, as its headers give it."""
+
+ARRAYS = {"images": "u", "labels": "iu", "predictions": "iu", "maps": "f", "class_names": "U"}
+"""The arrays of a saliency file, and the kinds of their types."""
+
+CURVE_ARRAYS = {"curve_order": "U", "curve_fraction": "f", "curve_kept": "f", "curve_accuracy": "f"}
+"""The removal curves of a saliency file; it may have none of them."""
+
+Content = TypeVar("Content")
+
+
+class RunFiles:
+    """Reads the files of the runs of one study.
+
+    Args:
+        study: The directory of the study.
+    """
+
+    def __init__(self, study: Path) -> None:
+        self.study = study
+        self.damaged: dict[str, list[str]] = {}
+        """Name of a file, such as `curve.csv`: what is wrong with those that are damaged, a sentence each."""
+
+    def config(self, number: int) -> dict[str, Any] | None:
+        """Return the flat configuration of a trial."""
+        return self._read(self.trial(number) / layout.CONFIG_FILE, _config)
+
+    def curve(self, number: int) -> pd.DataFrame | None:
+        """Return the learning curve of a trial: epoch, seconds, metrics by their names; one row per epoch."""
+        return self._read(self.trial(number) / layout.CURVE_FILE, _curve)
+
+    def initial_curve(self) -> pd.DataFrame | None:
+        """Return the learning curve of the float model that all trials start from."""
+        return self._read(self.study / layout.INIT_DIR / layout.CURVE_FILE, _curve)
+
+    def saliency(self, number: int | None) -> dict[str, NDArray[Any]] | None:
+        """Return the arrays of a trial's saliency file, those of the float model if `number` is None.
+
+        images (n, H, W) or (n, H, W, 3) in 0 to 255, maps (n, H, W), labels and predictions (n,), class_names (c,),
+        and the removal curves if the file has them: order (MoRF, LeRF, random), fraction, kept and accuracy (k,).
+        """
+        folder = self.study / layout.INIT_DIR if number is None else self.trial(number)
+        return self._read(folder / layout.SALIENCY_FILE, _saliency)
+
+    def confusion(self, number: int) -> pd.DataFrame | None:
+        """Return how many validation images of each class (row) the trial took for each class (column)."""
+        return self._read(self.trial(number) / layout.CONFUSION_FILE, _confusion)
+
+    def examination(self, number: int) -> dict[str, float] | None:
+        """Return the scores that `trainables.faithfulness` wrote about the maps of a trial."""
+        return self._read(self.trial(number) / layout.FAITHFULNESS_FILE, _examination)
+
+    def trial(self, number: int) -> Path:
+        """Return the directory of a trial."""
+        return self.study / layout.TRIALS_DIR / str(number)
+
+    def _read(self, file: Path, parse: Callable[[Path], Content]) -> Content | None:
+        if not os.path.lexists(file):
+            return None
+        try:
+            if not file.is_file():  # a directory, a pipe that would never end, a link to nothing
+                raise ValueError("it is not a regular file")
+            return parse(file)
+        except (OSError, ValueError, RecursionError, OverflowError) as error:
+            message = " ".join(str(error).split()) or type(error).__name__
+            self.damaged.setdefault(file.name, []).append(f"{file.relative_to(self.study)}: {message}")
+            return None
+
+
+def _text(file: Path) -> str:
+    if file.stat().st_size > MAX_TEXT_BYTES:
+        raise ValueError(f"it is larger than {MAX_TEXT_BYTES >> 20} MiB")
+    return file.read_text(encoding="utf-8")
+
+
+def _config(file: Path) -> dict[str, Any]:
+    config = tomllib.loads(_text(file))
+    if wrong := [
+        name for name, value in config.items() if not isinstance(value, str | int | float | bool | list)
+    ]:
+        raise ValueError(f"{wrong[0]} is neither a number nor a text")
+    if wrong := [name for name, value in config.items() if is_width(name) and type(value) is not int]:
+        raise ValueError(f"{wrong[0]} is not a whole number")
+    return config
+
+
+def _curve(file: Path) -> pd.DataFrame:
+    _text(file)  # its size and encoding
+    try:
+        curve = pd.read_csv(file, dtype=float)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ValueError(str(error)) from None
+    if curve.empty or "epoch" not in curve:
+        raise ValueError("it has no epoch")
+    if (curve["epoch"].diff().iloc[1:] != 1).any() or curve["epoch"].iloc[0] not in (0, 1):
+        raise ValueError("its epochs are not 1, 2, 3 and so on")
+    return curve.astype({"epoch": int})
+
+
+def _confusion(file: Path) -> pd.DataFrame:
+    _text(file)
+    try:
+        table = pd.read_csv(file, index_col=0, keep_default_na=False, dtype=str)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ValueError(str(error)) from None
+    counts = table.to_numpy(str).astype(int)
+    if counts.shape[0] != counts.shape[1] or not counts.size:
+        raise ValueError("it has not as many rows as columns")
+    if list(table.index) != list(table.columns):
+        raise ValueError("its rows and columns name different classes")
+    if (counts < 0).any():
+        raise ValueError("it has a negative count")
+    return pd.DataFrame(counts, index=table.columns, columns=table.columns)
+
+
+def _examination(file: Path) -> dict[str, float]:
+    found = json.loads(_text(file))
+    if not isinstance(found, dict):
+        raise ValueError("it holds no scores by name")
+    if wrong := [name for name, value in found.items() if not isinstance(value, int | float)]:
+        raise ValueError(f"{wrong[0]} is not a number")
+    return {name: float(value) for name, value in found.items()}
+
+
+def _saliency(file: Path) -> dict[str, NDArray[Any]]:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            arrays = _arrays(archive)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, SyntaxError) as error:
+        raise ValueError(str(error)) from None  # what zipfile and the decompressors raise on damaged bytes
+    except Exception as error:  # zlib.error and its kind have no common base
+        if isinstance(error, MemoryError):
+            raise
+        raise ValueError(str(error)) from None
+    _check_shapes(arrays)
+    return arrays
+
+
+def _arrays(archive: zipfile.ZipFile) -> dict[str, NDArray[Any]]:
+    members = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
+    if missing := ARRAYS.keys() - members.keys():
+        raise ValueError(f"it lacks {', '.join(sorted(missing))}")
+    kinds = ARRAYS | CURVE_ARRAYS if CURVE_ARRAYS.keys() <= members.keys() else ARRAYS
+    sizes = {}
+    for name, allowed in kinds.items():
+        with archive.open(members[name]) as stream:
+            shape, dtype = _header(stream)
+        if dtype.kind not in allowed:
+            raise ValueError(f"{name} is of type {dtype}")
+        sizes[name] = dtype.itemsize * int(np.prod([max(side, 0) for side in shape], dtype=object))
+        if sizes[name] > members[name].file_size:
+            raise ValueError(f"{name} is cut short")
+    if sum(sizes.values()) > MAX_ARRAY_BYTES or sum(members[n].file_size for n in kinds) > MAX_ARRAY_BYTES:
+        raise ValueError(f"its arrays are larger than {MAX_ARRAY_BYTES >> 20} MiB")
+    found = {}
+    for name in kinds:
+        with archive.open(members[name]) as stream:
+            found[name] = np.lib.format.read_array(stream, allow_pickle=False)
+            stream.read(1)  # the end, where zipfile compares the checksum
+    return found
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return the shape and type that an npy file declares, without reading its array."""
+    version = np.lib.format.read_magic(stream)
+    read = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    if version not in read:
+        raise ValueError(f"it has an array of format {version}")
+    shape, _, dtype = read[version](stream)
+    return shape, dtype
+
+
+def _check_shapes(arrays: dict[str, NDArray[Any]]) -> None:
+    images, maps, classes = arrays["images"], arrays["maps"], len(arrays["class_names"])
+    if images.ndim not in (3, 4) or images.shape[3:] not in ((), (3,)) or not images.size:
+        raise ValueError(f"images have the shape {images.shape}")
+    if maps.shape != images.shape[:3]:
+        raise ValueError(f"maps have the shape {maps.shape}, images {images.shape}")
+    if not np.isfinite(maps).all():
+        raise ValueError("a map has a value that is not finite")
+    for name in ("labels", "predictions"):
+        values = arrays[name]
+        if values.shape != images.shape[:1] or values.min() < 0 or values.max() >= classes:
+            raise ValueError(f"{name} do not name a class of each image")
+    if len({arrays[name].shape for name in CURVE_ARRAYS if name in arrays}) > 1:
+        raise ValueError("the removal curves have different lengths")

@@ -1,0 +1,34 @@
+"""What a trial was trained with, and the command that exports it."""
+
+import shlex
+import shutil
+
+import results
+from results.analysis import configurations
+
+
+def test_widths_from_the_record_and_rather_from_the_config(study, study_path, tmp_path):
+    row = study.trials.iloc[0]
+    bits = row["params.bits.conv1"]
+    assert configurations.layer_widths(study, row)["conv1"] == {"weights": bits, "activations": bits}
+    copy = shutil.copytree(study_path, tmp_path / "copy")
+    folder = copy / "trials" / "0"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.toml").write_text(
+        'lambda1 = 1.0\n"w_bits.conv1" = 4\n"a_bits.conv1" = 32\n"a_bits.fc1" = 3\n'
+    )
+    found = configurations.layer_widths(results.load(copy), row)
+    assert found == {"conv1": {"weights": 4, "activations": 32}, "fc1": {"activations": 3}}
+    (folder / "config.toml").write_text("bits = 4\n")
+    assert configurations.layer_widths(results.load(copy), row) == {
+        "all layers": {"weights": 4, "activations": 4}
+    }
+    (folder / "config.toml").write_text("lambda1 = ")
+    assert configurations.layer_widths(results.load(copy), row) == configurations.layer_widths(study, row)
+
+
+def test_the_export_command_survives_a_shell(study, study_path, tmp_path):
+    copy = shutil.copytree(study_path, tmp_path / "a name; with 'quotes'")
+    words = shlex.split(configurations.export_command(results.load(copy), study.trials.iloc[0]))
+    assert words[:3] == ["python", "-m", "trainables.export"]
+    assert words[3] == str(copy / "trials" / "0" / "checkpoint.safetensors")

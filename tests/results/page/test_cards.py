@@ -1,0 +1,42 @@
+"""The cards of the recommended trials."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from results.page.cards import half_width
+from results.page.page import page
+
+
+def test_first_screen_names_widths_and_export(study):
+    html = page(study)
+    for name, row in study.recommend().items():
+        assert name in html
+        assert f"trials/{row['number']}/checkpoint.safetensors" in html
+    assert html.count("python -m trainables.export") == 3
+    assert html.count("Bits of each layer") == 3
+
+
+def test_a_confirmation_of_one_seed_is_on_its_card(study):
+    number = int(study.recommend()["Knee"]["number"])
+    one = study.confirmations[study.confirmations["trial"] == study.confirmations["trial"].iloc[0]].head(1)
+    html = page(replace(study, confirmations=one.assign(trial=number)))
+    assert "accuracy, test" in html
+    assert "flops, test" not in html
+
+
+def test_an_interval_holds_the_errors_of_images_and_seeds(study):
+    trial = study.recommend()["Knee"]
+    share = trial["metrics.accuracy"]
+    draws = (
+        np.random.default_rng(0).binomial(1000, share, 200_000) / 1000
+    )  # the sample has 1,000 validation images
+    repeated = study.confirmations.groupby("trial")
+    for metric, images in (("accuracy", draws.std()), ("faithfulness", 0.015)):
+        seed = np.sqrt(
+            repeated[f"metrics.{metric}"].var().mean()
+        )  # as many seeds each, so the mean is pooled
+        assert half_width(trial, metric) == pytest.approx(1.96 * np.hypot(images, seed), rel=0.01)
+    assert np.isnan(half_width(trial, "flops"))
+    assert np.isnan(half_width(trial, "bops"))

@@ -1,0 +1,196 @@
+"""The report as a page, from studies good and bad."""
+
+import shutil
+
+import numpy as np
+import pandas as pd
+import pytest
+from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.trial import TrialState
+
+import results
+from results.analysis.formatting import format_metric
+from results.page import panels
+from results.page.page import page
+from study_common import layout
+from tests.results import sample
+from tests.results.page.html import ADDED, brute_front, data_of, elements
+
+EVIL = "<script>window.evil = 1</script><img src=x onerror='window.evil = 1'>\"'&amp;"
+
+
+def test_the_page_is_self_contained(study):
+    found = elements(page(study))
+    assert all(address.startswith(("#", "data:")) for address in found.addresses)
+    assert "link" not in found.count
+    assert found.count["script"] == 3
+
+
+def test_the_page_has_every_section_and_every_figure(study):
+    html = page(study)
+    for section in ("choice", "front", "confirmed", "hypervolume", "widths", "parallel", "curves", "saliency",
+                    "classes", "workers", "failures", "table", "reproduce"):  # fmt: skip
+        assert f'<section id="{section}">' in html
+    figures = data_of(html)["figures"]
+    assert [name for name in figures if name.startswith("front")] == [
+        f"front-{k}" for k in range(4)
+    ]  # 3-D, three pairs
+    kinds = {trace["type"] for figure in figures.values() for trace in figure["data"]}
+    assert kinds == {"scatter3d", "scatter", "heatmap", "parcoords", "bar"}
+    parallel = figures["parallel-0"]["data"]
+    assert len(parallel) == 1  # one trace, not one a trial
+
+
+def test_a_figure_shows_the_trials_of_its_role(study):
+    figure = data_of(page(study))["figures"]["front-1"]
+    shown = {trace["name"]: sorted(trace["customdata"]) for trace in figure["data"]}
+    front = sorted(study.front()["number"])
+    complete = study.trials.loc[study.trials["state"] == "complete", "number"]
+    assert shown == {"front": front, "dominated": sorted(set(complete) - set(front))}
+
+
+def test_stopped_trials_are_marked_in_the_curves(study):
+    traces = data_of(page(study))["figures"]["curves-0"]["data"]
+    ends = {trace["name"]: trace for trace in traces if trace["mode"] == "markers"}
+    stopped = study.trials.loc[study.trials["state"] == "stopped"]
+    assert ends["stopped"]["customdata"] == stopped["number"].to_list()
+    assert ends["stopped"]["x"] == stopped["epochs"].to_list()
+    assert len({trace["marker"]["symbol"] for trace in ends.values()}) == len(
+        ends
+    )  # told apart without colour
+
+
+def test_of_many_trials_the_front_has_its_curves(study, monkeypatch):
+    front = study.front()["number"]
+    chosen = {int(row["number"]) for row in study.recommend().values()}
+    for most, shown in ((len(front) + 3, set(front)), (len(chosen), chosen)):
+        monkeypatch.setattr(panels, "MAX_CURVES", most)
+        traces = data_of(page(study))["figures"]["curves-0"]["data"]
+        drawn = {number for trace in traces for number in trace["customdata"] if number is not None}
+        assert shown <= drawn
+        assert len(drawn) <= most
+
+
+def test_names_with_html_are_text(tmp_path):
+    space = {"odd": CategoricalDistribution([EVIL, "plain"]), "bits.<b>x": CategoricalDistribution([2, 4])}
+    metrics = {"accuracy": 0.5, "flops": 1.0, "faithfulness": 0.1}
+    rows = [
+        sample.trial(
+            {"odd": EVIL, "bits.<b>x": 2},
+            sample.result(0, [metrics], [1], intervals=[sample.interval(EVIL)]),
+            space=space,
+        ),
+        sample.trial(
+            {"odd": "plain", "bits.<b>x": 4},
+            sample.result(1, [], [], error=EVIL),
+            TrialState.FAIL,
+            space=space,
+        ),
+    ]
+    data = {**sample.request()["data"], "dataset": EVIL}
+    path = sample.write_study(tmp_path / "s", rows, name=EVIL, command=EVIL, data=data)
+    folder = path / "trials" / "0"
+    sample.write_saliency(path, 0)
+    with np.load(folder / "saliency.npz") as arrays:
+        np.savez(folder / "saliency.npz", **{**arrays, "class_names": np.array([EVIL] * 10)})
+    sample.write_confusion(path, 0, [EVIL, "plain"])
+    html = page(results.load(path))
+    assert EVIL not in html
+    assert "<script>window" not in html
+    assert elements(html).count["script"] == 3
+    assert elements(html).count["img"] == 2  # the images and the maps
+    assert data_of(html)["name"] == EVIL
+
+
+def without_trials():
+    return []
+
+
+def all_failed():
+    return [
+        sample.trial({"lambda1": 1.0}, sample.result(k, [], [], error="boom"), TrialState.FAIL)
+        for k in range(3)
+    ]
+
+
+def all_running():
+    states = (TrialState.RUNNING, TrialState.WAITING)  # a pause is no end
+    return [
+        sample.trial({"lambda1": 1.0}, sample.result(k, [], [], finished=None), state)
+        for k, state in enumerate(states)
+    ]
+
+
+def one_complete():
+    return [sample.trial({"lambda1": 1.0}, sample.result(0, [sample_metrics(0)], [1]))]
+
+
+def constant_objective():
+    return [
+        sample.trial({"lambda1": 1.0 + k / 2}, sample.result(k, [sample_metrics(k, accuracy=0.5)], [1]))
+        for k in range(12)
+    ]
+
+
+def sample_metrics(k, **changes):
+    return {"accuracy": 0.5 + k / 100, "flops": 1e6 + k, "faithfulness": 0.2, "bops": 3.0 + k, **changes}
+
+
+POOR = {without_trials: 0, all_failed: 0, all_running: 0, one_complete: 1, constant_objective: 1}
+"""Studies with little to show, and how many of their trials are on the front."""
+
+
+@pytest.mark.parametrize("rows", POOR)
+def test_poor_studies_have_a_report(tmp_path, rows):
+    path = sample.write_study(tmp_path / "s", rows())
+    study = results.write_results(path)
+    html = (path / layout.REPORT_FILE).read_text("utf-8")
+    assert ("nothing to recommend" in html) == (study.trials["state"] != "complete").all()
+    front = pd.read_csv(path / layout.FRONT_FILE)
+    assert list(front) == [*study.trials.drop(columns="duration_s"), *ADDED]
+    assert len(front) == POOR[rows]
+
+
+def test_a_trial_that_pauses_counts_once_as_running(tmp_path):
+    study = results.write_results(sample.write_study(tmp_path / "s", all_running()))
+    assert "2 trials (2 running)" in (study.path / layout.REPORT_FILE).read_text("utf-8")
+
+
+def many_objectives(count, trials=40):
+    rng = np.random.default_rng(0)
+    names = [f"m{k}" for k in range(count)]
+    space = {"x": FloatDistribution(0, 1)}
+    rows = []
+    for number in range(trials):
+        metrics = dict(zip(names, rng.random(count), strict=True))
+        result = sample.result(number, [metrics], [1])
+        rows.append(sample.trial({"x": rng.random()}, result, objectives=names, space=space))
+    return rows, {name: {"direction": "min", "ideal": 0.0, "reference": 1.0} for name in names}
+
+
+@pytest.mark.parametrize("count", [1, 2, 10])
+def test_any_number_of_objectives(tmp_path, count):
+    rows, objectives = many_objectives(count)
+    study = results.write_results(sample.write_study(tmp_path / "s", rows, objectives=objectives))
+    figures = data_of((study.path / layout.REPORT_FILE).read_text("utf-8"))["figures"]
+    fronts_drawn = [name for name in figures if name.startswith("front")]
+    assert (
+        len(fronts_drawn) == {1: 0, 2: 1, 10: 7}[count]
+    )  # pairs, and from three objectives on the 3-D figure
+    assert brute_front(study.trials, study.directions) == study.front()["number"].to_list()
+
+
+def test_the_report_shows_the_matrix_of_each_recommended_trial(study_path, tmp_path):
+    copy = shutil.copytree(study_path, tmp_path / "copy")
+    study = results.load(copy)
+    chosen = {int(row["number"]) for row in study.recommend().values()}
+    for number in chosen:
+        matrix = sample.write_confusion(copy, number, ["polyps", "ulcerative-colitis"])
+    html = page(study)
+    assert html.count('<table class="confusion"') == len(chosen)
+    assert f">{matrix.loc['polyps', 'ulcerative-colitis']}</td>" in html
+    for metric, value in results.class_metrics(matrix).loc["polyps", ["sensitivity", "specificity"]].items():
+        assert format_metric(metric, value) in html
+    for number in chosen:
+        (copy / "trials" / str(number) / "confusion.csv").unlink()
+    assert 'id="classes"' not in page(study)
