@@ -6,8 +6,10 @@ The module that carries a choice out takes its names from here.
 TORCHVISION = ("resnet18", "mobilenet_v3_small", "efficientnet_b0")
 """The models of torchvision; the only ones with pretrained weights."""
 MODELS = ("paper_cnn", "small_cnn", *TORCHVISION)
-DATASETS = ("fashion_mnist_small", "mnist", "fashion_mnist", "kvasir", "folder")
+DATASETS = ("fashion_mnist_small", "mnist", "fashion_mnist", "kvasir", "folder", "csv")
 ON_BAD_IMAGE = ("refuse", "skip")
+RESIZE = ("squash", "pad", "crop")
+"""How a picture becomes a square: squeezed, with black bars, or without what is left over at its longer side."""
 ATTRIBUTIONS = ("gradient", "smooth_grad", "integrated_gradients", "grad_cam")
 WEIGHT_QUANTISERS = ("lsq", "affine")
 ALPHA_STARTS = ("init", "percentile", "mse")
@@ -16,6 +18,7 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "dataset": DATASETS,
     "model": MODELS,
     "on_bad_image": ON_BAD_IMAGE,
+    "resize": RESIZE,
     "balance": ("none", "loss"),
     "optimizer": ("adam", "sgd"),
     "schedule": ("cosine", "constant"),

@@ -36,6 +36,11 @@ def add_options(parser: argparse.ArgumentParser, options: type) -> None:
         each.name for each in fields(options) if each.default is MISSING and each.default_factory is MISSING
     }
     for name, of in sorted(flags(options).items(), key=lambda item: item[0] in flags(Options)):
+        if defaults[name] is False:
+            parser.add_argument(
+                typed(name, of), dest=name, action="store_true", default=argparse.SUPPRESS, help=of.help
+            )
+            continue
         parser.add_argument(
             typed(name, of),
             dest=name,

@@ -16,7 +16,7 @@ import trainables
 from search_spaces import Choice, Domain, Space
 from search_spaces.bits import is_width
 from study.planning import initial_points
-from study.planning.spec import Spec
+from study.planning.spec import IMAGES, Spec
 from study.store import database, directory
 from study.store.options import DEFAULT_TRIALS, Options, check_choices, check_rules
 from study.store.request import BASIC, Request
@@ -26,7 +26,7 @@ from study_common.layout import find_study
 from trainables import Config
 
 _OURS = ("rungs", "refit")
-_FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, "epochs", "seed")} | {
+_FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, *IMAGES, "epochs", "seed")} | {
     "init": "--init float",
     "pretrained": "--weights",
 }
@@ -116,10 +116,12 @@ def _check_names(space: Space, given: Mapping[str, Any]) -> None:
 
 def _base(spec: Spec) -> tuple[Config, dict[str, Any]]:
     """Return the configuration that trials share, and its settings that are not defaults."""
-    fixed: dict[str, Any] = {name: getattr(spec, name) for name in BASIC if getattr(spec, name)}
+    fixed: dict[str, Any] = {name: getattr(spec, name) for name in (*BASIC, *IMAGES) if getattr(spec, name)}
     fixed |= search_spaces.load(spec.space).fixed | dict(spec.fixed) | {"seed": spec.seed}
     if spec.data_dir:
         fixed["data_dir"] = str(Path(spec.data_dir).resolve())
+    if spec.labels:
+        fixed["labels"] = str(Path(spec.labels).resolve())
     if spec.weights:
         fixed["pretrained"] = spec.weights
     if spec.epochs:

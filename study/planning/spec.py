@@ -29,6 +29,10 @@ def setting(text: str) -> tuple[str, Any]:
         return name, value
 
 
+IMAGES = ("labels", "group", "group_near_duplicates", "resize")
+"""Settings of a run that say what the images are; each has a flag of its own."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Spec(Options):
     """What a user asks of `python -m study.launch`: each field with a flag is an option of it."""
@@ -43,6 +47,21 @@ class Spec(Options):
     )
     dataset: str = field(default="", metadata=flag("the images", choices=CHOICES["dataset"]))
     data_dir: str = field(default="", metadata=flag("where the files of the data set are", metavar="DIR"))
+    labels: str = field(
+        default="", metadata=flag("paths and classes of the images of --dataset csv", metavar="FILE.csv")
+    )
+    group: str = field(
+        default="",
+        metadata=flag(
+            "what images of one group, which stay in one split, share in their paths", metavar="PATTERN"
+        ),
+    )
+    group_near_duplicates: bool = field(
+        default=False, metadata=flag("keep pictures that look alike in one split")
+    )
+    resize: str = field(
+        default="", metadata=flag("how a picture becomes a square", choices=CHOICES["resize"])
+    )
     model: str = field(default="", metadata=flag("the classifier", choices=CHOICES["model"]))
     weights: str = field(
         default="",

@@ -1,8 +1,8 @@
 """Image data sets as tensors of bytes in memory, and the batches that training draws from them."""
 
 from trainables.data.batches import augmentation, batches, shift_and_flip, turn_and_tint
-from trainables.data.dataset import Data, Split, load, load_test
-from trainables.data.image_cache import Preparation
+from trainables.data.dataset import Data, Split, load, load_test, split_in_colour
+from trainables.data.preparation import Preparation
 
 __all__ = [
     "Data",
@@ -13,5 +13,6 @@ __all__ = [
     "load",
     "load_test",
     "shift_and_flip",
+    "split_in_colour",
     "turn_and_tint",
 ]

@@ -1,24 +1,31 @@
-"""Where data is kept on a node, and files that many processes share."""
+"""Where data is kept on a machine, and files that many processes share: locks, and documents with a digest."""
 
 import errno
 import fcntl
+import hashlib
+import json
+import logging
 import os
-import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from study_common.errors import UserError
+from study_common.files import replacing
 
-PASSING = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
+TEMPORARY = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 """Errors that say nothing about a file: it may be readable the next time."""
+SILENT_WAIT_S = 10.0
+"""Seconds that a process waits for a lock before it says for what."""
+
+_log = logging.getLogger(__name__)
 
 
-def check_passing(path: Path, error: Exception) -> None:
-    """Raise ValueError if `path` could not be read for a reason that may be gone the next time."""
-    if isinstance(error, MemoryError) or getattr(error, "errno", None) in PASSING:
+def check_temporary(path: Path, error: Exception) -> None:
+    """Raise UserError if `path` could not be read for a reason that may be gone the next time."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) in TEMPORARY:
         raise UserError(f"{path} cannot be read now ({error}); try again, or remove it")
 
 
@@ -28,23 +35,46 @@ def cache_folder() -> Path:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Let one process of a node at a time into the block; the lock ends with its holder, whatever happens."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+def locked(path: Path, work: str) -> Iterator[None]:
+    """Let one process of a machine at a time into the block; the lock ends with its holder, however that ends.
+
+    Args:
+        path: The file of the lock, which stays.
+        work: What the holder does, for those that wait longer than `SILENT_WAIT_S`: "process 7 <work>".
+    """
+    with path.open("a+") as file:
+        start, said = time.monotonic(), False
+        while not _try_lock(file.fileno()):
+            if not said and time.monotonic() - start > SILENT_WAIT_S:
+                file.seek(0)
+                _log.warning("waiting: process %s %s (%s)", file.read().strip() or "unknown", work, path)
+                said = True
+            time.sleep(0.05)
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
         yield
 
 
-def new_array(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Create a .npy file of uint8 zeros, mapped into memory; OSError if the disk has no room for it."""
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
-    if sys.platform == "linux":  # else a sparse file would kill the process, were the disk to fill up later
-        with path.open("r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    return array
+def _try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
-def mapped(path: Path) -> np.ndarray:
-    """Map a .npy file into memory; processes share its pages, and writing changes none of them."""
-    array: np.ndarray = np.load(path, mmap_mode="c")
-    return array
+def write_checked(path: Path, document: Any) -> None:
+    """Write a JSON document behind a line with its SHA-256, in one step."""
+    text = json.dumps(document)
+    with replacing(path) as part:
+        part.write_text(f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
+
+
+def read_checked(path: Path) -> Any:
+    """Return the document that `write_checked` wrote; None if it is missing or damaged."""
+    try:
+        digest, _, text = path.read_bytes().partition(b"\n")
+    except OSError:
+        return None
+    return json.loads(text) if hashlib.sha256(text).hexdigest().encode() == digest else None

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -15,14 +15,18 @@ from search_spaces import unknown
 from study_common.errors import UserError
 from trainables.choices import DATASETS
 from trainables.data import mnist_files
-from trainables.data.cache_files import mapped
-from trainables.data.folder_listing import list_folder, list_kvasir
-from trainables.data.image_cache import Decoded, Preparation, open_images
+from trainables.data.decoded_files import open_part
+from trainables.data.folder_listing import KVASIR, Listing, list_folder, list_kvasir
+from trainables.data.groups import with_groups
+from trainables.data.image_cache import Decoded, open_images
+from trainables.data.label_files import list_hyper_kvasir, list_labels
 from trainables.data.normalisation import mean_and_std
+from trainables.data.preparation import Preparation
 from trainables.data.splits import stratified
 
 EMBEDDED = Path(__file__).parent / "fashion_mnist_small"
-FOLDERS = {"kvasir": list_kvasir, "folder": list_folder}
+FOLDERS = ("kvasir", "folder", "csv")
+"""Data sets that are images in a folder."""
 assert ("fashion_mnist_small", *mnist_files.RELEASES, *FOLDERS) == DATASETS
 _DEFAULT = Preparation()
 _GIVE_IT = "give it with --data-dir (--set data_dir=DIR of trainables.train)"
@@ -67,40 +71,62 @@ class Data:
     fingerprint: str
     """16 hexadecimal digits of a SHA-256 over the content: classes, images and labels."""
     left_out: tuple[str, ...] = ()
-    """The files of an image folder that are not used, each with the reason."""
+    """The images of a folder that are not used, each with the reason."""
+
+    def in_colour(self) -> "Data":
+        """Return the same images with three channels; grey ones have three equal channels and take no more memory."""
+        return _in_colour(self) if len(self.mean) == 1 else self
+
+
+@lru_cache(maxsize=2)
+def _in_colour(data: Data) -> Data:
+    return replace(
+        data,
+        train=split_in_colour(data.train),
+        validation=split_in_colour(data.validation),
+        mean=data.mean * 3,
+        std=data.std * 3,
+    )
+
+
+def split_in_colour(split: Split) -> Split:
+    """Return the same images with three channels; see `Data.in_colour`."""
+    return Split(split.images.expand(-1, 3, -1, -1), split.labels)
 
 
 @lru_cache(maxsize=2)
 def load(name: str, data_dir: str | Path | None = None, preparation: Preparation = _DEFAULT) -> Data:
     """Load the training and validation images of the data set `name`, once per process.
 
-    Validation is a stratified part of the training images, always the same. ValueError, in one sentence, for
-    an unknown name and for files that are missing, damaged or of another data set.
+    Validation is always the same part of the training images, stratified, unless the data set states its parts.
 
-    Parameters
-    ----------
-    data_dir
-        the folder of the files. `fashion_mnist_small` comes with the package and needs none; `mnist` and
-        `fashion_mnist` are downloaded there if it has no such files, by default to the user's cache folder.
-    preparation
-        how `kvasir` and `folder` become images of one size. Their files are decoded once and then shared by
-        the trials on a node; 80 % of them are for training, 10 % for validation, 10 % for testing.
+    Args:
+        name: One of `choices.DATASETS`.
+        data_dir: The folder of the files. `fashion_mnist_small` comes with the package and needs none; `mnist` and
+            `fashion_mnist` are downloaded into the user's cache folder if none is given.
+        preparation: How `kvasir`, `folder` and `csv` become images of one size. Their files are decoded once and then
+            shared by the trials on a machine. Unless parts are stated, 80 % are for training, 10 % for validation and
+            10 % for testing.
+
+    Raises:
+        UserError: The name is unknown, or files are missing, damaged, ambiguous or of another data set.
 
     >>> data = load("fashion_mnist_small")
     >>> data.train.images.shape, data.validation.images.shape
     (torch.Size([5000, 1, 28, 28]), torch.Size([1000, 1, 28, 28]))
     """
+    _check_choices(name, preparation)
     if name in FOLDERS:
-        class_names, decoded = _open_folder(name, data_dir, preparation)
+        listing, decoded = _open_folder(name, data_dir, preparation)
         return Data(
             name=name,
-            class_names=class_names,
-            train=_mapped(decoded.folder, "train"),
-            validation=_mapped(decoded.folder, "validation"),
-            mean=decoded.mean,
-            std=decoded.std,
+            class_names=listing.class_names,
+            train=_part(decoded, "train"),
+            validation=_part(decoded, "validation"),
+            mean=tuple(decoded.facts["mean"]),
+            std=tuple(decoded.facts["std"]),
             fingerprint=decoded.fingerprint,
-            left_out=decoded.left_out,
+            left_out=tuple(map(str, decoded.left_out)),
         )
     if name == "fashion_mnist_small":
         train, validation = _embedded("train", data_dir), _embedded("validation", data_dir)
@@ -110,7 +136,7 @@ def load(name: str, data_dir: str | Path | None = None, preparation: Preparation
         chosen[stratified(everything.labels, VALIDATION)] = True
         train, validation = (Split(*(tensor[part] for tensor in everything)) for part in (~chosen, chosen))
     class_names = tuple("0123456789") if name == "mnist" else _FASHION
-    mean, std = mean_and_std(train.images.numpy())
+    mean, std = mean_and_std([train.images.numpy()])
     digest = hashlib.sha256(repr(class_names).encode())
     for tensor in (*train, *validation):
         digest.update(tensor.numpy().data)
@@ -128,8 +154,22 @@ def load(name: str, data_dir: str | Path | None = None, preparation: Preparation
 def load_test(name: str, data_dir: str | Path | None = None, preparation: Preparation = _DEFAULT) -> Split:
     """Load the test images of the data set `name`, which only a confirmation reads; see `load`."""
     if name in FOLDERS:
-        return _mapped(_open_folder(name, data_dir, preparation)[1].folder, "test")
+        return _part(_open_folder(name, data_dir, preparation)[1], "test")
     return _embedded("test", data_dir) if name == "fashion_mnist_small" else _official(name, "test", data_dir)
+
+
+def _check_choices(name: str, preparation: Preparation) -> None:
+    """Refuse choices that would have no effect on the data set."""
+    if name not in FOLDERS and (preparation.group or preparation.group_near_duplicates):
+        raise UserError(
+            f"groups are for images in a folder ({', '.join(FOLDERS)}), not for {name}; leave them out"
+        )
+    if (name == "csv") != bool(preparation.labels):
+        raise UserError(
+            "the data set csv needs a file of paths and classes; give it with --labels FILE.csv (--set labels=FILE.csv)"
+            if name == "csv"
+            else f"a file of labels is for the data set csv, not for {name}; ask for the data set csv, or leave it out"
+        )
 
 
 def _embedded(split: str, data_dir: str | Path | None) -> Split:
@@ -152,21 +192,32 @@ def _bytes(images: np.ndarray, labels: np.ndarray) -> Split:
     return Split(torch.tensor(images)[:, None], torch.tensor(labels).long())
 
 
-def _open_folder(
-    name: str, data_dir: str | Path | None, preparation: Preparation
-) -> tuple[tuple[str, ...], Decoded]:
+def _open_folder(name: str, data_dir: str | Path | None, preparation: Preparation) -> tuple[Listing, Decoded]:
     if not data_dir:
         raise UserError(f"the data set {name} needs the folder of its images; {_GIVE_IT}")
     if not Path(data_dir).is_dir():
         raise UserError(f"no such folder: {data_dir}; {_GIVE_IT}")
     if not os.access(data_dir, os.R_OK | os.X_OK):
         raise UserError(f"the folder {data_dir} may not be read; change its permissions")
-    listing = FOLDERS[name](Path(data_dir))
-    return listing.class_names, open_images(listing, preparation)
+    listing = _list(name, Path(data_dir), preparation.labels)
+    if preparation.group:
+        listing = replace(listing, images=with_groups(listing.images, preparation.group))
+    return listing, open_images(listing, preparation)
 
 
-def _mapped(folder: Path, split: str) -> Split:
-    return Split(
-        torch.from_numpy(mapped(folder / f"{split}.npy")),
-        torch.from_numpy(np.load(folder / f"{split}_labels.npy")),
+def _list(name: str, data_dir: Path, labels: str) -> Listing:
+    if name == "csv":
+        return list_labels(data_dir, Path(labels))
+    if name == "folder":
+        return list_folder(data_dir)
+    if listing := list_kvasir(data_dir) or list_hyper_kvasir(data_dir):
+        return listing
+    raise UserError(
+        f"{data_dir} has neither the {len(KVASIR)} class folders of Kvasir nor a split file of HyperKvasir "
+        "(file-name;class-name;split-index); for other class folders ask for the data set folder"
     )
+
+
+def _part(decoded: Decoded, part: str) -> Split:
+    images, labels = open_part(decoded.folder, decoded.facts, part)
+    return Split(torch.from_numpy(images), torch.from_numpy(labels))

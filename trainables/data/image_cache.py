@@ -1,58 +1,40 @@
-"""Image folders decoded once: bytes of the training size in files that all trials on a node map into memory.
+"""Image folders decoded once: bytes of the training size in files that all trials on a machine map into memory.
 
-    <cache folder>/images-v2/<fingerprint>-<size>[-cropped]/{train,validation,test}[_labels].npy, facts.json
+    <cache folder>/images-v3/<fingerprint>-<size>[-<choices>]/
 
-The fingerprint is that of the images' contents and classes, so a changed folder gets a new cache.
+The fingerprint is that of the images' contents and classes, so a changed folder gets a new cache. What is read back is
+verified (`decoded_files`); a damaged cache is decoded again.
 """
 
-import json
 import logging
 import os
-import tempfile
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from search_spaces import unknown
 from study_common.errors import UserError
-from trainables.choices import ON_BAD_IMAGE
-from trainables.data.cache_files import cache_folder, check_passing, locked, new_array
-from trainables.data.decoding import decode
+from trainables.data import decoded_files
+from trainables.data.cache_files import cache_folder, check_temporary, locked
+from trainables.data.decoded_files import IMAGES_FILE, RowFile
+from trainables.data.decoding import bit_depth, fit, is_deep, read, to_8_bits
 from trainables.data.deduplication import Contents, find_contents
-from trainables.data.folder_listing import Listing
+from trainables.data.file_tree import LeftOut
+from trainables.data.folder_listing import PARTS, Listing
+from trainables.data.near_duplicates import BITS, look_alikes, nearest_copies, perceptual_hash
 from trainables.data.normalisation import mean_and_std
 from trainables.data.parallel import on_all_cores
-from trainables.data.splits import stratified
+from trainables.data.parts import split
+from trainables.data.preparation import Preparation
 
-VERSION = 2
+VERSION = 3
 """Of decoding and split: with a new one, old caches are not used."""
-SHARE = 0.1
-"""The share of the images that validation has; testing too, if no published split says otherwise."""
-MOST_TOLD = 20
-"""Files that are left out, of which a process says which."""
-FEWEST = 3
-"""Each class has at least so many images, not counting a published test part: one for each split."""
+MOST_NAMED = 20
+"""Files that are left out, of which a process names so many."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Preparation:
-    """How the files of a folder become images of one size."""
-
-    image_size: int = 64
-    """Images are squeezed to squares of so many pixels a side, 8 to 1024."""
-    on_bad_image: str = "refuse"
-    """What to do if files cannot be used: "refuse" the folder, or "skip" the files."""
-    crop_border: bool = False
-    """Cut off the black border that endoscopes leave, with what they write there."""
-
-    def __post_init__(self) -> None:
-        if not 8 <= self.image_size <= 1024:
-            raise UserError(f"image_size must be 8 to 1024 pixels, not {self.image_size}")
-        if self.on_bad_image not in ON_BAD_IMAGE:
-            raise unknown("on_bad_image", self.on_bad_image, ON_BAD_IMAGE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,103 +42,186 @@ class Decoded:
     """The images of a listing, decoded."""
 
     folder: Path
-    """Where train.npy, validation.npy and test.npy lie, and the labels beside them."""
     fingerprint: str
-    mean: tuple[float, ...]
-    """Of each channel over the training images, in [0, 1]; so is `std`."""
-    std: tuple[float, ...]
-    left_out: tuple[str, ...]
-    """The files that are not used, each with the reason."""
+    contents: Contents
+    facts: dict[str, Any]
+    """What `_build` found; see there."""
+    left_out: tuple[LeftOut, ...]
+    """The images that are not used."""
+
+
+def images_folder() -> Path:
+    """Return where decoded images are kept."""
+    return cache_folder() / f"images-v{VERSION}"
 
 
 def open_images(listing: Listing, preparation: Preparation) -> Decoded:
     """Return the decoded images of a listing; decode them first, if that was not done before.
 
-    One process of a node decodes, on all cores, and the others wait for it. ValueError for files that cannot
-    be used, unless they are to be skipped, for two classes of the same images, for a class of fewer than
-    `FEWEST` usable ones and if the cache cannot be written.
+    One process of a machine decodes a set, on all cores, and the others wait for it.
+
+    Raises:
+        UserError: Files cannot be used and are not to be skipped, two classes hold the same images, a part has no image
+            of a class, or the cache cannot be written.
     """
-    root = cache_folder() / f"images-v{VERSION}"
+    root = images_folder()
     try:
         root.mkdir(parents=True, exist_ok=True)
-        with locked(root / "lock"):
-            contents = find_contents(listing, root)
-            cropped = "-cropped" if preparation.crop_border else ""
-            folder = root / f"{contents.fingerprint}-{preparation.image_size}{cropped}"
-            if not folder.exists():
-                with tempfile.TemporaryDirectory(dir=root) as new:
-                    _build(listing, contents, preparation, Path(new) / "images")
-                    os.rename(Path(new) / "images", folder)
+        contents = find_contents(listing, root)
+        fingerprint = contents.fingerprint
+        folder = root / preparation.cache_name(fingerprint)
+        with locked(root / f"{folder.name}.lock", f"decodes the images in {listing.root}"):
+            facts = decoded_files.read_facts(folder)
+            if facts is None:
+                if folder.exists():
+                    _log.warning("the decoded images in %s are damaged; decoding them again", folder)
+                facts = _rebuild(listing, contents, preparation, folder)
     except OSError as error:
         raise UserError(
             f"cannot keep decoded images in {root}: {error.strerror}; set XDG_CACHE_HOME to another folder"
         ) from None
-    facts = json.loads((folder / "facts.json").read_text())
-    bad = contents.bad + facts["damaged"]
-    if bad and preparation.on_bad_image == "refuse":
-        shown = "; ".join(bad[:3]) + ("; ..." if len(bad) > 3 else "")
+    damaged = [
+        LeftOut(contents.images[int(index)].file.path, reason) for index, reason in facts["damaged"].items()
+    ]
+    unusable = [*contents.unusable, *damaged]
+    if unusable and preparation.on_bad_image == "refuse":
+        shown = "; ".join(map(str, unusable[:3])) + ("; ..." if len(unusable) > 3 else "")
         raise UserError(
-            f"{len(bad)} of {len(listing.paths)} images in {listing.root} cannot be used ({shown}); "
-            "mend or remove them, or have them left out with on_bad_image=skip"
+            f"{len(unusable)} of {len(listing.images)} images in {listing.root} cannot be used ({shown}); "
+            "repair or remove them, or leave them out with on_bad_image=skip"
         )
-    left_out = (*bad, *contents.duplicates)
-    for text in left_out[:MOST_TOLD]:
-        _log.warning("left out %s", text)
-    if more := left_out[MOST_TOLD:]:
+    left_out = (*unusable, *contents.duplicates)
+    _report(left_out, facts)
+    return Decoded(folder=folder, fingerprint=fingerprint, contents=contents, facts=facts, left_out=left_out)
+
+
+def _report(left_out: tuple[LeftOut, ...], facts: dict[str, Any]) -> None:
+    for one in left_out[:MOST_NAMED]:
+        _log.warning("left out %s", one)
+    if more := left_out[MOST_NAMED:]:
         _log.warning("left out %d more", len(more))
-    return Decoded(
-        folder=folder,
-        fingerprint=contents.fingerprint,
-        mean=tuple(facts["mean"]),
-        std=tuple(facts["std"]),
-        left_out=left_out,
-    )
-
-
-def _build(listing: Listing, contents: Contents, preparation: Preparation, folder: Path) -> None:
-    folder.mkdir()
-    size = preparation.image_size
-    pixels = new_array(folder / "all.npy", (len(contents.paths), 3, size, size))
-
-    def problem(index: int) -> str:
-        path = contents.paths[index]
-        try:
-            pixels[index] = decode(listing.root / path, size, crop_border=preparation.crop_border)
-        except Exception as error:  # a damaged file can make its decoder raise anything
-            check_passing(listing.root / path, error)
-            return f"{path}: {error}"
-        return ""
-
-    problems = on_all_cores(problem, range(len(contents.paths)), "Decoding images")
-    splits = _split(listing, contents, np.flatnonzero([not text for text in problems]))
-    for name, chosen in splits.items():
-        images = new_array(folder / f"{name}.npy", (len(chosen), 3, size, size))
-        for start in range(0, len(chosen), 256):
-            images[start : start + 256] = pixels[chosen[start : start + 256]]
-        np.save(folder / f"{name}_labels.npy", contents.labels[chosen])
-        if name == "train":
-            mean, std = mean_and_std(images)
-    (folder / "all.npy").unlink()
-    damaged = [text for text in problems if text]
-    (folder / "facts.json").write_text(json.dumps({"mean": mean, "std": std, "damaged": damaged}))
-
-
-def _split(listing: Listing, contents: Contents, usable: np.ndarray) -> dict[str, np.ndarray]:
-    """Return which of the contents each split has: 80, 10 and 10 % stratified, or testing as published.
-
-    Each has an image of every class: without one, a macro metric would count the class as 0.
-    """
-    tested = usable[contents.tested[usable]]
-    rest = np.setdiff1d(usable, tested)
-    counts = np.bincount(contents.labels[rest], minlength=len(listing.class_names))
-    for name, count in zip(listing.class_names, counts, strict=True):
-        if count < FEWEST:
-            raise UserError(
-                f"the class {name} in {listing.root} has only {count} usable images, not {FEWEST}"
+    for part, near in facts["near"].items():
+        if near:
+            _log.warning(
+                "%d of %d images for %s look like one in another part; group_near_duplicates=true keeps them together",
+                len(near),
+                len(facts["parts"][part]),
+                part,
             )
-    part = round(SHARE * usable.size)
-    if not tested.size:
-        tested = rest[stratified(contents.labels[rest], part, least=1)]
-        rest = np.setdiff1d(rest, tested)
-    validation = rest[stratified(contents.labels[rest], part, least=1)]
-    return {"train": np.setdiff1d(rest, validation), "validation": validation, "test": tested}
+
+
+class _Result(NamedTuple):
+    """What decoding one file gave."""
+
+    problem: str = ""
+    grey: bool = True
+    largest: int = 0
+    """The largest level of a file of more than 8 bits, which is yet to be scaled; 0 for another file."""
+    hash: np.ndarray = np.zeros(BITS, np.int8)
+
+
+def _rebuild(listing: Listing, contents: Contents, preparation: Preparation, folder: Path) -> dict[str, Any]:
+    new = folder.with_name(f".{folder.name}.new")
+    shutil.rmtree(new, ignore_errors=True)  # of a process that was killed
+    try:
+        new.mkdir()
+        facts = _build(listing, contents, preparation, new)
+        facts["name"] = folder.name
+        decoded_files.write_facts(new, facts)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.rename(new, folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    return facts
+
+
+def _build(listing: Listing, contents: Contents, preparation: Preparation, folder: Path) -> dict[str, Any]:
+    """Decode all images into `folder` and return the facts.
+
+    parts        the indices into the contents of each part, in the order of the pixels
+    labels       the class of each of the contents
+    damaged      the reason by index, for contents that cannot be decoded
+    near         for validation and test: by index, the index of a near-duplicate in another part
+    shape        (C, size, size); C is 1 if all images are grey
+    depth        the bits of images of more than 8, 0 if there are none
+    mean, std    of each channel of the training images
+    """
+    size = preparation.image_size
+    file = RowFile(folder / IMAGES_FILE, len(contents.images), 3 * size * size)
+    try:
+        results, depth = _decode_all(listing, contents, preparation, file)
+        hashes = np.array([result.hash for result in results], np.int8).reshape(-1, BITS)
+        usable = np.flatnonzero([not result.problem for result in results])
+        groups = contents.groups
+        if preparation.group_near_duplicates:
+            groups = np.arange(len(hashes)) if groups is None else groups
+            groups = look_alikes(hashes, groups)
+        parts = split(listing, contents.images, usable, groups)
+        order = np.concatenate(list(parts.values()))
+        file.reorder([*order.tolist(), *np.setdiff1d(np.arange(len(results)), order).tolist()])
+        channels = 1 if all(results[index].grey for index in usable) else 3
+        shape = (channels, size, size)
+        file.keep(order.size, channels * size * size)
+        train = (np.frombuffer(c, np.uint8).reshape(-1, *shape) for c in file.chunks(0, len(parts["train"])))
+        mean, std = mean_and_std(train)
+        digest = file.sha256()
+    finally:
+        file.close()
+    return {
+        "parts": {name: indices.tolist() for name, indices in parts.items()},
+        "labels": [image.label for image in contents.images],
+        "damaged": {str(index): result.problem for index, result in enumerate(results) if result.problem},
+        "near": _near(parts, hashes),
+        "shape": shape,
+        "depth": depth,
+        "mean": mean,
+        "std": std,
+        "sha256": digest,
+    }
+
+
+def _decode_all(
+    listing: Listing, contents: Contents, preparation: Preparation, file: RowFile
+) -> tuple[list[_Result], int]:
+    """Write the pixels of each file to its row; return the results, and how many bits 16-bit files use."""
+
+    def decode(index: int, depth: int = 0) -> _Result:
+        path = listing.root / contents.images[index].file.path
+        try:
+            image = read(path, preparation.image_size)
+            if is_deep(image):
+                if not depth:
+                    return _Result(largest=max(1, int(np.asarray(image).max())))
+                image = to_8_bits(image, depth)
+            pixels = fit(
+                image, preparation.image_size, resize=preparation.resize, crop_border=preparation.crop_border
+            )
+            found = perceptual_hash(image)
+        except Exception as error:  # a damaged file can make its decoder raise anything
+            check_temporary(path, error)
+            return _Result(problem=" ".join(str(error).split()) or type(error).__name__)
+        file.write(index, pixels.tobytes())
+        return _Result(
+            grey=bool((pixels[0] == pixels[1]).all() and (pixels[1] == pixels[2]).all()), hash=found
+        )
+
+    results = on_all_cores(decode, range(len(contents.images)), "Decoding images")
+    deep = [index for index, result in enumerate(results) if result.largest]
+    depth = bit_depth(max((results[index].largest for index in deep), default=0)) if deep else 0
+    again = on_all_cores(lambda index: decode(index, depth), deep, "Decoding 16-bit images")
+    for index, result in zip(deep, again, strict=True):
+        results[index] = result
+    return results, depth
+
+
+def _near(parts: dict[str, np.ndarray], hashes: np.ndarray) -> dict[str, dict[str, int]]:
+    """Find images for validation with a near-duplicate in training, and for testing with one in the others."""
+    train, validation, test = (parts[name] for name in PARTS)
+    found = {}
+    for name, mine, others in (
+        ("validation", validation, train),
+        ("test", test, np.concatenate((train, validation))),
+    ):
+        nearest = nearest_copies(hashes[mine], hashes[others])
+        found[name] = {str(mine[i]): int(others[nearest[i]]) for i in np.flatnonzero(nearest >= 0)}
+    return found

@@ -62,16 +62,30 @@ RELEASES = {
 
 
 def read(release: Release, split: str, data_dir: Path | None) -> tuple[np.ndarray, np.ndarray]:
-    """Read the "train" or "test" images (n, 28, 28) and labels (n,), both uint8, of a release.
+    """Read the images and labels of a release.
 
-    The files are looked for in `data_dir` itself and in torchvision's layout below it; if neither has them,
-    torchvision downloads them there. None means the user's cache folder. ValueError for a folder that does
-    not exist, a file that is not the released one, and files that can be neither found nor downloaded.
+    Args:
+        release: One of `RELEASES`.
+        split: "train" or "test".
+        data_dir: The folder of the files, in which torchvision's layout is looked at too. None is the user's cache
+            folder; torchvision downloads them there if it has none. A named folder is only read, because the name may
+            come from a checkpoint that somebody sent.
+
+    Returns:
+        Images (n, 28, 28) and labels (n,), both uint8.
+
+    Raises:
+        UserError: The folder does not exist, a file is not the released one, or files cannot be found or downloaded.
     """
     if data_dir is not None and not data_dir.is_dir():
         raise UserError(f"no such folder: {data_dir}; name the folder of the {release.title} files")
     folder = data_dir or cache_folder()
     paths = [_find(folder, release, name) for name in FILES[split]]
+    if None in paths and data_dir:
+        raise UserError(
+            f"{data_dir} has no {release.title} files; put {', '.join(release.digests)} there, plain or .gz, or leave "
+            "data_dir out to have them downloaded into the cache folder"
+        )
     if None in paths:
         _download(folder, release)
         paths = [_find(folder, release, name) for name in FILES[split]]
@@ -91,7 +105,7 @@ def _find(folder: Path, release: Release, name: str) -> Path | None:
 
 
 def _content(path: Path, release: Release) -> bytes:
-    """Return the uncompressed content of a released file; ValueError if it is anything else."""
+    """Return the uncompressed content of a released file; UserError if it is anything else."""
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:

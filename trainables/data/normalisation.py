@@ -1,6 +1,6 @@
 """Between raw pixels and what a network reads: the statistics of a data set, and normalisation by them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,31 +9,38 @@ from torch import Tensor
 
 _LEVELS = np.arange(256) / 255
 _CHUNK = 256
-"""Images that are read at a time."""
+"""Images that are counted at a time."""
 
 
-def mean_and_std(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Return the mean and the standard deviation of each channel, reading few images at a time.
+def mean_and_std(batches: Iterable[np.ndarray]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return the mean and the standard deviation of each channel over batches of images.
 
     Args:
-        images: (n, C, H, W) uint8, n at least 1.
+        batches: (n, C, H, W) uint8 each, at least one image in all.
 
     Returns:
         Mean and standard deviation, C values each, of pixels in [0, 1]. The deviation of a channel that is the same
         everywhere is 1, because images are divided by it.
 
-    >>> mean_and_std(np.full((2, 1, 4, 4), 51, np.uint8))
+    >>> mean_and_std([np.full((2, 1, 4, 4), 51, np.uint8)])
     ((0.2,), (1.0,))
     """
-    counts = np.zeros((images.shape[1], 256))
-    for start in range(0, len(images), _CHUNK):
-        channels = np.moveaxis(images[start : start + _CHUNK], 1, 0)
-        counts += [np.bincount(channel.ravel(), minlength=256) for channel in channels]
+    counts = sum(_level_counts(batch) for batch in batches)
+    assert isinstance(counts, np.ndarray), "no images"
     shares = counts / counts.sum(1, keepdims=True)
     mean = shares @ _LEVELS
     std = np.sqrt((shares @ _LEVELS**2 - mean**2).clip(0))
     std[shares.max(1) == 1] = 1  # rounding leaves some of them just above 0
     return tuple(mean.tolist()), tuple(std.tolist())
+
+
+def _level_counts(batch: np.ndarray) -> np.ndarray:
+    """Count the levels of each channel, (C, 256), a few images at a time: counting makes 8 bytes of each."""
+    counts = np.zeros((batch.shape[1], 256))
+    for start in range(0, len(batch), _CHUNK):
+        channels = np.moveaxis(batch[start : start + _CHUNK], 1, 0)
+        counts += [np.bincount(channel.ravel(), minlength=256) for channel in channels]
+    return counts
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,6 +33,14 @@ class Config:
     """At a damaged image, `refuse` the data set or `skip` the image."""
     crop_border: bool = False
     """Whether to cut off the black border of endoscopy images."""
+    resize: str = "squash"
+    """How a picture becomes a square, one of `choices.RESIZE`."""
+    labels: str = ""
+    """The CSV file of paths and classes of the data set `csv`."""
+    group: str = ""
+    """A pattern over paths: images for which it finds the same text, such as a patient, stay in one split."""
+    group_near_duplicates: bool = False
+    """Whether pictures that look alike stay in one split."""
     model: str = "paper_cnn"
     """One of `choices.MODELS`."""
     preset: str = "best"
@@ -179,7 +187,7 @@ class Config:
         >>> Config.parse({}).unlike(Config.parse({"lr": 0.5, "init": "moved"}).flat())
         ['lr']
         """
-        places = ("data_dir", "init", "pretrained")
+        places = ("data_dir", "labels", "init", "pretrained")
         return [n for n, value in self.flat().items() if n not in places and saved.get(n, value) != value]
 
     def flat(self) -> dict[str, Any]:
@@ -201,8 +209,8 @@ class Config:
 
 
 _SHARED = (
-    "dataset", "data_dir", "image_size", "on_bad_image", "crop_border", "augment", "balance", "model", "pretrained",
-    "preset", "precision", "seed",
+    "dataset", "data_dir", "image_size", "on_bad_image", "crop_border", "resize", "labels", "group",
+    "group_near_duplicates", "augment", "balance", "model", "pretrained", "preset", "precision", "seed",
 )  # fmt: skip
 
 

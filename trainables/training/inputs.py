@@ -1,7 +1,7 @@
 """The images of a configuration: loaded, described for a study, and scaled for a network."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,9 @@ from typing import Any
 import torch
 
 from study_common.errors import UserError
-from trainables.data import Data, Preparation, Split, load, load_test
+from trainables.choices import TORCHVISION
+from trainables.data import Data, Preparation, Split, load, load_test, split_in_colour
+from trainables.data.dataset import FOLDERS
 from trainables.data.normalisation import Scale
 from trainables.training.config import Config
 
@@ -32,6 +34,8 @@ class Facts:
 def data_of(config: Config) -> Data:
     """The training and validation images, loaded once per process; ValueError for files that cannot be used."""
     data = load(config.dataset, config.data_dir, _preparation(config))
+    if _needs_colour(config):
+        data = data.in_colour()
     return _joined(data) if config.refit else data
 
 
@@ -45,7 +49,8 @@ def _joined(data: Data) -> Data:
 
 def test_split_of(config: Config) -> Split:
     """The test images, which only a confirmation may read."""
-    return load_test(config.dataset, config.data_dir, _preparation(config))
+    split = load_test(config.dataset, config.data_dir, _preparation(config))
+    return split_in_colour(split) if _needs_colour(config) else split
 
 
 def dataset_facts(config: Config) -> Facts:
@@ -84,7 +89,9 @@ def check_images(path: Path, about: Mapping[str, Any], data: Data, data_dir: str
         )
 
 
+def _needs_colour(config: Config) -> bool:
+    return config.model in TORCHVISION and config.dataset in FOLDERS
+
+
 def _preparation(config: Config) -> Preparation:
-    return Preparation(
-        image_size=config.image_size, on_bad_image=config.on_bad_image, crop_border=config.crop_border
-    )
+    return Preparation(**{field.name: getattr(config, field.name) for field in fields(Preparation)})

@@ -35,6 +35,10 @@ def test_every_flag_reaches_its_field() -> None:
     for name, of in flags(Spec).items():
         if name in ("space", "fixed", "time_budget_s", "storage"):
             continue
+        if getattr(Spec, name, None) is False:  # a switch takes no value
+            words.append(typed(name, of))
+            expected[name] = True
+            continue
         words += [typed(name, of), values[of.parse]]  # type: ignore[index]
         expected[name] = of.parse(values[of.parse])  # type: ignore[index]
     words += [

@@ -38,3 +38,16 @@ def refused(name, folder, **preparation):
         fresh(name, folder, **preparation)
     assert "\n" not in str(info.value)
     return str(info.value)
+
+
+def rows_of(paths, classes):
+    """What `rows` gives of these files, by plain decoding; a file's folder is its class."""
+    pixels = [
+        np.asarray(Image.open(path).convert("RGB").resize((64, 64), Image.Resampling.BILINEAR)).transpose(
+            2, 0, 1
+        )
+        for path in paths
+    ]
+    return Counter(
+        (p.tobytes(), classes.index(path.parent.name)) for p, path in zip(pixels, paths, strict=True)
+    )

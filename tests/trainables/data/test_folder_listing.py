@@ -1,8 +1,11 @@
 """Which files of a folder are images, of which class, and which folders are refused."""
 
 import os
+import shutil
 
-from tests.trainables.data.pictures import fresh, noise, refused, two_classes
+import pytest
+
+from tests.trainables.data.pictures import fresh, noise, refused, rows, rows_of, two_classes
 from trainables.data import load_test
 
 
@@ -19,14 +22,11 @@ def test_folders_that_are_no_class_folders(tmp_path, kvasir):
     assert "nowhere; give it with --data-dir (--set data_dir=DIR" in refused("kvasir", tmp_path / "nowhere")
     assert "at least two classes; it has none" in refused("folder", tmp_path)
     noise(tmp_path / "train" / "0.png", 0)
-    assert "it has only one, train" in refused("folder", tmp_path)
+    assert "holds only the part train of a split; give train and test, or" in refused("folder", tmp_path)
     (tmp_path / "Test").mkdir()
-    assert (
-        f"holds the parts of a split (Test, train), not classes; give one of them, such as {tmp_path / 'Test'}"
-        in (refused("folder", tmp_path))
-    )
+    assert "Test holds no class folders; give each class a folder of its own" in refused("folder", tmp_path)
     (tmp_path / "other").mkdir()
-    assert f"the class folder {tmp_path / 'Test'} holds no image" in refused("folder", tmp_path)
+    assert f"{tmp_path} holds both parts of a split (Test, train) and other" in refused("folder", tmp_path)
     assert "neither the 8 class folders of Kvasir nor a split file" in refused("kvasir", tmp_path)
     (tmp_path / "polyps").mkdir()
     assert "lacks the Kvasir folder dyed-lifted-polyps" in refused("kvasir", tmp_path)
@@ -89,3 +89,100 @@ def test_hyper_kvasir_keeps_its_published_split(tmp_path):
     )
     table.write_text(lines[0])
     assert "must name at least two classes and two parts" in refused("kvasir", folder)
+
+
+def parts(folder, *names, each=4):
+    """Parts of a split with two class folders each, and different images everywhere."""
+    for place, name in enumerate(names):
+        for number in range(2 * each):
+            noise(folder / name / "ab"[number % 2] / f"{number}.png", 100 * place + number)
+    return folder
+
+
+@pytest.mark.parametrize("names", [("train", "val", "test"), ("Training", "Validation", "Testing")])
+def test_three_stated_parts_are_used_as_they_are(tmp_path, names):
+    folder = parts(tmp_path / "set", *names)
+    data, test = fresh("folder", folder), load_test("folder", folder)
+    assert data.class_names == ("a", "b")
+    for split, name in zip((data.train, data.validation, test), names, strict=True):
+        assert rows(split) == rows_of(sorted((folder / name).rglob("*.png")), "ab")
+
+
+def test_a_missing_validation_part_comes_from_the_training_part_alone(tmp_path):
+    folder = parts(tmp_path / "set", "Training", "Testing", each=10)
+    data, test = fresh("folder", folder), load_test("folder", folder)
+    assert rows(test) == rows_of(sorted((folder / "Testing").rglob("*.png")), "ab")
+    assert rows(data.train) + rows(data.validation) == rows_of(
+        sorted((folder / "Training").rglob("*.png")), "ab"
+    )
+    assert data.validation.labels.bincount().tolist() == [2, 2]
+
+
+def test_a_test_part_larger_than_the_training_part_leaves_most_of_that(tmp_path):
+    folder = parts(tmp_path / "set", "train", each=10)
+    for number in range(150):
+        noise(folder / "test" / "ab"[number % 2] / f"{number}.png", 1000 + number)
+    data = fresh("folder", folder)
+    assert data.train.labels.bincount().tolist() == [8, 8]
+    assert data.validation.labels.bincount().tolist() == [2, 2]
+
+
+def test_a_copy_in_the_test_part_is_not_trained_on(tmp_path):
+    folder = parts(tmp_path / "set", "train", "val", "test")
+    (folder / "train" / "a" / "copy.png").write_bytes((folder / "test" / "a" / "0.png").read_bytes())
+    data = fresh("folder", folder)
+    assert len(data.train.labels) == 8
+    assert data.left_out == ("train/a/copy.png: the same image as test/a/0.png",)
+
+
+def test_parts_that_do_not_fit_together_are_refused(tmp_path):
+    folder = parts(tmp_path / "set", "train", "test")
+    noise(folder / "train" / "c" / "0.png", 999)
+    assert "the class c is not in every part of the split" in refused("folder", folder)
+    shutil.rmtree(folder / "train" / "c")
+    parts(folder, "Training")
+    assert "two folders of the same part (Training, test, train); join or remove one" in refused(
+        "folder", folder
+    )
+    shutil.rmtree(folder / "train")
+    shutil.rmtree(folder / "Training")
+    assert "holds only the part test of a split" in refused("folder", folder)
+
+
+def test_train_may_be_a_class(tmp_path):
+    for number, name in enumerate(("car", "plane", "train") * 4):
+        noise(tmp_path / "set" / name / f"{number}.png", number)
+    assert fresh("folder", tmp_path / "set").class_names == ("car", "plane", "train")
+
+
+@pytest.mark.parametrize(
+    "place", ["masks", "class 0/Ground-Truth", "Segmentation_Masks", "class 1/deep/mask"]
+)
+def test_a_folder_of_masks_is_no_class_and_no_part_of_one(tmp_path, place):
+    folder = two_classes(tmp_path / "set")
+    noise(folder / place / "0.png", 99)
+    assert f"{folder / place} seems to hold masks, not images of a class" in refused("folder", folder)
+
+
+@pytest.mark.parametrize("name", ["0_mask.png", "0 segmentation.png", "0_mask_1.png", "0-seg.tif"])
+def test_masks_beside_their_images_are_refused(tmp_path, name):
+    folder = two_classes(tmp_path / "set")
+    noise(folder / "class 0" / name, 99)
+    assert f"{name} seems to be a mask of class 0/0.png; move masks away" in refused("folder", folder)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "\x1b[31mred", "a\u202eb", "=1+1", "@SUM(A1)", "+1+1", "-x", " "])
+def test_class_names_that_a_terminal_or_a_spreadsheet_would_obey_are_refused(tmp_path, name):
+    folder = two_classes(tmp_path / "set")
+    os.rename(folder / "class 1", folder / name)
+    said = refused("folder", folder)
+    assert "the name of the class" in said
+    assert said.endswith("rename it")
+    assert said.isprintable()
+
+
+@pytest.mark.parametrize("name", ["-1", "+0.5", "a = b", "no-finding"])
+def test_other_class_names_are_taken(tmp_path, name):
+    folder = two_classes(tmp_path / "set")
+    os.rename(folder / "class 1", folder / name)
+    assert name in fresh("folder", folder).class_names

@@ -16,7 +16,7 @@ from trainables.data import Preparation, image_cache, load_test
 def test_a_cached_set_is_not_decoded_again_and_a_changed_one_is(tmp_path):
     folder = two_classes(tmp_path / "set")
     first = fresh("folder", folder)
-    (built,) = (tmp_path / "cache").rglob("train.npy")
+    (built,) = (tmp_path / "cache").rglob("images.bin")
     stamp = built.stat().st_mtime_ns
     assert fresh("folder", folder).fingerprint == first.fingerprint
     assert built.stat().st_mtime_ns == stamp
@@ -69,7 +69,7 @@ def test_a_disk_that_fails_once_damages_no_image(tmp_path, monkeypatch):
         raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(image_cache, "decode", fail)
+        patch.setattr(image_cache, "read", fail)
         with pytest.raises(UserError, match=r"png cannot be read now .*; try again"):
             fresh("folder", folder, on_bad_image="skip")
     assert fresh("folder", folder).left_out == ()

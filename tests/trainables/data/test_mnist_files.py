@@ -11,9 +11,10 @@ from threading import Thread
 import torch
 from torchvision.datasets import MNIST, FashionMNIST
 
-from tests.trainables.data.pictures import refused
+from tests.trainables.data.pictures import fresh, refused
 from tests.trainables.data.released import DEBIAN, needs_debian
 from trainables.data import load, load_test
+from trainables.data.cache_files import cache_folder
 from trainables.data.mnist_files import FILES
 
 
@@ -56,14 +57,28 @@ def test_wrong_files_are_refused_by_name(plain, tmp_path):
 def test_missing_files_and_no_network(tmp_path, monkeypatch):
     assert f"no such folder: {tmp_path}/nowhere" in refused("mnist", tmp_path / "nowhere")
     monkeypatch.setattr(MNIST, "mirrors", ["http://127.0.0.1:9/"])  # the discard port: nobody answers
-    said = refused("mnist", tmp_path)
-    assert said.startswith(f"{tmp_path} has no MNIST files and they cannot be downloaded")
+    said = refused("mnist", None)
+    cache = cache_folder()
+    assert said.startswith(f"{cache} has no MNIST files and they cannot be downloaded")
     assert "t10k-labels-idx1-ubyte there, plain or .gz" in said
+    assert not list(cache.iterdir())
+
+
+def test_nothing_is_downloaded_into_a_folder_that_was_named(tmp_path, monkeypatch):
+    """The name may come from a checkpoint that somebody sent."""
+
+    def download(*_, **__):
+        raise AssertionError("a download was tried")
+
+    monkeypatch.setattr(MNIST, "download", download)
+    said = refused("mnist", tmp_path)
+    assert said.startswith(f"{tmp_path} has no MNIST files; put train-images-idx3-ubyte,")
+    assert "leave data_dir out to have them downloaded" in said
     assert not list(tmp_path.iterdir())
 
 
 @needs_debian
-def test_missing_files_are_downloaded(tmp_path, monkeypatch):
+def test_missing_files_are_downloaded_into_the_cache(tmp_path, monkeypatch):
     """torchvision's own download, from a server on this machine that has Debian's files."""
     handler = partial(SimpleHTTPRequestHandler, directory=str(DEBIAN))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -74,9 +89,9 @@ def test_missing_files_are_downloaded(tmp_path, monkeypatch):
         ]
         monkeypatch.setattr(FashionMNIST, "resources", md5)
         monkeypatch.setattr(FashionMNIST, "mirrors", [f"http://127.0.0.1:{server.server_port}/"])
-        data = load("fashion_mnist", tmp_path)
+        data = fresh("fashion_mnist", None)
         server.shutdown()
     assert data.fingerprint == load("fashion_mnist", DEBIAN).fingerprint
-    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == sorted(
+    assert sorted(path.name for path in cache_folder().rglob("*") if path.is_file()) == sorted(
         name for names in FILES.values() for name in names
     )

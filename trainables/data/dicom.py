@@ -1,0 +1,63 @@
+"""DICOM files as images, by pydicom, which the extra [dicom] installs."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from study_common.errors import UserError
+
+SUFFIXES = (".dcm", ".dicom")
+
+
+def is_dicom(path: Path) -> bool:
+    """Whether a file is DICOM by its name or its first bytes."""
+    if path.suffix.lower() in SUFFIXES:
+        return True
+    with path.open("rb") as file:
+        return file.read(132)[128:] == b"DICM"
+
+
+def read(path: Path) -> Image.Image:
+    """Read the one frame of a DICOM file in 8-bit colour.
+
+    Grey levels are rescaled to the units of the modality and, where the file states a window, cut to that. The smallest
+    level that is left becomes black and the largest white; the other way round for MONOCHROME1.
+
+    Raises:
+        UserError: pydicom is missing, or the file has no pixels, several frames or an encoding that is not supported.
+    """
+    if not find_spec("pydicom"):
+        raise UserError("DICOM files need pydicom; install it with pip install 'sgt-pact-study[dicom]'")
+    from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
+    from pydicom.pixels import apply_modality_lut, apply_voi_lut
+
+    try:
+        data = dcmread(path)
+    except InvalidDicomError:
+        raise UserError("it is not a DICOM file; restore it or remove it") from None
+    if "PixelData" not in data:
+        raise UserError("it holds no pixels; remove it")
+    if (frames := int(data.get("NumberOfFrames", 1) or 1)) > 1:
+        raise UserError(f"it has {frames} frames; save the one to use as a file of its own")
+    try:
+        pixels = data.pixel_array
+    except Exception as error:  # pydicom raises several kinds, one per decoder and fault
+        encoding = getattr(data.file_meta.get("TransferSyntaxUID"), "name", "unknown")
+        raise UserError(
+            f"its pixels ({encoding}) cannot be decoded ({error}); save it uncompressed"
+        ) from None
+    if data.SamplesPerPixel == 3:
+        if data.BitsAllocated != 8:
+            raise UserError("it has colour with more than 8 bits per channel; save it with 8")
+        return Image.fromarray(pixels)
+    levels = apply_voi_lut(apply_modality_lut(pixels, data), data).astype(np.float64)
+    return _grey(levels, inverted=data.PhotometricInterpretation == "MONOCHROME1")
+
+
+def _grey(levels: np.ndarray, *, inverted: bool) -> Image.Image:
+    low, high = levels.min(), levels.max()
+    grey = np.round((levels - low) * (255 / (high - low) if high > low else 0))
+    return Image.fromarray((255 - grey if inverted else grey).astype(np.uint8)).convert("RGB")
