@@ -32,10 +32,11 @@ import trainables
 from study_common import layout
 from trainables import Config, epochs
 from trainables.choices import ATTRIBUTIONS
+from trainables.models.passes import extra_pass
 from trainables.saliency.attribution import saliency_maps
 from trainables.saliency.faithfulness import curves, faithfulness, predict
 from trainables.training import gallery
-from trainables.training.evaluation import choose, evaluating, measure_faithfulness
+from trainables.training.evaluation import choose, measure_faithfulness
 from trainables.training.inputs import data_of, scale_of
 from trainables.training.network import load_checkpoint
 from trainables.training.run import Run
@@ -120,7 +121,7 @@ def measure(arguments: argparse.Namespace) -> None:
         scale = scale_of(data, torch.device("cpu"))
         split = choose(data.validation, arguments.images)
         X = scale(split.images)
-        with evaluating(model):
+        with extra_pass(model):
             maps = saliency_maps(model, X, predict(model, X), method=config.attribution)
             fills = [scale.fill(kind, torch.Generator().manual_seed(1))(X) for kind in FILLS]
             found = [faithfulness(model, X, maps, fill=fill) for fill in fills]
@@ -224,7 +225,7 @@ def look(arguments: argparse.Namespace) -> None:
             found = measure_faithfulness(model, data.validation, scale, replace(config, attribution=method))
             seconds = time.process_time() - began
             print(f"  {method:20} {found.score:.3f} +- {found.standard_error:.3f}, {seconds:.2f} s")
-        with evaluating(model), torch.no_grad():
+        with extra_pass(model), torch.no_grad():
             X = scale(images)
             logits = model(X)
             maps = saliency_maps(model, X, logits.argmax(1)).flatten(1)

@@ -20,11 +20,12 @@ from study.simulation.table import Table
 from study_common import layout
 from study_common.layout import TRIALS_DIR
 from trainables import prepare_process
+from trainables.models.passes import extra_pass
 from trainables.saliency.attribution import saliency_maps
 from trainables.saliency.faithfulness import faithfulness, predict
 from trainables.training import checkpoint
 from trainables.training.config import Config
-from trainables.training.evaluation import choose, evaluating
+from trainables.training.evaluation import choose
 from trainables.training.run import Run
 
 
@@ -82,7 +83,7 @@ def measured(trial: Path, config: Config, images: int) -> Iterator[tuple[int, di
 
 def score(run: Run, images: int) -> dict[str, float]:
     """Return the faithfulness of the model as it is now, on so many images of the validation split."""
-    with evaluating(run.model):
+    with extra_pass(run.model):
         X = run.scale(choose(run.data.validation, images).images)
         maps = saliency_maps(run.model, X, predict(run.model, X), method=run.config.attribution)
         return faithfulness(run.model, X, maps).metrics()

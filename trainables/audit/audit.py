@@ -17,9 +17,10 @@ from trainables.audit.agreement import agreement
 from trainables.audit.robustness import NOISE, infidelity, max_sensitivity
 from trainables.audit.sanity_check import LIMIT, cascade, redraw
 from trainables.data.normalisation import Scale
+from trainables.models.passes import extra_pass
 from trainables.saliency.attribution import saliency_maps
 from trainables.saliency.faithfulness import curves, faithfulness, predict
-from trainables.training.evaluation import FAITHFULNESS_IMAGES, choose, evaluating
+from trainables.training.evaluation import FAITHFULNESS_IMAGES, choose
 from trainables.training.inputs import check_images, data_of, scale_of
 from trainables.training.network import load_checkpoint
 
@@ -67,7 +68,7 @@ def examine(path: Path, *, reference: Path | None = None, data_dir: str = "") ->
     split = choose(data.validation, FAITHFULNESS_IMAGES)
     X, method = scale(split.images), config.attribution
     few = slice(None, None, max(1, len(X) // FEW))  # spread, should the images be sorted by class
-    with evaluating(model):
+    with extra_pass(model):
         target = predict(model, X)
         maps = saliency_maps(model, X, target, method=method)
         metrics, drops = _removals(model, X, split.labels, maps, scale)

@@ -1,4 +1,4 @@
-"""The models: the CNN of seed B, a small one for photographs, and torchvision's classifiers by name."""
+"""The models: the CNN of paper B, a small one for photographs, and torchvision's classifiers by name."""
 
 from functools import lru_cache
 from itertools import pairwise
@@ -16,10 +16,10 @@ one pixel, where PyTorch's bfloat16 weight gradient reads memory that nobody wro
 
 
 class PaperCNN(nn.Module):
-    """The CNN of seed B, Table I: conv 32, conv 64 (3x3, stride 1, no padding), max-pool 2x2, FC 128, FC classes.
+    """The CNN of paper B, Table I: conv 32, conv 64 (3x3, stride 1, no padding), max-pool 2x2, FC 128, FC classes.
 
     Takes (n, channels, size, size); on 28x28 grey images and 10 classes it has 1,199,882 parameters and 11,992,448
-    multiply-accumulates. The seeds do not say where they pool; after the second convolution is what we chose.
+    multiply-accumulates. The papers do not say where they pool; we pool after the second convolution.
     """
 
     def __init__(self, channels: int, size: int, classes: int) -> None:
@@ -67,6 +67,14 @@ class SmallCNN(nn.Module):
         return logits
 
 
+class HardSigmoid(nn.Module):
+    """clip(x / 6 + 1/2, 0, 1), as nn.Hardsigmoid, whose gradient PyTorch cannot differentiate again for lambda2."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Of any shape; the same shape comes back."""
+        return F.relu6(x + 3) / 6
+
+
 def build(name: str, *, channels: int, size: int, classes: int) -> nn.Module:
     """A float model with random weights from torch's global generator."""
     if name in TORCHVISION and channels != 3:
@@ -84,6 +92,10 @@ def build(name: str, *, channels: int, size: int, classes: int) -> nn.Module:
     from torchvision import models  # here, because importing it takes as long as importing torch
 
     model: nn.Module = getattr(models, name)(weights=None, num_classes=classes)
+    for module in list(model.modules()):
+        for place, child in module.named_children():
+            if isinstance(child, nn.Hardsigmoid):
+                setattr(module, place, HardSigmoid())
     return model
 
 

@@ -1,7 +1,7 @@
-"""The running statistics of BatchNorm, taken anew from images instead of from what training left.
+"""The running statistics of BatchNorm, measured again on training images before each evaluation.
 
-A step moves them a tenth of the way. After the few steps of a small set they are mostly those of a network that has
-long changed, and an epoch would be measured with them. Neither the weights nor their codes hang on them.
+A training step moves them by a tenth. After the few steps of a small data set they mostly describe a network that has
+changed since. Neither the weights nor their codes depend on them.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,8 +10,10 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor, nn
 
+from trainables.models.passes import extra_pass
+
 IMAGES = 512
-"""So many are enough for a mean and a variance."""
+"""Images that the statistics are measured on; more change them little."""
 
 
 def norms_of(model: nn.Module) -> list[nn.BatchNorm2d]:
@@ -21,7 +23,10 @@ def norms_of(model: nn.Module) -> list[nn.BatchNorm2d]:
 
 @contextmanager
 def gathering(norms: Iterable[nn.BatchNorm2d]) -> Iterator[None]:
-    """Let the norms of a model in evaluation mode normalise by each batch and take up the mean of its statistics."""
+    """Let norms normalise by each batch, and set their statistics to the mean over the batches.
+
+    The norms are in evaluation mode before and after.
+    """
     momenta = [(norm, norm.momentum) for norm in norms]
     for norm, _ in momenta:
         norm.reset_running_stats()
@@ -37,8 +42,7 @@ def gathering(norms: Iterable[nn.BatchNorm2d]) -> Iterator[None]:
 
 @torch.no_grad()
 def settle(model: nn.Module, batches: Iterable[Tensor]) -> None:
-    """Give every BatchNorm the mean of its statistics over batches of images (n, C, H, W); evaluation mode after."""
-    model.eval()
-    with gathering(norms_of(model)):
+    """Give every BatchNorm the mean of its statistics over batches of images (n, C, H, W)."""
+    with extra_pass(model), gathering(norms_of(model)):
         for images in batches:
             model(images)

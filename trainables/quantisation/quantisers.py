@@ -18,6 +18,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.utils import parametrize
 
 from trainables.models.catalogue import quantisable
+from trainables.models.passes import extra_pass
 from trainables.quantisation.batchnorm import gathering, norms_of
 from trainables.quantisation.folding import Codes, Folded, fold
 
@@ -293,11 +294,9 @@ def calibrate(model: nn.Module, images: Tensor, *, start: str = "init", percenti
         pact.fit(args[0], start=start, percentile=percentile)
 
     hooks = [m.register_forward_pre_hook(look) for m in model.modules() if isinstance(m, Pact)]
-    was_training = model.training
-    fresh = [norm for norm in norms_of(model.eval()) if not norm.running_mean.any()]  # type: ignore[union-attr]
-    with gathering(fresh):
+    fresh = [norm for norm in norms_of(model) if not norm.running_mean.any()]  # type: ignore[union-attr]
+    with extra_pass(model), gathering(fresh):
         model(images)
-    model.train(was_training)
     for hook in hooks:
         hook.remove()
 

@@ -3,18 +3,17 @@
 Always in float32 and in evaluation mode.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from trainables.data import Split
 from trainables.data.normalisation import Scale
 from trainables.data.splits import stratified
+from trainables.models.passes import extra_pass
 from trainables.saliency.attribution import CHUNK, saliency_maps
 from trainables.saliency.faithfulness import Faithfulness, faithfulness, predict
 from trainables.training.config import Config
@@ -42,7 +41,7 @@ def evaluate(model: nn.Module, split: Split, scale: Scale, config: Config) -> Ev
     accuracy (top-1), accuracy_se (its standard error); sensitivity, specificity and auroc (macro, one-vs-rest); loss
     (mean CE); kl and mask_fraction over `KL_IMAGES` of the images.
     """
-    with evaluating(model):
+    with extra_pass(model):
         logits, labels = _logits(model, split.images, scale).cpu(), split.labels
         return Evaluation(
             metrics=quality(logits, labels) | _masked(model, split, scale, config),
@@ -52,7 +51,7 @@ def evaluate(model: nn.Module, split: Split, scale: Scale, config: Config) -> Ev
 
 def measure_faithfulness(model: nn.Module, split: Split, scale: Scale, config: Config) -> Faithfulness:
     """The faithfulness of the configured attribution on `FAITHFULNESS_IMAGES` of the split; pixels become the mean."""
-    with evaluating(model):
+    with extra_pass(model):
         X = scale(choose(split, FAITHFULNESS_IMAGES).images)
         return faithfulness(model, X, saliency_maps(model, X, predict(model, X), method=config.attribution))
 
@@ -86,16 +85,6 @@ def choose(split: Split, count: int) -> Split:
     """`count` images of a split, or all if it has fewer; each class has its share, and they are always the same."""
     chosen = torch.from_numpy(stratified(split.labels, min(count, len(split.labels))))
     return Split(split.images[chosen], split.labels[chosen])
-
-
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode, with every quantised weight made once; then the mode that the model was in."""
-    was_training = model.training
-    model.eval()
-    with parametrize.cached():
-        yield
-    model.train(was_training)
 
 
 @torch.no_grad()

@@ -10,10 +10,11 @@ from torch import nn
 from study_common.files import replacing
 from trainables.data import Data
 from trainables.data.normalisation import Scale
+from trainables.models.passes import extra_pass
 from trainables.saliency.attribution import saliency_maps
 from trainables.saliency.faithfulness import Faithfulness, curves, predict
 from trainables.training.config import Config
-from trainables.training.evaluation import FAITHFULNESS_IMAGES, choose, evaluating
+from trainables.training.evaluation import FAITHFULNESS_IMAGES, choose
 
 IMAGES = 12
 
@@ -34,7 +35,7 @@ def write(
     """
     gallery, measured = choose(data.validation, IMAGES), choose(data.validation, FAITHFULNESS_IMAGES)
     X = scale(gallery.images)
-    with evaluating(model):
+    with extra_pass(model):
         predictions = predict(model, X)
         maps = saliency_maps(model, X, predictions, method=config.attribution)
         drop = curves(model, scale(measured.images), measured.labels.to(X.device), found)

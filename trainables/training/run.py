@@ -23,6 +23,7 @@ from study_common import layout
 from study_common.errors import NonFiniteError, UserError
 from study_common.files import replacing
 from trainables.data import augmentation, batches
+from trainables.models.passes import extra_pass
 from trainables.quantisation.batchnorm import IMAGES, norms_of, settle
 from trainables.quantisation.quantisers import calibrate, clipping_levels, keep_positive
 from trainables.saliency import attribution
@@ -110,7 +111,8 @@ class Run:
         self.model.to(memory_format=torch.channels_last)
         X = self.scale(first.images)
         calibrate(self.model, X, start=self.config.alpha_start, percentile=self.config.alpha_percentile)
-        attribution.check(self.model, X[:1], self.config.attribution)
+        with extra_pass(self.model):
+            attribution.check(self.model, X[:1], self.config.attribution)
 
     def epoch(self, number: int) -> dict[str, float]:
         """Train on every image once; the mean of L over the steps."""
@@ -134,8 +136,7 @@ class Run:
         if norms_of(self.model):
             size = self.config.batch_size
             drawn = batches(self.data.train, size, generator, drop_last=True)
-            with parametrize.cached():
-                settle(self.model, (self.scale(b.images) for b in islice(drawn, -(-IMAGES // size))))
+            settle(self.model, (self.scale(b.images) for b in islice(drawn, -(-IMAGES // size))))
 
     def step(self, X: Tensor, y: Tensor, fill: Callable[[Tensor], Tensor], number: int) -> float:
         """One update of theta, alpha and epsilon (A2 lines 3-10); returns L."""

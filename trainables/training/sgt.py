@@ -1,11 +1,13 @@
-"""The SGT-PACT objective: seed A Algorithm 2 and seed B Algorithm 1, one batch at a time.
+"""One step of SGT-PACT: the saliency S, the mask rule, the masked pass, and the terms of the loss L, for one batch.
 
 o = f(X)      S_i = d l_i / d X_i from the same graph      X~ = mask(X, |S|)      o~ = f(X~)
 L = CE(o, y) + lambda1 KL(softmax(o) || softmax(o~)) + lambda2 mean_i sum |S_i| + eta ||alpha||
+
+This is Algorithm 2 of paper A and Algorithm 1 of paper B (see `config`). `losses` is the step, `saliency` gives S, and
+`keep` is the mask rule: which pixels of an image stay and which are masked.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 from torch.autograd import grad
 
 from trainables.models.convolution import FastConvolutions
-from trainables.quantisation.batchnorm import norms_of
+from trainables.models.passes import RandomState, extra_pass
 from trainables.training.config import Config
 
 TEMPERATURE = 0.05  # of the sigmoid that stands in for the indicator |S| > epsilon in the backward pass
@@ -22,7 +24,7 @@ TEMPERATURE = 0.05  # of the sigmoid that stands in for the indicator |S| > epsi
 
 @dataclass(frozen=True, kw_only=True)
 class Losses:
-    """The terms of L before their weights, each a scalar tensor; what is switched off is 0."""
+    """The terms of L before weighting, each a scalar tensor; a term that is switched off is 0."""
 
     cross_entropy: Tensor
     kl: Tensor
@@ -50,11 +52,18 @@ def losses(
     epsilon: Tensor | None = None,
     weights: Tensor | None = None,
 ) -> Losses:
-    """Every term of L on images X (n, C, H, W), as the network reads them, with labels y (n,).
+    """Every term of L for one batch.
 
-    `fill` gives the values of masked pixels for a batch of X's shape; `alphas` are the clipping levels, `epsilon` the
-    threshold of `mask="threshold"`. Only the KL term sees epsilon, and only the cross-entropy the `weights` of the
-    classes (classes,).
+    Args:
+        network: The model f. Both passes use the same quantised weights and the same random draws; only the first moves
+            the running statistics of BatchNorm.
+        X: Normalised images, (n, C, H, W).
+        y: Labels, (n,).
+        config: The settings of the loss.
+        fill: Gives the values of masked pixels for a batch of X's shape.
+        alphas: The clipping levels.
+        epsilon: The threshold of `mask="threshold"`; only the KL term depends on it.
+        weights: Weights of the classes, (classes,); only the cross-entropy depends on them.
     """
     X = X.detach()
     zero = X.new_zeros(())
@@ -65,6 +74,7 @@ def losses(
         return Losses(cross_entropy=ce, kl=zero, saliency=zero, alpha=norm)
 
     X.requires_grad_()
+    before = RandomState.of(X.device)
     with FastConvolutions(twice=config.lambda2 > 0):
         o = network(X).float()
     S = saliency(o, X, y, scalar=config.saliency, differentiable=config.lambda2 > 0)
@@ -73,7 +83,7 @@ def losses(
         kept = keep(S.detach(), config, epsilon)
         X_masked = torch.lerp(fill(X), X.detach(), kept)
         reference = o.detach() if config.stop_gradient else o
-        with statistics_frozen(network), FastConvolutions(twice=False):
+        with extra_pass(network, repeat=before), FastConvolutions(twice=False):
             kl = kl_divergence(reference, network(X_masked).float())
     return Losses(
         cross_entropy=cross_entropy(o, y, weights),
@@ -84,7 +94,7 @@ def losses(
 
 
 def class_weights(labels: Tensor, classes: int) -> Tensor:
-    """n / (classes n_c) of each class, (classes,): their mean over the images is 1, and every class counts the same.
+    """The weight n / (classes n_c) of each class, (classes,); their mean over the images is 1.
 
     >>> class_weights(torch.tensor([0, 0, 0, 1]), 2).tolist()
     [0.6666666865348816, 2.0]
@@ -93,15 +103,20 @@ def class_weights(labels: Tensor, classes: int) -> Tensor:
 
 
 def cross_entropy(o: Tensor, y: Tensor, weights: Tensor | None = None) -> Tensor:
-    """The batch mean of the weighted CE; a sum of weights below would let a batch's own classes rescale it."""
+    """The batch mean of the weighted CE, divided by n: the sum of weights would depend on the batch's classes."""
     return F.cross_entropy(o, y, weights, reduction="sum") / len(y)
 
 
 def saliency(o: Tensor, X: Tensor, y: Tensor, *, scalar: str, differentiable: bool = False) -> Tensor:
-    """S (n, C, H, W), the gradient of each sample's scalar with respect to its own image, from logits o = f(X).
+    """The gradient of each image's scalar with respect to that image, S of shape (n, C, H, W).
 
-    `loss`: CE of the label; `label_logit`; `predicted_logit`. Sums over the batch are taken, never means, so that S
-    of a sample does not depend on the batch. With `differentiable`, S carries the graph that lambda2 needs.
+    Args:
+        o: Logits f(X), (n, classes).
+        X: The images, which require a gradient.
+        y: Labels, (n,).
+        scalar: `loss`, the CE of the label; `label_logit`; or `predicted_logit`. It is summed over the batch, so that S
+            of an image does not depend on the others.
+        differentiable: Whether S carries the graph that lambda2 needs.
     """
     if scalar == "loss":
         cotangent = loss_cotangent(o if differentiable else o.detach(), y)
@@ -112,16 +127,21 @@ def saliency(o: Tensor, X: Tensor, y: Tensor, *, scalar: str, differentiable: bo
 
 
 def loss_cotangent(o: Tensor, y: Tensor) -> Tensor:
-    """d CE / d o = softmax(o) - onehot(y), (n, classes), its label entry as minus the sum of the other probabilities.
+    """d CE / d o = softmax(o) - onehot(y), (n, classes).
 
-    p_y - 1 cancels in float32 for confident samples; the sum of the others does not.
+    The label's entry is computed as minus the sum of the other probabilities: p_y - 1 cancels in float32 for confident
+    samples.
     """
     others = o.softmax(1).masked_fill(F.one_hot(y, o.shape[1]).bool(), 0)
     return others.scatter(1, y[:, None], -others.sum(1, keepdim=True))
 
 
 def keep(S: Tensor, config: Config, epsilon: Tensor | None = None) -> Tensor:
-    """1 where a pixel stays and 0 where it is masked, (n, 1, H, W); one spatial mask for all channels, by max |S|."""
+    """The mask rule: 1 where a pixel stays and 0 where it is masked, (n, 1, H, W), from S (n, C, H, W).
+
+    All channels share one mask, by the largest |S| of a pixel. `mask="ratio"` masks exactly `mask_ratio` of the
+    pixels of each image; `mask="threshold"` those whose |S| is at most epsilon times the largest of the image.
+    """
     size = S.abs().amax(1, keepdim=True)
     if config.mask == "ratio":
         return (
@@ -133,7 +153,7 @@ def keep(S: Tensor, config: Config, epsilon: Tensor | None = None) -> Tensor:
 
 
 def lowest(values: Tensor, k: int) -> Tensor:
-    """A mask of exactly the k lowest of each row of `values` (n, m); of equal values the first ones.
+    """A mask of exactly the k lowest of each row of `values` (n, m); among equal values the first ones.
 
     >>> lowest(torch.tensor([[3.0, 1.0, 1.0, 1.0]]), 2).tolist()
     [[False, True, True, False]]
@@ -142,8 +162,8 @@ def lowest(values: Tensor, k: int) -> Tensor:
         return torch.zeros_like(values, dtype=torch.bool)
     bound = values.kthvalue(k, dim=1, keepdim=True).values
     below, tied = values < bound, values == bound
-    room = k - below.sum(1, keepdim=True)
-    return below | (tied & (tied.cumsum(1) <= room))
+    missing = k - below.sum(1, keepdim=True)
+    return below | (tied & (tied.cumsum(1) <= missing))
 
 
 def straight_through_step(relative: Tensor, epsilon: Tensor) -> Tensor:
@@ -155,16 +175,3 @@ def straight_through_step(relative: Tensor, epsilon: Tensor) -> Tensor:
 def kl_divergence(o: Tensor, o_masked: Tensor) -> Tensor:
     """KL(softmax(o) || softmax(o_masked)) of logits (n, classes), mean over the batch; 0 or above."""
     return F.kl_div(o_masked.log_softmax(1), o.log_softmax(1), log_target=True, reduction="batchmean")
-
-
-@contextmanager
-def statistics_frozen(network: nn.Module) -> Iterator[None]:
-    """Let BatchNorm use the batch without moving its running statistics: masked images are not what it will see."""
-    norms = norms_of(network)
-    for norm in norms:
-        norm.track_running_stats = not network.training
-    try:
-        yield
-    finally:
-        for norm in norms:
-            norm.track_running_stats = True

@@ -2,10 +2,12 @@
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
+from torchvision.ops import StochasticDepth
 
 from trainables.choices import MODELS, TORCHVISION
-from trainables.models.catalogue import SMALLEST, build, norms
+from trainables.models.catalogue import SMALLEST, HardSigmoid, build, norms
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -51,3 +53,24 @@ def test_every_norm_of_torchvisions_models_has_its_convolution(name: str) -> Non
     )
     for convolution, norm in pairs.items():
         assert model.get_submodule(convolution).out_channels == model.get_submodule(norm).num_features
+
+
+def test_the_hard_sigmoid_is_pytorchs_and_can_be_differentiated_twice() -> None:
+    x = torch.linspace(-5, 5, 1001)
+    torch.testing.assert_close(HardSigmoid()(x), F.hardsigmoid(x))
+    smooth = torch.tensor([-4.0, -1.3, 0.2, 2.1, 3.7], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradgradcheck(lambda v: HardSigmoid()(v) ** 2, smooth)
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_every_activation_can_be_differentiated_twice(name: str) -> None:
+    kinds = {
+        type(m): m for m in build(name, channels=3, size=64, classes=5).modules() if not list(m.children())
+    }
+    x = torch.tensor([-3.7, -1.3, 0.2, 2.1, 3.7], dtype=torch.float64, requires_grad=True)
+    learned = (nn.Conv2d, nn.Linear, nn.BatchNorm2d, nn.AdaptiveAvgPool2d, nn.MaxPool2d)
+    random = (nn.Dropout, StochasticDepth)
+    for kind, module in kinds.items():
+        if not issubclass(kind, learned + random):
+            module.inplace = False
+            assert torch.autograd.gradgradcheck(lambda v, module=module: module(v) ** 2, x), kind

@@ -13,6 +13,7 @@ import trainables
 from study_common import layout
 from study_common.errors import UserError
 from trainables import Config, NonFiniteError
+from trainables.choices import ATTRIBUTIONS
 from trainables.training import checkpoint
 from trainables.training.evaluation import validation_metrics
 from trainables.training.run import Run, epochs
@@ -166,6 +167,18 @@ def test_no_epochs_is_post_training_quantisation(
     assert narrow.metrics["loss"] > wide.metrics["loss"]
     wide.save(tmp_path / "quantised")
     assert validation_metrics(tmp_path / "quantised" / layout.CHECKPOINT_FILE) == wide.metrics
+
+
+@pytest.mark.parametrize("method", ATTRIBUTIONS)
+def test_naming_an_attribution_leaves_the_model_as_it_is(settings: Settings, method: str) -> None:
+    """Checking that a method can explain the model must not move BatchNorm's statistics or draw random numbers."""
+    plain, named = (
+        Run(Config.parse(settings | {"model": "small_cnn", "epochs": 0, "attribution": attribution}))
+        for attribution in ("gradient", method)
+    )
+    for (name, a), b in zip(plain.model.state_dict().items(), named.model.state_dict().values(), strict=True):
+        assert a.equal(b), name
+    assert plain.measure(0)["loss"] == named.measure(0)["loss"]
 
 
 def test_balanced_training_weighs_classes_by_their_images(settings: Settings, tmp_path: Path) -> None:

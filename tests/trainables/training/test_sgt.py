@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from trainables import Config
+from trainables.choices import MODELS
 from trainables.models import convolution
-from trainables.models.catalogue import PaperCNN
+from trainables.models.catalogue import SMALLEST, PaperCNN, build, norms, quantisable
 from trainables.quantisation.quantisers import calibrate, clipping_levels, quantise
 from trainables.training import sgt
 from trainables.training.sgt import (
@@ -243,3 +244,28 @@ def test_without_sgt_there_is_one_pass() -> None:
     terms = losses(model, X, y, config=Config(lambda1=0.0), fill=black)
     assert len(passes) == 1
     assert terms.cross_entropy.item() == pytest.approx(F.cross_entropy(model(X), y).item())
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("name", MODELS)
+def test_kl_is_exactly_0_when_nothing_is_masked(name: str, precision: torch.dtype) -> None:
+    """Both passes draw the same dropout and stochastic depth, or a random network would be pulled towards itself."""
+    torch.manual_seed(0)
+    side = SMALLEST[name]
+    model = build(name, channels=3, size=side, classes=5)
+    layers = list(quantisable(model))
+    quantise(
+        model,
+        w_bits=dict.fromkeys(layers, 4),
+        a_bits=dict.fromkeys(layers[1:], 4),
+        weight_quantiser="lsq",
+        alpha=3.0,
+        norms=norms(name),
+    )
+    X = torch.rand(4, 3, side, side)
+    calibrate(model, X)
+    config = Config(mask_ratio=1e-9)  # rounds to no pixel at all
+    with torch.autocast("cpu", precision, enabled=precision is torch.bfloat16, cache_enabled=False):
+        terms = losses(model.train(), X, torch.arange(4), config=config, fill=torch.ones_like)
+    assert terms.kl.item() == 0
+    assert terms.cross_entropy.item() > 0
