@@ -4,13 +4,13 @@ A fault of this program ends a command with its traceback and exit code 1.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import NoReturn
 
 from study_common.errors import MissingPackageError, UserError
+from study_common.output import discard, reserve_standard_descriptors, say
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,11 +38,13 @@ class StudyParser(Parser):
 def exit_code(action: Callable[[], int | None]) -> int:
     """Run `action` and return its code, None as 0; 2 after printing its UserError, 130 after Ctrl-C.
 
-    Who reads our output may leave early, as `head` does: then the rest goes nowhere, and the code is the shell's, 141.
+    When the reader of a pipe leaves early, as `head` does, the rest is discarded and the code is the shell's, 141. When
+    stdout cannot be written to for another reason, such as a full disk, that is a UserError.
     """
+    reserve_standard_descriptors()
     try:
         code = action() or 0
-        sys.stdout.flush()
+        _flush()
         return code
     except UserError as error:
         tell(str(error))
@@ -50,8 +52,20 @@ def exit_code(action: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for the flush when Python ends
+        discard(sys.stdout)
         return 141
+
+
+def _flush() -> None:
+    if sys.stdout is None:  # closed by the shell
+        return
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        discard(sys.stdout)
+        raise UserError(f"stdout cannot be written to ({error.strerror}); send it elsewhere") from None
 
 
 def needs(module: str) -> None:
@@ -66,5 +80,5 @@ def needs(module: str) -> None:
 
 
 def tell(message: str) -> None:
-    """Say in one line on stderr what is wrong."""
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    """Print in one line on stderr what is wrong."""
+    say(f"error: {' '.join(message.split())}", error=True)

@@ -12,6 +12,8 @@ from study_common.errors import UserError, unknown
 
 COSTS = ("flops", "bops", "size_bytes")
 """Objectives that are known before training."""
+EXTREME = 1e9
+"""The largest absolute value of a gain; those of real measurements are between -100 and 1."""
 DEFAULT = "accuracy:max,flops:min,faithfulness:max"
 
 
@@ -28,7 +30,7 @@ class Objective:
 
 
 def parse(text: str, classes: int, float_costs: Mapping[str, float]) -> dict[str, Objective]:
-    """Read "accuracy:max,flops:min"; references are those of DESIGN: chance, or the 32-bit model's cost.
+    """Read "accuracy:max,flops:min"; references are chance, or the 32-bit model's cost.
 
     >>> parse("accuracy:max,flops:min", 10, {"flops": 12e6})["flops"]
     Objective(direction='min', ideal=0.0, reference=12000000.0)
@@ -71,17 +73,25 @@ def document(objectives: Mapping[str, Objective]) -> dict[str, dict[str, float |
 
 
 def gains(objectives: Mapping[str, Objective], metrics: Mapping[str, float]) -> tuple[float, ...]:
-    """Return one number per objective, larger is better, 1 at the ideal and 0 at the reference; NaN if missing.
+    """Return one number per objective, larger is better, 1 at the ideal and 0 at the reference.
+
+    NaN for one that is missing or infinite. Others are clipped to +-`EXTREME`: hypervolumes of larger ones overflow.
 
     >>> gains(parse("accuracy:max,flops:min", 10, {"flops": 100.0}), {"accuracy": 1.0, "flops": 25.0})
     (1.0, 0.75)
     >>> gains(parse("accuracy:max,flops:min", 10, {"flops": 100.0}), {"flops": 25.0})
     (nan, 0.75)
+    >>> gains(parse("accuracy:max,flops:min", 10, {"flops": 100.0}), {"accuracy": math.inf, "flops": 1.7e308})
+    (nan, -1000000000.0)
     """
-    return tuple(
-        (metrics.get(name, math.nan) - o.reference) / (o.ideal - o.reference)
-        for name, o in objectives.items()
-    )
+    return tuple(_gain(objective, metrics.get(name, math.nan)) for name, objective in objectives.items())
+
+
+def _gain(objective: Objective, value: float) -> float:
+    if not math.isfinite(value):
+        return math.nan
+    gain = (value - objective.reference) / (objective.ideal - objective.reference)
+    return min(max(gain, -EXTREME), EXTREME)
 
 
 def are_finite(objectives: Iterable[str], metrics: Mapping[str, float]) -> bool:

@@ -20,11 +20,12 @@ from study.execution.interrupt import Interrupt
 from study.execution.worker import Job, Report, train
 from study.store import directory as directories
 from study.store.lease import Lease
-from study.store.record import Record, told_faults
+from study.store.record import Record, faults_as_user_errors
 from study.store.request import Request
 from study_common import layout
 from study_common.errors import UserError
 from study_common.layout import CONFIRMATIONS, INIT_DIR, TEST_READS, TRIALS_DIR, Confirmation
+from study_common.output import say
 
 FOLDER = "confirmations"
 """Where the retrained models are, in the study's directory."""
@@ -70,7 +71,7 @@ def confirm_and_show(
     try:
         confirm(directory, numbers, seeds, interrupt, refit=refit, address=address)
     except InterruptedBatchError:
-        print(f"{interrupt.reason}; the same command goes on from there")
+        say(f"{interrupt.reason}; the same command goes on from there")
         return interrupt.code
     study = results.load(directory)
     frame = results.confirmed(study)
@@ -80,7 +81,7 @@ def confirm_and_show(
     return 0
 
 
-@told_faults()
+@faults_as_user_errors()
 def confirm(
     directory: Path,
     numbers: Sequence[int],
@@ -148,15 +149,13 @@ def _examine(directory: Path, numbers: Sequence[int], stop: Callable[[], bool]) 
             continue
         if stop():
             raise InterruptedBatchError
-        print(f"examining the maps of trial {number}", flush=True)
+        say(f"examining the maps of trial {number}")
         found = trainables.examine(
             folder / layout.CHECKPOINT_FILE, reference=reference if reference.exists() else None
         )
         found.write(folder)
         if not found.metrics["sanity_passed"]:
-            print(
-                f"trial {number}: the maps hardly change when the weights are drawn anew; do not trust them"
-            )
+            say(f"trial {number}: the maps hardly change when the weights are drawn anew; do not trust them")
 
 
 def _floats(
@@ -193,10 +192,10 @@ def _job(directory: Path, token: str, name: str, flat: dict[str, Any]) -> Job:
 
 def _train(jobs: list[Job], request: Request, stop: Callable[[], bool]) -> None:
     def tell_end(job: Job) -> None:
-        print(f"{job.directory.name} has ended", flush=True)
+        say(f"{job.directory.name} has ended")
 
     names = ", ".join(job.directory.name for job in jobs)
-    print(f"training {names} (trial-seed) for {request.epochs} epochs each", flush=True)
+    say(f"training {names} (trial-seed) for {request.epochs} epochs each")
     reports: list[Report] = run_all(jobs, train, request.gpus_per_trial, stop, tell_end)
     for job, report in zip(jobs, reports, strict=True):
         if report.error:

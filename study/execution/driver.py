@@ -10,7 +10,6 @@ from typing import Any
 
 import ray
 from ray import tune
-from ray.tune.error import TuneError
 from ray.tune.execution import tune_controller
 
 import trainables
@@ -27,7 +26,7 @@ from study.planning.spec import Spec
 from study.store import database as storage
 from study.store import directory as directories
 from study.store.lease import Lease, check_locks
-from study.store.record import FAULTS, Record, told_faults, why
+from study.store.record import FAULTS, Record, describe_fault, faults_as_user_errors
 from study.store.request import Request
 from study_common import layout
 from study_common.errors import UserError
@@ -42,7 +41,8 @@ class Outcome:
     reason: str
     """Why it stopped before the study was complete; "" if it is."""
     code: int
-    """Of the process: 0, also when the time budget is used up; 1 after a fault; 128 + n after signal n."""
+    """Of the process: 0, also when the time budget is used up; 1 after a fault, or if most trials failed; 128 + n
+    after signal n."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ def run_study(spec: Spec, train: Train = train) -> Outcome:
             )
 
 
-@told_faults()
+@faults_as_user_errors()
 def resume_study(
     directory: Path, trials: int | None = None, address: str = "", train: Train = train
 ) -> Outcome:
@@ -134,12 +134,18 @@ def _drive(held: _Held, cluster: Cluster, train: Train) -> Outcome:
             pass
         except ray.exceptions.RayError as error:
             interrupt.stop(f"Ray failed: {str(error).splitlines()[0]}")
-        except TuneError as error:  # what one of our callbacks raised, as text
-            interrupt.stop(f"Ray Tune failed: {str(error).strip().splitlines()[-1]}")
-        except (ValueError, *FAULTS) as error:
-            interrupt.stop(why(error))
-        view.end(interrupt.reason, progress)
-    return Outcome(directory=held.directory, reason=interrupt.reason, code=interrupt.code)
+        except UserError as error:
+            interrupt.stop(str(error))
+        except FAULTS as error:
+            interrupt.stop(describe_fault(error))
+        except Exception as error:  # TuneError has what one of our callbacks raised, as text
+            said = str(error).strip().splitlines() or [type(error).__name__]
+            interrupt.stop(f"a fault of this program ({said[-1]})")
+            raise
+        finally:
+            view.end(interrupt.reason, progress)
+    code = interrupt.code or int(progress is not None and progress.most_failed)
+    return Outcome(directory=held.directory, reason=interrupt.reason, code=code)
 
 
 def _tune(

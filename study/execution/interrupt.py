@@ -3,7 +3,6 @@
 import math
 import os
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +11,8 @@ from types import FrameType
 from typing import Any
 
 from ray.tune import Stopper
+
+from study_common.output import say
 
 
 class Interrupt(Stopper):
@@ -74,9 +75,7 @@ class Interrupt(Stopper):
             if self._signal:
                 os._exit(128 + number)  # the processes of a Ray that we started die with this one
             self._signal = signal.Signals(number)
-            print(
-                "stopping; once more to stop at once, nothing is lost either way", file=sys.stderr, flush=True
-            )
+            say("stopping; once more to stop at once, nothing is lost either way", error=True)
 
         earlier = {number: signal.signal(number, catch) for number in (signal.SIGINT, signal.SIGTERM)}
         try:

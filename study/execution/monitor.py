@@ -54,7 +54,7 @@ class Monitor(Callback):
         the next trial up again, and then it gives that up.
         """
         if self._recovered == (iteration, trial.trial_id):
-            self._searcher.given_up(trial.trial_id)
+            self._searcher.requeue(trial.trial_id)
             return
         reason = f"its worker died {trial.num_failures} times; last: {_reason(trial)}"
         _log_line(trial, reason)

@@ -2,17 +2,17 @@
 
 import time
 from collections import Counter
-from collections.abc import Mapping
 
 import moocore
 import numpy as np
 from optuna.trial import TrialState
 
 from results.analysis.fronts import volume
+from study.execution.failures import Failures
 from study.search.scheduler import expected_epochs
 from study.store.request import Request
 from study_common import objectives
-from study_common.layout import STATES
+from study_common.layout import STATES, Result
 
 PAUSED = "paused"
 """What a trial that waits at a rung is called here; in a table of trials it is one that runs."""
@@ -30,17 +30,18 @@ class Progress:
         """Trained since this object was made."""
         self.best: dict[str, float] = {}
         """The best value of each objective among the complete trials."""
+        self.failures = Failures()
         self._targets = request.objectives
         self._front = np.empty((0, len(self._targets)))
-        self._began = time.monotonic()
+        self._start = time.monotonic()
         self._left = expected_epochs(request)
         self._first_rung = request.rungs[0]
 
-    def known(self, state: TrialState, epochs: int, metrics: Mapping[str, float]) -> None:
-        """Count a trial that is in the record already, with the `epochs` that it has trained."""
-        self._left -= epochs
-        self.began()
-        self.changed(TrialState.RUNNING, state, metrics)
+    def known(self, state: TrialState, result: Result) -> None:
+        """Count a trial that is in the record already."""
+        self._left -= result["epochs"]
+        self.started()
+        self.changed(TrialState.RUNNING, state, result)
 
     def trained(self, is_new: bool) -> None:
         """Count an epoch; one that is not new was trained for an earlier driver."""
@@ -50,18 +51,21 @@ class Progress:
             self._left -= 1
 
     def exhausted(self) -> None:
-        """Take in that the space has no more configurations: the study has all the trials that it can have."""
+        """Count no further trials as to come: the space has no more configurations."""
         self.trials = self.states.total()
 
-    def began(self) -> None:
+    def started(self) -> None:
         """Count a new trial."""
         self.states[_name(TrialState.RUNNING)] += 1
 
-    def changed(self, before: TrialState, after: TrialState, metrics: Mapping[str, float]) -> None:
-        """Count a trial that pauses, goes on or ends."""
+    def changed(self, before: TrialState, after: TrialState, result: Result) -> None:
+        """Count a trial that pauses, is resumed or ends."""
         self.states[_name(before)] -= 1
         self.states[_name(after)] += 1
-        if after != TrialState.COMPLETE:
+        if after == TrialState.FAIL:
+            self.failures.add(result["error"] or "")
+        metrics = result["metrics"]
+        if after != TrialState.COMPLETE or not objectives.are_finite(self._targets, metrics):
             return
         gains = np.array([objectives.gains(self._targets, metrics)])
         self._front = moocore.filter_dominated(
@@ -75,6 +79,12 @@ class Progress:
     def tried(self) -> int:
         """Trials that ended or pause."""
         return self.states.total() - self.states[_name(TrialState.RUNNING)]
+
+    @property
+    def most_failed(self) -> bool:
+        """Whether more than half of the trials that ended have failed."""
+        ended = self.states.total() - self.states[_name(TrialState.RUNNING)] - self.states[PAUSED]
+        return 2 * self.states[_name(TrialState.FAIL)] > ended
 
     @property
     def unfinished(self) -> int:
@@ -94,7 +104,7 @@ class Progress:
     @property
     def seconds(self) -> float:
         """Since this object was made."""
-        return time.monotonic() - self._began
+        return time.monotonic() - self._start
 
     @property
     def epochs_a_second(self) -> float:

@@ -11,13 +11,15 @@ from typing import Any
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher as TuneSearcher
 
+from study.execution.open_trials import OpenTrial, OpenTrials, Status
 from study.execution.progress import Progress
 from study.execution.worker import Job, Report
 from study.search.proposals import make_proposals
 from study.search.scheduler import make_scheduler
-from study.store.record import FAULTS, Record, new_result, now, state_of, why
+from study.store.record import FAULTS, Record, describe_fault, new_result, now, state_of
 from study.store.request import Request
 from study_common import objectives
+from study_common.errors import UserError
 from study_common.layout import (
     EXHAUSTED,
     REJECTED,
@@ -31,10 +33,10 @@ from study_common.layout import (
 
 
 class Searcher(TuneSearcher):
-    """Proposes the trials that the record still lacks, and tells it truthfully how each one ended.
+    """Proposes the trials that the record still lacks, and records truthfully how each one ended.
 
-    A trial that the scheduler pauses at a rung has ended for Tune, but not for the study: when it goes on, it is a new
-    trial of Tune's that starts from its checkpoint, as after a resume.
+    A trial that the scheduler pauses at a rung has ended for Tune, but not for the study: when it is resumed, it is a
+    new trial of Tune's that starts from its checkpoint, as after a resume of the study.
     """
 
     def __init__(
@@ -45,7 +47,15 @@ class Searcher(TuneSearcher):
         token: str,
         extra: dict[str, Any],
     ) -> None:
-        """Take up the study where `record` stands; `token` is the lease's, `extra` goes into every configuration."""
+        """Continue the study where `record` stands.
+
+        Args:
+            request: The study.
+            record: Its record, held by this driver.
+            directory: Of the study.
+            token: Of this driver's lease.
+            extra: Settings that every configuration gets beside its own.
+        """
         super().__init__()
         self.halted = ""
         self.progress = Progress(request)
@@ -56,14 +66,9 @@ class Searcher(TuneSearcher):
         self._directory = directory.absolute()  # workers of a Ray that we joined are elsewhere
         self._token = token
         self._extra = extra
-        self._unfinished: dict[int, tuple[dict[str, Any], Result]] = {}
-        """The searched values and what is known of each trial that has not ended, by number."""
-        self._running: dict[str, int] = {}
-        """Numbers by Tune's names."""
-        self._interrupted: list[int] = []
-        self._paused: list[int] = []
+        self._open = OpenTrials()
         earlier = record.trials(request.epochs)
-        self._asked = len(earlier)
+        self._proposed = len(earlier)
         tried = [trial.params for trial in earlier]
         queue = [point for point in request.queue if point not in tried]
         self._proposals = make_proposals(request, len(earlier), queue)
@@ -72,17 +77,14 @@ class Searcher(TuneSearcher):
         self.progress.rejected = self._proposals.rejected
         self._proposals.resumed_by_sampler = notes.get(RESUMED_BY_SAMPLER, 0)
         for trial in earlier:
-            self._learn(trial)
-        wanted = max(0, request.trials - len(earlier) + len(self._unfinished))
-        surplus = self._interrupted[wanted:] + self.scheduler.beyond(max(0, wanted - len(self._interrupted)))
-        for number in surplus:  # the study is to have fewer than it was
-            self._stop(number)
+            self._replay(trial)
+        self._stop_surplus(max(0, request.trials - len(earlier) + len(self._open)))
 
-    def _learn(self, trial: FrozenTrial) -> None:
-        """Take in a trial of an earlier driver."""
+    def _replay(self, trial: FrozenTrial) -> None:
+        """Tell sampler, scheduler and progress of a trial of an earlier driver."""
         known: Result = trial.user_attrs[RESULT]
         paused = trial.state == TrialState.WAITING
-        self.progress.known(trial.state, known["epochs"], known["metrics"])
+        self.progress.known(trial.state, known)
         self._proposals.start(trial.params)
         for rung in known["rungs"]:
             self._measure(trial.params, rung)
@@ -95,48 +97,58 @@ class Searcher(TuneSearcher):
         elif trial.state != TrialState.RUNNING:
             self._proposals.end(trial.params)
         if not trial.state.is_finished():
-            self._unfinished[trial.number] = (trial.params, known)
-            (self._paused if paused else self._interrupted).append(trial.number)
+            status = Status.PAUSED if paused else Status.INTERRUPTED
+            self._open.add(OpenTrial(number=trial.number, point=trial.params, known=known, status=status))
+
+    def _stop_surplus(self, wanted: int) -> None:
+        """End the open trials beyond the best `wanted`: the study is to have fewer than it was."""
+        interrupted = self._open.interrupted
+        surplus = [trial.number for trial in interrupted[wanted:]]
+        for number in surplus + self.scheduler.beyond(max(0, wanted - len(interrupted))):
+            self._stop(self._open.numbered(number))
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:  # type: ignore[override]  # FINISHED, or None: later
         """Return the job of the next trial.
 
-        First come those that were interrupted, then paused ones that are good enough to go on. Then it is the sampler's
-        turn, which may rather have a paused one go on than try a new one.
+        First come those that were interrupted, then paused ones that are good enough to be resumed. Then it is the
+        sampler's turn, which may prefer to resume a paused one.
         """
         try:
             if not self.halted:
                 return self._next(trial_id)
-        except (ValueError, *FAULTS) as error:
-            self.halted = why(error)
+        except UserError as error:
+            self.halted = str(error)
+        except FAULTS as error:
+            self.halted = describe_fault(error)
         return str(self.FINISHED)
 
     def _next(self, trial_id: str) -> dict[str, Any] | str | None:
-        if self._interrupted:
-            return self._job(trial_id, self._interrupted.pop(0))
+        if interrupted := self._open.interrupted:
+            return self._job(trial_id, interrupted[0])
         if (number := self.scheduler.promote()) is not None:
-            self._proposals.start(self._unfinished[number][0])
-            return self._go_on(trial_id, number)
+            trial = self._open.numbered(number)
+            self._proposals.start(trial.point)
+            return self._resume(trial_id, trial)
         if not self.scheduler.all_began:
-            if self._asked < self._request.trials and (point := self._proposal()):
-                number = next((n for n in self._paused if self._unfinished[n][0] == point), None)
-                if number is None:
+            if self._proposed < self._request.trials and (point := self._proposal()):
+                paused = next((trial for trial in self._open.paused if trial.point == point), None)
+                if paused is None:
                     return self._start(trial_id, point)
-                self.scheduler.promoted(number)
-                return self._go_on(trial_id, number)
+                self.scheduler.promoted(paused.number)
+                return self._resume(trial_id, paused)
             self.scheduler.all_began = True
             return self._next(trial_id)
-        if self._running:
+        if self._open.running:
             return None
-        while self._paused:
-            self._stop(self._paused[0])
+        for trial in self._open.paused:
+            self._stop(trial)
         return str(self.FINISHED)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Keep the report of a trial that goes on."""
-        if self._take(trial_id, result["report"]):
-            number = self._running[trial_id]
-            self._write(lambda: self._record.update(number, self._unfinished[number][1]))
+        """Keep the report of a trial that continues."""
+        trial = self._open.named(trial_id)
+        if self._add_report(trial, result["report"]):
+            self._write(lambda: self._record.update(trial.number, trial.known))
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -148,19 +160,20 @@ class Searcher(TuneSearcher):
         if report.halts:
             self.halted = self.halted or str(report.error)
             return
-        self._take(trial_id, report)
+        trial = self._open.named(trial_id)
+        self._add_report(trial, report)
         if report.last or report.error is not None:
-            self._end(trial_id, report.error)
+            self._end(trial, report.error)
         else:
-            self._pause(trial_id)
+            self._pause(trial)
 
-    def given_up(self, trial_id: str) -> None:
-        """Have a trial that Tune gave up too early go on as another one of Tune's, as after a resume."""
-        self._interrupted.append(self._running.pop(trial_id))
+    def requeue(self, trial_id: str) -> None:
+        """Let a trial that Tune ended too early continue as another one of Tune's, as after a resume."""
+        self._open.named(trial_id).rest(Status.INTERRUPTED)
 
     def lost(self, trial_id: str, reason: str) -> None:
-        """Give up a trial whose workers died again and again."""
-        self._end(trial_id, reason)
+        """Fail a trial whose workers died again and again."""
+        self._end(self._open.named(trial_id), reason)
 
     def save(self, checkpoint_path: str) -> None:
         """Write nothing: the record is the state, and Tune's copy of it is never read."""
@@ -179,52 +192,46 @@ class Searcher(TuneSearcher):
         return point
 
     def _start(self, trial_id: str, point: dict[str, Any]) -> dict[str, Any]:
-        assert all(point != other for other, _ in self._unfinished.values()), "a configuration is tried once"
+        assert not self._open.has(point), "a configuration is tried once"
         known = new_result(self._request.seed)
         number = self._record.add(point, self._request.distributions(), known)
-        self._asked += 1
-        self._unfinished[number] = (point, known)
-        self.progress.began()
-        return self._job(trial_id, number)
+        self._proposed += 1
+        self.progress.started()
+        trial = OpenTrial(number=number, point=point, known=known, status=Status.INTERRUPTED)
+        self._open.add(trial)
+        return self._job(trial_id, trial)
 
-    def _pause(self, trial_id: str) -> None:
-        number = self._running[trial_id]
-        point, known = self._unfinished[number]
-        if self._write(lambda: self._record.pause(number, known)):
-            del self._running[trial_id]
-            self._paused.append(number)
-            self.progress.changed(TrialState.RUNNING, TrialState.WAITING, {})
-            self._proposals.pause(point)
+    def _pause(self, trial: OpenTrial) -> None:
+        if self._write(lambda: self._record.pause(trial.number, trial.known)):
+            trial.rest(Status.PAUSED)
+            self.progress.changed(TrialState.RUNNING, TrialState.WAITING, trial.known)
+            self._proposals.pause(trial.point)
 
-    def _go_on(self, trial_id: str, number: int) -> dict[str, Any]:
-        self._record.go_on(number)
-        self._paused.remove(number)
-        self.progress.changed(TrialState.WAITING, TrialState.RUNNING, {})
-        return self._job(trial_id, number)
+    def _resume(self, trial_id: str, trial: OpenTrial) -> dict[str, Any]:
+        self._record.resume(trial.number)
+        self.progress.changed(TrialState.WAITING, TrialState.RUNNING, trial.known)
+        return self._job(trial_id, trial)
 
-    def _job(self, trial_id: str, number: int) -> dict[str, Any]:
-        self._running[trial_id] = number
-        point, known = self._unfinished[number]
-        known["intervals"].append(RunInterval(worker="", started=now(), ended=None))
+    def _job(self, trial_id: str, trial: OpenTrial) -> dict[str, Any]:
+        trial.run(trial_id)
+        trial.known["intervals"].append(RunInterval(worker="", started=now(), ended=None))
         return {
             "job": Job(
-                number=number,
-                flat=self._request.flat(point) | self._extra,
-                directory=self._directory / TRIALS_DIR / str(number),
+                number=trial.number,
+                flat=self._request.flat(trial.point) | self._extra,
+                directory=self._directory / TRIALS_DIR / str(trial.number),
                 study=self._directory,
                 token=self._token,
-                recorded=known["epochs"],
+                recorded=trial.known["epochs"],
             )
         }
 
-    def _take(self, trial_id: str, report: Report) -> bool:
+    def _add_report(self, trial: OpenTrial, report: Report) -> bool:
         """Add a report to what is known of a trial, once; tell whether it was that of a rung."""
-        point, known = self._unfinished[self._running[trial_id]]
+        known = trial.known
         interval = known["intervals"][-1]
-        interval |= {
-            "worker": report.worker,
-            "ended": max(now(), interval["started"]),
-        }  # clocks may be set back
+        ended = max(now(), interval["started"])  # clocks may be set back
+        interval |= {"worker": report.worker, "ended": ended}
         if report.error is not None or report.epoch <= known["epochs"]:
             return False
         known["epochs"] = report.epoch
@@ -235,7 +242,7 @@ class Searcher(TuneSearcher):
         rung = Rung(epoch=report.epoch, seconds=report.seconds, metrics=report.metrics)
         known["metrics"] = report.metrics
         known["rungs"].append(rung)
-        self._measure(point, rung)
+        self._measure(trial.point, rung)
         return True
 
     def _measure(self, point: Mapping[str, Any], rung: Rung) -> None:
@@ -243,37 +250,31 @@ class Searcher(TuneSearcher):
             point, rung["epoch"], objectives.gains(self._request.objectives, rung["metrics"])
         )
 
-    def _end(self, trial_id: str, error: str | None) -> None:
-        number = self._running[trial_id]
-        known = self._unfinished[number][1]
+    def _end(self, trial: OpenTrial, error: str | None) -> None:
+        known = trial.known
         complete = state_of(known, self._request.epochs) == TrialState.COMPLETE
         if complete and not objectives.are_finite(self._request.objectives, known["metrics"]):
             error = error or f"an objective is not a finite number: {known['metrics']}"
         known["error"], known["finished"] = error, max(now(), known["started"])
         if error is not None:
-            self.scheduler.stopped(number)
-        if self._finish(number, TrialState.RUNNING):
-            del self._running[trial_id]
+            self.scheduler.stopped(trial.number)
+        self._finish(trial, TrialState.RUNNING)
 
-    def _stop(self, number: int) -> None:
-        """End a trial that will not go on: it finished when it ran last."""
-        paused = number in self._paused
-        (self._paused if paused else self._interrupted).remove(number)
-        self.scheduler.stopped(number)
-        known = self._unfinished[number][1]
+    def _stop(self, trial: OpenTrial) -> None:
+        """End a trial that will not be resumed: it finished when it ran last."""
+        self.scheduler.stopped(trial.number)
+        known = trial.known
         ran = [interval["ended"] for interval in known["intervals"] if interval["ended"]]
         known["finished"] = ran[-1] if ran else known["started"]
-        self._finish(number, TrialState.WAITING if paused else TrialState.RUNNING)
+        self._finish(trial, TrialState.WAITING if trial.status == Status.PAUSED else TrialState.RUNNING)
 
-    def _finish(self, number: int, before: TrialState) -> bool:
-        point, known = self._unfinished[number]
-        state = state_of(known, self._request.epochs)
-        if self._write(lambda: self._record.finish(number, state, known)):
-            del self._unfinished[number]
-            self.progress.changed(before, state, known["metrics"])
+    def _finish(self, trial: OpenTrial, before: TrialState) -> None:
+        state = state_of(trial.known, self._request.epochs)
+        if self._write(lambda: self._record.finish(trial.number, state, trial.known)):
+            self._open.remove(trial)
+            self.progress.changed(before, state, trial.known)
             if before == TrialState.RUNNING:  # the sampler knows already of one that pauses
-                self._proposals.end(point)
-        return not self.halted
+                self._proposals.end(trial.point)
 
     def _write(self, write: Callable[[], None]) -> bool:
         """Write to the record; False, with the reason in `halted`, if that is not possible."""
@@ -281,5 +282,5 @@ class Searcher(TuneSearcher):
             if not self.halted:
                 write()
         except FAULTS as error:
-            self.halted = why(error)
+            self.halted = describe_fault(error)
         return not self.halted

@@ -12,7 +12,7 @@ from study.execution.progress import Progress
 from study.execution.view import figures
 from study.store import database, lease
 from study.store import directory as directories
-from study.store.record import FAULTS, Record, why
+from study.store.record import FAULTS, Record, describe_fault
 from study.store.request import Request
 from study_common.errors import UserError, located
 from study_common.layout import EXHAUSTED, REJECTED, RESULT
@@ -28,7 +28,7 @@ def status_line(directory: Path) -> str:
         try:
             return _line(directory)
         except (JSONDecodeError, *FAULTS) as error:
-            raise UserError(why(error)) from None
+            raise UserError(describe_fault(error)) from None
 
 
 def _line(directory: Path) -> str:
@@ -36,7 +36,7 @@ def _line(directory: Path) -> str:
     progress = Progress(request)
     trials, notes = _read(request, directory)
     for ended, known in trials:
-        progress.known(ended, known["epochs"], known["metrics"])
+        progress.known(ended, known)
     progress.rejected |= notes.get(REJECTED, {})
     if EXHAUSTED in notes:
         progress.exhausted()

@@ -1,10 +1,15 @@
-"""What the terminal shows of a running study: a live table on a TTY, plain lines elsewhere."""
+"""What the terminal shows of a running study: a live table on a terminal, plain lines elsewhere.
 
+Everything that a study prints goes through here, and none of it can fail: see `study_common.output`.
+"""
+
+import sys
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import IO, Self, cast
 
 from rich.console import Console
 from rich.live import Live
@@ -13,21 +18,29 @@ from rich.table import Table
 from study.execution.progress import Progress
 from study.store.directory import resume_command
 from study.store.request import Request
-from study_common.layout import REPORT_FILE
+from study_common.layout import LOG_FILE, REPORT_FILE, TRIALS_DIR
+from study_common.output import TolerantStream, printable
 
-EVERY = 15.0
-"""Seconds between plain lines when no trial ends."""
+QUIET_S = 60.0
+"""Seconds after which a plain line is printed although no trial has paused or ended."""
+REASONS = 5
+"""Reasons of failed trials that are shown."""
 
 
 class View:
     """Opens with what runs, follows the figures, ends with what to do next."""
 
     def __init__(self, request: Request, directory: Path) -> None:
-        self._console = Console(highlight=False, soft_wrap=True)
-        self._live = Live(console=self._console, auto_refresh=False) if self._console.is_terminal else None
+        stream = TolerantStream(sys.stdout)
+        watched = stream.isatty()  # rich's own test follows FORCE_COLOR, which does not make a log a terminal
+        self._console = Console(
+            file=cast(IO[str], stream), force_terminal=watched, highlight=False, soft_wrap=True
+        )
+        live = watched and not self._console.is_dumb_terminal
+        self._live = Live(console=self._console, auto_refresh=False) if live else None
         self._request = request
         self._directory = directory
-        self._done = -1
+        self._tried = -1
         self._next = 0.0
 
     def __enter__(self) -> Self:
@@ -41,7 +54,8 @@ class View:
 
     def say(self, line: str) -> None:
         """Print one line."""
-        self._console.print(line, markup=False)
+        self._console.print(printable(line), markup=False)
+        self._console.file.flush()
 
     def begin(self, dashboard: str) -> None:
         """Say what runs and where to watch it; `dashboard` is the URL of Ray's, if it has one."""
@@ -54,25 +68,40 @@ class View:
             self.say(f"Ray dashboard: {dashboard} (log in with the token that `ray get-auth-token` prints)")
 
     def show(self, progress: Progress) -> None:
-        """Show the figures: at once on a TTY, else when a trial changed its state or nothing was said for long."""
+        """Show the figures: at once on a terminal, else when a trial pauses or ends, or after `QUIET_S`."""
         if self._live:
             if not self._live.is_started:
                 self._live.start()
             self._live.update(_table(progress), refresh=True)
-        elif progress.tried != self._done or time.monotonic() > self._next:
-            self._done, self._next = progress.tried, time.monotonic() + EVERY
-            self.say(", ".join(f"{name} {value}" for name, value in figures(progress).items()))
+        elif progress.tried != self._tried or time.monotonic() > self._next:
+            self._line(progress)
 
     def end(self, reason: str, progress: Progress | None) -> None:
-        """Say how it ended and how to go on."""
+        """Show the last figures, why trials failed, how the study ended and how to continue it."""
+        if progress and self._live:
+            self._live.update(_table(progress), refresh=True)
         if self._live:
             self._live.stop()
-        if progress and not self._live:
-            self.say(", ".join(f"{name} {value}" for name, value in figures(progress).items()))
+        elif progress:
+            self._line(progress)
+        if progress and len(progress.failures):
+            self._failures(progress, progress.failures.lines())
         if reason:
             self.say(f"{reason}; continue with: {resume_command(self._directory)}")
         if (report := self._directory / REPORT_FILE).exists():
             self.say(f"report: {report}")
+
+    def _line(self, progress: Progress) -> None:
+        self._tried, self._next = progress.tried, time.monotonic() + QUIET_S
+        self.say(", ".join(f"{name} {value}" for name, value in figures(progress).items()))
+
+    def _failures(self, progress: Progress, reasons: Sequence[str]) -> None:
+        logs = self._directory / TRIALS_DIR / "NUMBER" / LOG_FILE
+        self.say(f"{len(progress.failures)} of {progress.states.total()} trials failed ({logs} says more):")
+        for line in reasons[:REASONS]:
+            self.say(f"  {line}")
+        if len(reasons) > REASONS:
+            self.say(f"  and {len(reasons) - REASONS} other reasons")
 
 
 def figures(progress: Progress) -> dict[str, str]:

@@ -20,7 +20,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, Self
 
-from study.store.record import FAULTS, Record, why
+from study.store.record import FAULTS, Record, describe_fault
 from study_common import layout
 from study_common.errors import UserError
 
@@ -54,10 +54,12 @@ class Lease:
             self._file.write(json.dumps(self._holder))
             self._file.flush()
             os.fsync(self._file.fileno())  # other machines see on a shared disk what is synced
-        except (ValueError, *FAULTS) as error:
+        except BaseException as error:
             with suppress(OSError):  # what could not be written is tried once more
                 self._file.close()
-            raise UserError(why(error)) from None
+            if isinstance(error, FAULTS):
+                raise UserError(describe_fault(error)) from None
+            raise
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._keep, name="lease", daemon=True)
         self._thread.start()

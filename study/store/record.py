@@ -54,7 +54,7 @@ class Record:
             return False
         rdb = database.connect(url)
         try:
-            with told_faults():
+            with faults_as_user_errors():
                 return name in optuna.get_all_study_names(rdb)
         finally:
             database.close(rdb)
@@ -80,7 +80,7 @@ class Record:
             raise UserError(_missing(name)) from None
         except FAULTS as error:
             database.close(rdb)
-            raise UserError(why(error)) from None
+            raise UserError(describe_fault(error)) from None
         if opened.study.directions != [WAYS[objective.direction] for objective in objectives.values()]:
             database.close(rdb)
             raise UserError("study.toml has other objectives than the record; restore it from a copy")
@@ -143,7 +143,7 @@ class Record:
         self.update(number, result)
         self.rdb.set_trial_state_values(self._ids[number], TrialState.WAITING)
 
-    def go_on(self, number: int) -> None:
+    def resume(self, number: int) -> None:
         """Let a paused trial run again."""
         self.rdb.set_trial_state_values(self._ids[number], TrialState.RUNNING)
 
@@ -230,17 +230,17 @@ def state_of(result: Result, epochs: int) -> TrialState:
 
 
 @contextmanager
-def told_faults() -> Iterator[None]:
+def faults_as_user_errors() -> Iterator[None]:
     """Raise ValueError that says why in place of one of `FAULTS`; who reads our output may still leave early."""
     try:
         yield
     except BrokenPipeError:
         raise
     except FAULTS as error:
-        raise UserError(why(error)) from None
+        raise UserError(describe_fault(error)) from None
 
 
-def why(error: Exception) -> str:
+def describe_fault(error: Exception) -> str:
     """Return in one sentence what one of `FAULTS` says."""
     if isinstance(error, UpdateFinishedTrialError):
         return "another driver has ended a trial of this study"

@@ -4,9 +4,14 @@ Starts the study `s` under RUNS, or resumes it; an epoch takes PAUSE seconds. RA
 to join, or "".
 """
 
+# ruff: noqa: E402
 import sys
 from functools import partial
 from pathlib import Path
+
+from study_common.output import reserve_standard_descriptors
+
+reserve_standard_descriptors()  # as a command does, before Ray is imported
 
 import study
 from study_common.layout import REQUEST_FILE

@@ -22,9 +22,13 @@ pytestmark = pytest.mark.usefixtures("local_ray")
 SpecOf = Callable[..., study.Spec]
 
 
-def test_every_trial_ends_as_what_it_is(spec_of: SpecOf) -> None:
+def test_every_trial_ends_as_what_it_is(spec_of: SpecOf, capsys: pytest.CaptureFixture[str]) -> None:
     outcome = study.run_study(spec_of(trials=8, scheduler="fifo"), train=toys.troubled)
-    assert outcome.code == 0
+    assert (outcome.code, outcome.reason) == (1, ""), "most trials failed"
+    out = capsys.readouterr().out
+    assert "5 of 8 trials failed" in out
+    assert "  2 x an objective is not a finite number" in out
+    assert "  1 x RuntimeError: this trial raises" in out
     frame = results.load(outcome.directory).trials.set_index("number")
     failed = {1, 2, 4, 5, 6}
     assert {n for n, state in frame["state"].items() if state == "failed"} == failed

@@ -386,7 +386,7 @@ def test_when_those_that_go_on_fail_others_do(record: Record, request_of: Reques
                 failed += 1
                 break
             reach(searcher, trial, job, epoch)
-            if trial not in searcher._running:
+            if trial not in [each.tune_id for each in searcher._open.running]:
                 break
     states = [trial.state for trial in record.study.get_trials()]
     assert (states.count(TrialState.FAIL), states.count(TrialState.COMPLETE)) == (3, 3)
