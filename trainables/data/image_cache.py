@@ -23,7 +23,7 @@ from trainables.data.decoding import bit_depth, fit, is_deep, read, to_8_bits
 from trainables.data.deduplication import Contents, find_contents
 from trainables.data.file_tree import LeftOut
 from trainables.data.folder_listing import PARTS, Listing
-from trainables.data.near_duplicates import BITS, look_alikes, nearest_copies, perceptual_hash
+from trainables.data.near_duplicates import LENGTH, look_alikes, nearest_copies, perceptual_hash
 from trainables.data.normalisation import mean_and_std
 from trainables.data.parallel import on_all_cores
 from trainables.data.parts import split
@@ -117,7 +117,7 @@ class _Result(NamedTuple):
     grey: bool = True
     largest: int = 0
     """The largest level of a file of more than 8 bits, which is yet to be scaled; 0 for another file."""
-    hash: np.ndarray = np.zeros(BITS, np.int8)
+    hash: np.ndarray = np.zeros(LENGTH, np.int8)
 
 
 def _rebuild(listing: Listing, contents: Contents, preparation: Preparation, folder: Path) -> dict[str, Any]:
@@ -150,7 +150,7 @@ def _build(listing: Listing, contents: Contents, preparation: Preparation, folde
     file = RowFile(folder / IMAGES_FILE, len(contents.images), 3 * size * size)
     try:
         results, depth = _decode_all(listing, contents, preparation, file)
-        hashes = np.array([result.hash for result in results], np.int8).reshape(-1, BITS)
+        hashes = np.array([result.hash for result in results], np.int8).reshape(-1, LENGTH)
         usable = np.flatnonzero([not result.problem for result in results])
         groups = contents.groups
         if preparation.group_near_duplicates:
