@@ -22,6 +22,8 @@ INIT_DIR = "init"
 TRIALS_FILE = "trials.parquet"
 FRONT_FILE = "front.csv"
 REPORT_FILE = "report.html"
+FILES_FILE = "files.csv"
+"""What became of each image file; only for data sets that are folders of images."""
 
 # The directory of a run.
 CONFIG_FILE = "config.toml"

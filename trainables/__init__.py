@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trainables.audit.audit import examine
     from trainables.training.config import Config, float_config, presets
     from trainables.training.evaluation import test_metrics
-    from trainables.training.inputs import Facts, dataset_facts
+    from trainables.training.inputs import Facts, dataset_facts, write_files
     from trainables.training.network import check_pretrained, costs, layers, locate_pretrained
     from trainables.training.process import prepare_process
     from trainables.training.run import Epoch, epochs
@@ -37,6 +37,7 @@ __all__ = [
     "prepare_process",
     "presets",
     "test_metrics",
+    "write_files",
 ]
 
 _HOMES = {
@@ -55,6 +56,7 @@ _HOMES = {
     "prepare_process": "trainables.training.process",
     "presets": "trainables.training.config",
     "test_metrics": "trainables.training.evaluation",
+    "write_files": "trainables.training.inputs",
 }
 """The module of each public name."""
 

@@ -8,11 +8,12 @@ from itertools import count
 from pathlib import Path
 
 import results
+import trainables
 from study.store import database
 from study.store.record import Record
 from study.store.request import Request
 from study_common.errors import UserError
-from study_common.layout import RECORD_FILE, TRIALS_DIR
+from study_common.layout import FILES_FILE, RECORD_FILE, TRIALS_DIR
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -72,6 +73,7 @@ def create(request: Request, runs_dir: str) -> Path:
         draft = Path(tempfile.mkdtemp(prefix=f".{request.name}-", dir=directory.parent))
         draft.chmod(0o755)
         request.write(draft)
+        trainables.write_files(request.config({}), draft / FILES_FILE)
         draft.rename(directory)
     except OSError as error:
         if draft:

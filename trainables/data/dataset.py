@@ -16,9 +16,10 @@ from study_common.errors import UserError
 from trainables.choices import DATASETS
 from trainables.data import mnist_files
 from trainables.data.decoded_files import open_part
+from trainables.data.file_account import FileRow, file_account
 from trainables.data.folder_listing import KVASIR, Listing, list_folder, list_kvasir
 from trainables.data.groups import with_groups
-from trainables.data.image_cache import Decoded, open_images
+from trainables.data.image_cache import Decoded, open_images, report
 from trainables.data.label_files import list_hyper_kvasir, list_labels
 from trainables.data.normalisation import mean_and_std
 from trainables.data.preparation import Preparation
@@ -118,6 +119,7 @@ def load(name: str, data_dir: str | Path | None = None, preparation: Preparation
     _check_choices(name, preparation)
     if name in FOLDERS:
         listing, decoded = _open_folder(name, data_dir, preparation)
+        report(decoded)
         return Data(
             name=name,
             class_names=listing.class_names,
@@ -156,6 +158,15 @@ def load_test(name: str, data_dir: str | Path | None = None, preparation: Prepar
     if name in FOLDERS:
         return _part(_open_folder(name, data_dir, preparation)[1], "test")
     return _embedded("test", data_dir) if name == "fashion_mnist_small" else _official(name, "test", data_dir)
+
+
+def list_files(
+    name: str, data_dir: str | Path | None = None, preparation: Preparation = _DEFAULT
+) -> list[FileRow]:
+    """Return what became of each file of a data set that is a folder; nothing for another; see `load`."""
+    if name not in FOLDERS:
+        return []
+    return file_account(*_open_folder(name, data_dir, preparation))
 
 
 def _check_choices(name: str, preparation: Preparation) -> None:

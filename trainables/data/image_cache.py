@@ -91,21 +91,21 @@ def open_images(listing: Listing, preparation: Preparation) -> Decoded:
             "repair or remove them, or leave them out with on_bad_image=skip"
         )
     left_out = (*unusable, *contents.duplicates)
-    _report(left_out, facts)
     return Decoded(folder=folder, fingerprint=fingerprint, contents=contents, facts=facts, left_out=left_out)
 
 
-def _report(left_out: tuple[LeftOut, ...], facts: dict[str, Any]) -> None:
-    for one in left_out[:MOST_NAMED]:
+def report(decoded: Decoded) -> None:
+    """Log which images are not used, and how many for validation and testing look like one in another part."""
+    for one in decoded.left_out[:MOST_NAMED]:
         _log.warning("left out %s", one)
-    if more := left_out[MOST_NAMED:]:
+    if more := decoded.left_out[MOST_NAMED:]:
         _log.warning("left out %d more", len(more))
-    for part, near in facts["near"].items():
+    for part, near in decoded.facts["near"].items():
         if near:
             _log.warning(
                 "%d of %d images for %s look like one in another part; group_near_duplicates=true keeps them together",
                 len(near),
-                len(facts["parts"][part]),
+                len(decoded.facts["parts"][part]),
                 part,
             )
 

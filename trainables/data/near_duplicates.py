@@ -32,7 +32,8 @@ def perceptual_hash(image: Image.Image) -> np.ndarray:
     rows, columns = np.mgrid[:FREQUENCIES, :FREQUENCIES]
     low = dctn(grey, norm="ortho")[:FREQUENCIES, :FREQUENCIES] * np.hypot(rows, columns) ** 0.5
     damped = (np.sign(low) * np.abs(low) ** 0.5).ravel()[1:]
-    return np.round(damped * (127 / np.abs(damped).max())).astype(np.int8)
+    hashed: np.ndarray = np.round(damped * (127 / np.abs(damped).max())).astype(np.int8)
+    return hashed
 
 
 def nearest_copies(hashes: np.ndarray, others: np.ndarray) -> np.ndarray:
@@ -79,4 +80,5 @@ def _cosines(hashes: np.ndarray, others: np.ndarray) -> Iterator[tuple[int, np.n
 
 def _lengths(hashes: np.ndarray) -> np.ndarray:
     """Return the length of each hash (n,), 1 for one of zeros."""
-    return np.sqrt((hashes.astype(np.float32) ** 2).sum(1)).clip(1)
+    lengths: np.ndarray = np.sqrt((hashes.astype(np.float32) ** 2).sum(1)).clip(1)
+    return lengths

@@ -10,8 +10,9 @@ import torch
 
 from study_common.errors import UserError
 from trainables.choices import TORCHVISION
-from trainables.data import Data, Preparation, Split, load, load_test, split_in_colour
+from trainables.data import Data, Preparation, Split, list_files, load, load_test, split_in_colour
 from trainables.data.dataset import FOLDERS
+from trainables.data.file_account import write_file_account
 from trainables.data.normalisation import Scale
 from trainables.training.config import Config
 
@@ -62,6 +63,12 @@ def dataset_facts(config: Config) -> Facts:
         train=len(data.train.labels),
         validation=len(data.validation.labels),
     )
+
+
+def write_files(config: Config, path: Path) -> None:
+    """Write what became of each file of the configuration's images as CSV; nothing if they are not in a folder."""
+    if rows := list_files(config.dataset, config.data_dir, _preparation(config)):
+        write_file_account(rows, path)
 
 
 def scale_of(data: Data, device: torch.device) -> Scale:

@@ -1,0 +1,62 @@
+"""An account of every file of an image folder: where it is used, or why it is not."""
+
+import csv
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from study_common.files import replacing
+from trainables.data.file_tree import printable
+from trainables.data.folder_listing import Listing
+from trainables.data.image_cache import Decoded
+
+
+class FileRow(NamedTuple):
+    """What became of one file or ignored folder."""
+
+    path: str
+    class_name: str
+    """"" for what is not an image of the set."""
+    split: str
+    """"train", "validation" or "test"; "" if it is not used."""
+    group: str
+    reason: str
+    """Why it is not used, or of which image in another part it is a near-duplicate; else ""."""
+
+
+COLUMNS = ("path", "class", "split", "group", "reason")
+
+
+def file_account(listing: Listing, decoded: Decoded) -> list[FileRow]:
+    """Return a row per file, sorted by path."""
+    images, facts = decoded.contents.images, decoded.facts
+    split = {images[index].file.path: part for part, indices in facts["parts"].items() for index in indices}
+    reasons = {left_out.path: left_out.reason for left_out in decoded.left_out}
+    for near in facts["near"].values():
+        reasons |= {images[int(i)].file.path: f"looks like {images[j].file.path}" for i, j in near.items()}
+    rows = [
+        FileRow(
+            image.file.path,
+            listing.class_names[image.label],
+            split.get(image.file.path, ""),
+            image.group,
+            reasons.get(image.file.path, ""),
+        )
+        for image in listing.images
+    ]
+    rows += [FileRow(left_out.path, "", "", "", left_out.reason) for left_out in listing.ignored]
+    return sorted(rows, key=lambda row: row.path.split("/"))
+
+
+def write_file_account(rows: Iterable[FileRow], path: Path) -> None:
+    """Write the rows as CSV, in one step; nothing in it is read as a formula or moves a terminal's cursor."""
+    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        writer.writerows([_plain(value) for value in row] for row in rows)
+
+
+def _plain(value: str) -> str:
+    text = printable(value)
+    return f"'{text}" if re.match(r"[=@]|[+-](?!\d*\.?\d*$)", text) else text
