@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from study_common.commands import Parser
-from trainables.audit.audit import examine
 from trainables.training import command_line
 
 
@@ -26,6 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> dict[str, float]:
     """Examine what the arguments name; the figures."""
+    from trainables.audit.audit import examine
+
     found = examine(arguments.checkpoint, reference=arguments.reference, data_dir=arguments.data_dir)
     if arguments.out:
         found.write(arguments.out)

@@ -8,7 +8,7 @@
 
 cost      seconds of a trial at the default settings, and the part of them that faithfulness takes
 train     every combination of 4 and 2 bits, SGT on and off and 3 seeds: 12 runs laid out like a study
-measure   the score of each of `--images` validation images, for every finished trial and three fills
+measure   the score of each of `--images` validation images, for every finished trial and every removal
 answers   rank stability between disjoint sets of images; SGT against none by seed; precision against faithfulness
 look      single models: every attribution's score, how much of the maps lies on black, how the logits answer noise
 """
@@ -34,14 +34,15 @@ from trainables import Config, epochs
 from trainables.choices import ATTRIBUTIONS
 from trainables.models.passes import extra_pass
 from trainables.saliency.attribution import saliency_maps
-from trainables.saliency.faithfulness import curves, faithfulness, predict
+from trainables.saliency.faithfulness import predict
+from trainables.saliency.removal import REMOVALS
+from trainables.saliency.suite import Assessment, assess
 from trainables.training import gallery
-from trainables.training.evaluation import choose, measure_faithfulness
+from trainables.training.evaluation import background_of, choose, measure_faithfulness
 from trainables.training.inputs import data_of, scale_of
 from trainables.training.network import load_checkpoint
 from trainables.training.run import Run
 
-FILLS = ("mean", "zero", "uniform")
 RUNGS = (1, 4)  # of a study by default
 SIZES = (25, 50, 100, 200)
 
@@ -69,9 +70,9 @@ def main() -> None:
 
 
 def cost(_: argparse.Namespace) -> None:
-    """Processor seconds of an epoch, a measurement and the pictures; their share of a trial at the default rungs."""
+    """Processor seconds of an epoch, of measurements and of the pictures; their share of a trial."""
     run = Run(Config.parse({"bits": 4}))
-    seconds: dict[str, list[float]] = {"epoch": [], "measurement": [], "pictures": []}
+    seconds: dict[str, list[float]] = {"epoch": [], "objective": [], "whole suite": [], "pictures": []}
 
     def timed(name: str, work: Callable[[], Any]) -> Any:
         began = time.process_time()
@@ -79,23 +80,26 @@ def cost(_: argparse.Namespace) -> None:
         seconds[name].append(time.process_time() - began)
         return made
 
+    def measured(whole_suite: bool) -> Assessment:
+        split = run.data.validation
+        return measure_faithfulness(
+            run.model, split, run.data, run.scale, run.config, whole_suite=whole_suite
+        )
+
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / layout.SALIENCY_FILE
         for number in (1, 2, 3):
             timed("epoch", lambda number=number: run.epoch(number))
-            found = timed(
-                "measurement",
-                lambda: measure_faithfulness(run.model, run.data.validation, run.scale, run.config),
-            )
+            timed("objective", lambda: measured(False))
+            found = timed("whole suite", lambda: measured(True))
             timed(
                 "pictures", lambda f=found: gallery.write(path, run.model, run.data, run.scale, run.config, f)
             )
-    epoch, measurement, pictures = (float(np.median(values)) for values in seconds.values())
-    share = (len(RUNGS) * measurement + pictures) / (run.config.epochs * epoch)
-    print(f"an epoch {epoch:.2f} s, a measurement {measurement:.2f} s, the pictures {pictures:.2f} s")
-    print(
-        f"{len(RUNGS)} measurements and the pictures in {run.config.epochs} epochs: {share:.1%} of the training"
-    )
+    middle = {name: float(np.median(values)) for name, values in seconds.items()}
+    spent = (len(RUNGS) - 1) * middle["objective"] + middle["whole suite"] + middle["pictures"]
+    print(", ".join(f"{name} {value:.2f} s" for name, value in middle.items()))
+    share = spent / (run.config.epochs * middle["epoch"])
+    print(f"a trial of {run.config.epochs} epochs and {len(RUNGS)} rungs: {share:.1%} of its training")
 
 
 def train_grid(arguments: argparse.Namespace) -> None:
@@ -111,7 +115,7 @@ def train_grid(arguments: argparse.Namespace) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> None:
-    """Write the scores (trials, fills, images), and what each trial was."""
+    """Write the scores (trials, removals, images), and what each trial was."""
     about, scores = [], []
     for path in sorted(
         path for study in arguments.studies for path in study.glob("trials/*/" + layout.SALIENCY_FILE)
@@ -123,9 +127,8 @@ def measure(arguments: argparse.Namespace) -> None:
         X = scale(split.images)
         with extra_pass(model):
             maps = saliency_maps(model, X, predict(model, X), method=config.attribution)
-            fills = [scale.fill(kind, torch.Generator().manual_seed(1))(X) for kind in FILLS]
-            found = [faithfulness(model, X, maps, fill=fill) for fill in fills]
-            drop = curves(model, X, split.labels, found[0]).set_index("fraction")
+            found = assess(model, X, maps, background_of(data, scale), controls=["random"])
+            drop = found.objective_curves(split.labels).set_index("fraction")
         study, number = path.parts[-4], path.parts[-2]
         about.append(
             {
@@ -137,7 +140,7 @@ def measure(arguments: argparse.Namespace) -> None:
             }
             | _summary(drop)
         )
-        scores.append([one.each.tolist() for one in found])
+        scores.append([one.each.tolist() for one in found.by_removal.values()])
         print(study, number, np.mean(scores[-1], axis=1).round(3), flush=True)
     np.savez_compressed(arguments.out, scores=np.array(scores), about=json.dumps(about))
 
@@ -153,8 +156,8 @@ def answers(arguments: argparse.Namespace) -> None:
     """Print the tables."""
     with np.load(arguments.scores) as arrays:
         trials, scores = pd.DataFrame(json.loads(str(arrays["about"]))), arrays["scores"]
-    for fill, values in zip(FILLS, scores.transpose(1, 0, 2), strict=True):
-        trials[fill] = values.mean(1)
+    for removal, values in zip(REMOVALS, scores.transpose(1, 0, 2), strict=True):
+        trials[removal] = values.mean(1)
     trials["bits"] = (trials["bops"] / trials["macs"]).pow(0.5).round(1)
     trials["sgt"] = np.where(trials["lambda1"] > 0, "SGT", "none")
     for study, some in trials.groupby("study"):
@@ -166,9 +169,9 @@ def answers(arguments: argparse.Namespace) -> None:
 
 
 def _table(some: pd.DataFrame) -> None:
-    """Every trial of a small study: what its accuracy and its class lose under removal, and its score by fill."""
+    """Every trial of a small study: what its accuracy and its class lose under removal, and its score by removal."""
     if len(some) <= 20:
-        names = ["bits", "accuracy", "accuracy_drop", "kept_morf", "kept_random", "kept_lerf", *FILLS]
+        names = ["bits", "accuracy", "accuracy_drop", "kept_morf", "kept_random", "kept_lerf", *REMOVALS]
         print(some.set_index("number")[names].round(3).to_string())
 
 
@@ -190,11 +193,11 @@ def _precision(some: pd.DataFrame) -> None:
     """Spearman of bits and of accuracy with faithfulness, and of bits with accuracy held still."""
     if some["bits"].nunique() < 4:
         return
-    for fill in FILLS:
-        bits, accuracy, score = (rankdata(some[name]) for name in ("bits", "accuracy", fill))
+    for removal in REMOVALS:
+        bits, accuracy, score = (rankdata(some[name]) for name in ("bits", "accuracy", removal))
         a, b, c = (np.corrcoef(x, y)[0, 1] for x, y in ((bits, score), (accuracy, score), (bits, accuracy)))
         partial = (a - b * c) / ((1 - b**2) * (1 - c**2)) ** 0.5
-        print(f"  fill {fill:8} bits ~ faithfulness {a:+.2f}, accuracy ~ faithfulness {b:+.2f}, "
+        print(f"  removal {removal:11} bits ~ faithfulness {a:+.2f}, accuracy ~ faithfulness {b:+.2f}, "
               f"bits ~ faithfulness at equal accuracy {partial:+.2f}")  # fmt: skip
 
 
@@ -202,7 +205,7 @@ def _settings(some: pd.DataFrame) -> None:
     """For settings that were run with several seeds: means over the seeds, and what SGT adds within a seed."""
     if some.groupby(["bits", "sgt"]).size().min() < 2:
         return
-    names = ["accuracy", "accuracy_drop", "kept_morf", "kept_random", "kept_lerf", *FILLS]
+    names = ["accuracy", "accuracy_drop", "kept_morf", "kept_random", "kept_lerf", *REMOVALS]
     print(some.groupby(["bits", "sgt"])[names].mean().round(3).to_string())
     for bits, group in some.groupby("bits"):
         table = group.pivot_table(index="seed", columns="sgt", values=names)
@@ -222,9 +225,14 @@ def look(arguments: argparse.Namespace) -> None:
         print(path)
         for method in ATTRIBUTIONS:
             began = time.process_time()
-            found = measure_faithfulness(model, data.validation, scale, replace(config, attribution=method))
+            found = measure_faithfulness(
+                model, data.validation, data, scale, replace(config, attribution=method)
+            )
             seconds = time.process_time() - began
-            print(f"  {method:20} {found.score:.3f} +- {found.standard_error:.3f}, {seconds:.2f} s")
+            blank = found.blank.double().mean()
+            print(
+                f"  {method:20} {found.score:.3f} +- {found.standard_error:.3f}, {blank:.0%} blank, {seconds:.2f} s"
+            )
         with extra_pass(model), torch.no_grad():
             X = scale(images)
             logits = model(X)

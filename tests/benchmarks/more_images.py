@@ -22,10 +22,11 @@ from study_common.layout import TRIALS_DIR
 from trainables import prepare_process
 from trainables.models.passes import extra_pass
 from trainables.saliency.attribution import saliency_maps
-from trainables.saliency.faithfulness import faithfulness, predict
+from trainables.saliency.faithfulness import predict
+from trainables.saliency.suite import OBJECTIVE, assess
 from trainables.training import checkpoint
 from trainables.training.config import Config
-from trainables.training.evaluation import choose
+from trainables.training.evaluation import background_of, choose
 from trainables.training.run import Run
 
 
@@ -86,7 +87,9 @@ def score(run: Run, images: int) -> dict[str, float]:
     with extra_pass(run.model):
         X = run.scale(choose(run.data.validation, images).images)
         maps = saliency_maps(run.model, X, predict(run.model, X), method=run.config.attribution)
-        return faithfulness(run.model, X, maps).metrics()
+        return assess(
+            run.model, X, maps, background_of(run.data, run.scale), removals=OBJECTIVE, controls=()
+        ).metrics()
 
 
 if __name__ == "__main__":

@@ -1,231 +1,81 @@
-"""The faithfulness score against closed forms, a plain loop, the bootstrap and an independent implementation."""
+"""`python -m trainables.faithfulness` on the checkpoint of a real run."""
 
-import itertools
-import math
+import json
+import shutil
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from torch import nn
 
-from trainables.saliency.attribution import saliency_maps
-from trainables.saliency.faithfulness import FRACTIONS, Faithfulness, curves, faithfulness
-
-SIDE = 20
-PIXELS = SIDE * SIDE
-
-
-class Constant(nn.Module):
-    """Predicts class 1 of 3 whatever it sees."""
-
-    def forward(self, X):
-        return torch.tensor([0.0, 1.0, 0.0]).expand(len(X), 3)
+from study_common import layout
+from trainables.audit.sanity_check import LIMIT
+from trainables.faithfulness import main
+from trainables.saliency.removal import REMOVALS
+from trainables.saliency.suite import OBJECTIVE
+from trainables.training import checkpoint
+from trainables.training.config import Config
+from trainables.training.run import Run
 
 
-class PatchReader(nn.Module):
-    """Reads `size` pixels alone: class 1 if `share` of them or more are lit, class 0 otherwise."""
-
-    def __init__(self, size, share):
-        super().__init__()
-        self.register_buffer("patch", torch.zeros(SIDE, SIDE))
-        self.patch.view(-1)[torch.randperm(PIXELS)[:size]] = 1 / size
-        self.share = share
-
-    def forward(self, X):
-        lit = (X[:, 0] * self.patch).sum((1, 2))
-        return torch.stack([torch.full_like(lit, self.share), lit + 1e-4], 1)
+@pytest.fixture(scope="module")
+def run():
+    torch.set_num_threads(1)
+    return Run(Config.parse({"bits": 4, "epochs": 1}))
 
 
-def sensitive(inputs=PIXELS, classes=7):
-    """A random network whose class changes with a few pixels."""
-    torch.manual_seed(1)
-    return nn.Sequential(nn.Flatten(), nn.Linear(inputs, 32), nn.ReLU(), nn.Linear(32, classes))
+@pytest.fixture(scope="module")
+def finished(run, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("finished")
+    run.finish(1, 0.0, run.measure(1))
+    run.save(1, directory)
+    return directory, run.curve[-1]
 
 
-def images(n, shape=(1, SIDE, SIDE), seed=0):
-    return torch.randn(n, *shape, generator=torch.Generator().manual_seed(seed))
-
-
-def explained(model, X):
-    return saliency_maps(model, X, model(X).argmax(1))
-
-
-def loop(model, X, maps, fill):
-    """The definition, one image, fraction and pixel at a time; for maps without equal values."""
-    scores = []
-    for image, salience in zip(X, maps, strict=True):
-        before = model(image[None]).argmax().item()
-        places = list(itertools.product(*map(range, salience.shape)))
-        order = sorted(places, key=lambda place: salience[place].item())
-        each = []
-        for q in FRACTIONS:
-            kept = []
-            for ranked in (order, order[::-1]):
-                changed = image.clone()
-                for y, x in ranked[: round(q * len(places))]:
-                    changed[:, y, x] = fill
-                kept.append(model(changed[None]).argmax().item() == before)
-            each.append(kept[0] - kept[1])
-        scores.append(sum(each) / len(each))
-    return scores
-
-
-@pytest.mark.parametrize(("shape", "fill"), [((1, SIDE, SIDE), 0.0), ((3, 9, 13), -0.7)])
-def test_equals_the_definition_one_pixel_at_a_time(shape, fill):
-    model, X = sensitive(math.prod(shape)), images(8, shape)
-    maps = explained(model, X)
-    found = faithfulness(model, X, maps, fill=fill)
-    expected = loop(model, X, maps, fill)
-    assert found.each.tolist() == pytest.approx(expected, abs=1e-12)
-    assert found.score == pytest.approx(np.mean(expected), abs=1e-12)
-    assert len(set(expected)) > 2, "the images must not all score alike"
-
-
-def test_a_fill_of_values_is_put_where_the_pixels_were():
-    model, X = sensitive(), images(150)
-    maps, noise = explained(model, X), images(150, seed=5)
-    found = faithfulness(model, X, maps, fill=noise)
-    for index in (0, 149):
-        alone = faithfulness(
-            model, X[index : index + 1], maps[index : index + 1], fill=noise[index : index + 1]
+def test_the_command_prints_every_figure_and_writes_the_curves(finished, tmp_path, capsys):
+    directory, recorded = finished
+    alone = shutil.copy(directory / layout.CHECKPOINT_FILE, tmp_path / "a.safetensors")
+    code = main([str(alone), "--reference", str(alone), "--out", str(tmp_path / "out")])
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert code == 0
+    assert {name: found[name] for name in recorded if name.startswith("faithfulness")} == {
+        name: value for name, value in recorded.items() if name.startswith("faithfulness")
+    }
+    assert {
+        "faithfulness.black",
+        "faithfulness.road_se",
+        "faithfulness.over_edge",
+        "faithfulness.blank",
+    } <= found.keys()
+    assert {"infidelity", "infidelity_share", "max_sensitivity"} <= found.keys()
+    assert found["sanity_spearman"] == found["sanity.conv1"]
+    assert found["sanity_passed"] is (found["sanity_spearman"] < LIMIT)
+    assert found["spearman"] == found["top_iou"] == 1
+    assert json.loads((tmp_path / "out/faithfulness.json").read_text()) == found
+    rows = pd.read_csv(tmp_path / "out/removal.csv")
+    assert set(rows["removal"]) == set(REMOVALS)
+    kept = rows[rows["fraction"] > 0].pivot_table(index="removal", columns="order", values="kept")
+    for removal, gap in (kept["lerf"] - kept["morf"]).items():
+        assert gap == pytest.approx(recorded[f"faithfulness.{removal}"], abs=1e-6)
+    objective = rows[rows["removal"].isin(OBJECTIVE)]
+    with np.load(directory / layout.SALIENCY_FILE) as arrays:
+        drawn = pd.DataFrame(
+            {name: arrays[f"curve_{name}"] for name in ("order", "fraction", "kept", "accuracy")}
         )
-        assert alone.each.item() == found.each[index].item()
-    assert found.score != faithfulness(model, X, maps, fill=0.0).score
+    assert set(drawn["order"]) == {"morf", "lerf", "random"}
+    means = objective.groupby(["order", "fraction"])[["kept", "accuracy"]].mean()
+    pd.testing.assert_frame_equal(drawn.set_index(["order", "fraction"]).sort_index(), means)
 
 
-def test_random_attributions_score_0_within_the_standard_error():
-    model, X = sensitive(), images(400)
-    torch.manual_seed(3)  # another than that of the images: rand and randn share their stream
-    draws = [faithfulness(model, X, torch.rand(400, SIDE, SIDE)) for _ in range(8)]
-    errors = [found.score / found.standard_error for found in draws]
-    assert max(map(abs, errors)) < 3.5
-    assert abs(sum(errors)) / math.sqrt(len(errors)) < 3
-    own = faithfulness(model, X, explained(model, X))
-    assert own.score > 5 * own.standard_error
-
-
-def test_a_constant_predictor_scores_0():
-    found = faithfulness(Constant(), images(30), images(30)[:, 0].abs())
-    assert (found.score, found.standard_error) == (0, 0)
-
-
-@pytest.mark.parametrize("value", [0.0, 3.0])
-def test_constant_maps_score_exactly_0(value):
-    found = faithfulness(sensitive(), images(30), torch.full((30, SIDE, SIDE), value))
-    assert torch.equal(found.lerf, found.morf)
-    assert (found.lerf != found.predicted[:, None]).any()
-    assert found.score == 0
-
-
-def test_equal_values_rank_at_random_not_by_position():
-    """By position the upper rows would go first, and the class with them, at a quarter of the pixels."""
-    reader = PatchReader(PIXELS // 2, 0.5)
-    reader.patch.zero_()[: SIDE // 2] = 2 / PIXELS
-    kept = faithfulness(reader, torch.ones(1, 1, SIDE, SIDE), torch.zeros(1, SIDE, SIDE)).lerf[0]
-    assert kept.tolist()[:4] == [1] * 4
-    assert kept.tolist()[5:] == [0] * 4
-
-
-@given(st.integers(1, PIXELS), st.floats(0.05, 1.0))
-def test_an_oracle_that_reads_a_known_patch_scores_its_closed_form(size, share):
-    """The gradient is the patch. MoRF lights min(1, removed / size) of it down, LeRF what exceeds the rest."""
-    reader = PatchReader(size, share)
-    X = torch.ones(3, 1, SIDE, SIDE)
-    counts = [round(q * PIXELS) for q in FRACTIONS]
-    morf = [size - min(size, c) for c in counts]
-    lerf = [size - max(0, c - (PIXELS - size)) for c in counts]
-    expected = np.mean(
-        [
-            (b / size + 1e-4 >= share) - float(a / size + 1e-4 >= share)
-            for a, b in zip(morf, lerf, strict=True)
-        ]
-    )
-    found = faithfulness(reader, X, explained(reader, X))
-    assert found.score == pytest.approx(expected, abs=1e-12)
-
-
-def test_the_oracle_of_a_small_patch_scores_1():
-    reader = PatchReader(PIXELS // 10, 0.5)
-    X = torch.ones(3, 1, SIDE, SIDE)
-    assert faithfulness(reader, X, explained(reader, X)).score == 1
-    assert faithfulness(reader, X, 1 - reader.patch.expand(3, -1, -1)).score == -1
-
-
-def test_the_standard_error_is_the_bootstraps():
-    model, X = sensitive(), images(200)
-    found = faithfulness(model, X, explained(model, X))
-    picks = torch.randint(200, (4000, 200), generator=torch.Generator().manual_seed(0))
-    bootstrap = found.each[picks].mean(1).std().item()
-    assert found.standard_error == pytest.approx(bootstrap, rel=0.05)
-
-
-@settings(max_examples=20)
-@given(st.integers(0, 10_000))
-def test_only_the_order_counts_and_reversing_it_turns_the_sign(seed):
-    model, X = sensitive(), images(8)
-    maps = torch.rand(8, SIDE, SIDE, generator=torch.Generator().manual_seed(seed))
-    found = faithfulness(model, X, maps)
-    assert -1 <= found.score <= 1
-    assert torch.equal(faithfulness(model, X, maps.exp()).each, found.each)
-    assert faithfulness(model, X, -maps).score == pytest.approx(-found.score, abs=1e-12)
-
-
-def test_relabelled_classes_change_nothing():
-    """No label enters: a predictor that is always wrong is as faithful as one that is always right."""
-    model, X = sensitive(), images(20)
-    maps = explained(model, X)
-    turned = nn.Sequential(*model[:-1], nn.Linear(1, 1))
-    turned[-1] = nn.Linear(model[-1].in_features, 7)
-    turned[-1].weight.data, turned[-1].bias.data = (
-        model[-1].weight.data.roll(1, 0),
-        model[-1].bias.data.roll(1),
-    )
-    assert faithfulness(turned, X, maps).score == faithfulness(model, X, maps).score
-
-
-def test_curves_are_the_means_of_the_classes():
-    predicted = torch.tensor([0, 1])
-    found = Faithfulness(
-        predicted=predicted,
-        lerf=torch.tensor([[0] * 9, [1] * 6 + [2] * 3]),
-        morf=torch.tensor([[0] + [2] * 8, [0] * 9]),
-    )
-    assert found.score == pytest.approx((8 / 9 + 6 / 9) / 2)
-    assert found.standard_error == pytest.approx((8 / 9 - 6 / 9) / 2)
-    drop = curves(Constant(), images(2), torch.tensor([0, 0]), found).set_index(["order", "fraction"])
-    assert drop.loc[("morf", 0.0)].to_dict() == {"kept": 1, "accuracy": 0.5}
-    assert drop.loc[("morf", 0.1)].to_dict() == {"kept": 0.5, "accuracy": 1}
-    assert drop.loc[("morf", 0.2)].to_dict() == {"kept": 0, "accuracy": 0.5}
-    assert drop.loc[("lerf", 0.9)].to_dict() == {"kept": 0.5, "accuracy": 0.5}
-    assert drop.loc["random"]["kept"].tolist() == [1] + [0.5] * 9  # the constant class 1
-    assert len(drop) == 30
-
-
-def test_pixel_flipping_of_quantus_gives_the_same_curve():
-    quantus = pytest.importorskip("quantus")
-
-    class Kept(nn.Module):
-        """One-hot of the predicted class: its "probability" is whether the class was kept."""
-
-        def __init__(self, model):
-            super().__init__()
-            self.model = model
-
-        def forward(self, X):
-            return nn.functional.one_hot(self.model(X).argmax(1), 7).float()
-
-    model, X = sensitive(), images(60)
-    maps = explained(model, X)
-    found = faithfulness(model, X, maps, fill=-0.5)
-    flipping = quantus.PixelFlipping(
-        features_in_step=PIXELS // 10, perturb_baseline=-0.5, normalise=False, disable_warnings=True
-    )
-    theirs = flipping(
-        model=Kept(model).eval(), x_batch=X.numpy(), y_batch=found.predicted.numpy(), a_batch=maps[:, None].numpy(),
-        softmax=False, device="cpu",
-    )  # fmt: skip
-    ours = (found.morf == found.predicted[:, None]).float().numpy()
-    assert np.abs(np.array(theirs)[:, :9] - ours).max() < 1e-6
-    assert 0 < ours.mean() < 1
+@pytest.mark.parametrize(
+    "arguments", [["gone"], ["{own}", "--reference", "gone"], ["{own}", "--reference", "{other}"]]
+)
+def test_what_cannot_be_examined_ends_with_one_line(arguments, finished, tmp_path, capsys):
+    own = finished[0] / layout.CHECKPOINT_FILE
+    tensors, about = checkpoint.read(own)
+    about["config"]["dataset"] = "mnist"
+    checkpoint.write(tmp_path / "other.safetensors", tensors, about)
+    code = main([a.format(own=own, other=tmp_path / "other.safetensors") for a in arguments])
+    out, err = capsys.readouterr()
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "gone" in err or "trained on mnist" in err

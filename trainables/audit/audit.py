@@ -1,4 +1,4 @@
-"""All that is asked of a front member's maps beyond its faithfulness: other fills, robustness, agreement, sanity."""
+"""All that is asked of a front member's maps: every removal, controls, robustness, agreement, the sanity check."""
 
 import json
 from collections.abc import Mapping
@@ -19,25 +19,22 @@ from trainables.audit.sanity_check import LIMIT, cascade, redraw
 from trainables.data.normalisation import Scale
 from trainables.models.passes import extra_pass
 from trainables.saliency.attribution import saliency_maps
-from trainables.saliency.faithfulness import curves, faithfulness, predict
-from trainables.training.evaluation import FAITHFULNESS_IMAGES, choose
+from trainables.saliency.faithfulness import predict
+from trainables.training.evaluation import FAITHFULNESS_IMAGES, choose, measure_faithfulness
 from trainables.training.inputs import check_images, data_of, scale_of
 from trainables.training.network import load_checkpoint
 
-FILLS = ("mean", "zero", "uniform")
-"""What removed pixels become; faithfulness as an objective is that of the first."""
-FEW = 50  # images for what takes many passes an image: robustness and sanity
-FILL_SEED = 1  # of the uniform fill; not that of the random order, which would follow the fill's values
+FEW = 50  # images for what takes many passes per image: robustness and sanity
 
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """What was found."""
+    """What was found about the maps of one checkpoint."""
 
     metrics: dict[str, float]
     """See `examine`."""
     curves: pd.DataFrame
-    """Columns order, fraction, kept, accuracy, fill: `removal.curves` for each fill."""
+    """Columns removal, order, fraction, kept, accuracy: see `suite.Assessment.curves`."""
 
     def write(self, directory: Path) -> None:
         """Write the curves as removal.csv and then faithfulness.json, in one step: where that is, all is."""
@@ -50,15 +47,23 @@ class Examination:
 def examine(path: Path, *, reference: Path | None = None, data_dir: str = "") -> Examination:
     """Examine the maps of a checkpoint on validation images, by the attribution that it was configured with.
 
-    faithfulness                       with _se and _images, as a trial records it: removed pixels become the mean
-    faithfulness_zero, _uniform        removed pixels become black, or random values; each with its _se
+    faithfulness, faithfulness.*       as a trial records them, see `suite.Assessment.metrics`
     infidelity, infidelity_share, max_sensitivity     see `robustness`
     sanity.LAYER                       rank correlation with the maps once this layer and all behind it are redrawn
     sanity_spearman, sanity_passed     the same for all layers, and whether it is below `LIMIT`
-    spearman, top_iou, ssim            agreement with the maps of the `reference`, a float model's checkpoint
+    spearman, top_iou, ssim            agreement with the maps of the `reference`
 
-    The images are looked for in `data_dir`, or for "" where the run had them.
-    Raises ValueError, in one sentence, for files that cannot be used, and NonFiniteError for maps with NaN.
+    Args:
+        path: a checkpoint of a finished model.
+        reference: the checkpoint of a float model of the same images, to compare the maps with.
+        data_dir: where the images are now; "" for where the run had them.
+
+    Returns:
+        The figures, and the removal curves.
+
+    Raises:
+        UserError: A file cannot be used.
+        NonFiniteError: A map has NaN.
     """
     model, config, about = load_checkpoint(path, data_dir)
     other = _reference(reference, about) if reference else None
@@ -68,34 +73,19 @@ def examine(path: Path, *, reference: Path | None = None, data_dir: str = "") ->
     split = choose(data.validation, FAITHFULNESS_IMAGES)
     X, method = scale(split.images), config.attribution
     few = slice(None, None, max(1, len(X) // FEW))  # spread, should the images be sorted by class
+    found = measure_faithfulness(model, data.validation, data, scale, config)
+    metrics = found.metrics()
     with extra_pass(model):
         target = predict(model, X)
-        maps = saliency_maps(model, X, target, method=method)
-        metrics, drops = _removals(model, X, split.labels, maps, scale)
         metrics |= _robustness(model, X[few], target[few], method, scale)
         if other:
-            metrics |= agreement(maps, saliency_maps(other, X, target, method=method))
+            maps, others = (saliency_maps(m, X, target, method=method) for m in (model, other))
+            metrics |= agreement(maps, others)
     sanity = cascade(model, redraw(config, data), X[few], target[few], method=method)
-    metrics |= {f"sanity.{layer}": found for layer, found in sanity.items()}
+    metrics |= {f"sanity.{layer}": correlation for layer, correlation in sanity.items()}
     last = list(sanity.values())[-1]
     metrics |= {"sanity_spearman": last, "sanity_passed": last < LIMIT}
-    return Examination(metrics=metrics, curves=drops)
-
-
-def _removals(
-    model: nn.Module, X: Tensor, labels: Tensor, maps: Tensor, scale: Scale
-) -> tuple[dict[str, float], pd.DataFrame]:
-    metrics: dict[str, float] = {}
-    drops = []
-    for kind in FILLS:
-        fill = scale.fill(kind, torch.Generator().manual_seed(FILL_SEED))(X)
-        found = faithfulness(model, X, maps, fill=fill)
-        drops.append(curves(model, X, labels, found, fill=fill).assign(fill=kind))
-        if kind == FILLS[0]:
-            metrics |= found.metrics()
-        else:
-            metrics |= {f"faithfulness_{kind}": found.score, f"faithfulness_{kind}_se": found.standard_error}
-    return metrics, pd.concat(drops, ignore_index=True)
+    return Examination(metrics=metrics, curves=found.curves(split.labels))
 
 
 def _robustness(model: nn.Module, X: Tensor, target: Tensor, method: str, scale: Scale) -> dict[str, float]:

@@ -10,12 +10,15 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from trainables.data import Split
+from trainables.data import Data, Split
 from trainables.data.normalisation import Scale
 from trainables.data.splits import stratified
 from trainables.models.passes import extra_pass
 from trainables.saliency.attribution import CHUNK, saliency_maps
-from trainables.saliency.faithfulness import Faithfulness, faithfulness, predict
+from trainables.saliency.controls import CONTROLS
+from trainables.saliency.faithfulness import predict
+from trainables.saliency.removal import REMOVALS, Background
+from trainables.saliency.suite import OBJECTIVE, Assessment, assess
 from trainables.training.config import Config
 from trainables.training.inputs import check_images, data_of, scale_of, test_split_of
 from trainables.training.network import costs, load_checkpoint
@@ -23,6 +26,7 @@ from trainables.training.quality import confusion, quality
 from trainables.training.sgt import keep, kl_divergence, saliency
 
 FAITHFULNESS_IMAGES = 100  # faithfulness is measured on so many images of the split
+DONORS = 200  # training images that removed pixels are taken from
 KL_IMAGES = 500  # the masked pass is measured on so many images of the split
 FILL_SEED = 0
 
@@ -49,11 +53,24 @@ def evaluate(model: nn.Module, split: Split, scale: Scale, config: Config) -> Ev
         )
 
 
-def measure_faithfulness(model: nn.Module, split: Split, scale: Scale, config: Config) -> Faithfulness:
-    """The faithfulness of the configured attribution on `FAITHFULNESS_IMAGES` of the split; pixels become the mean."""
+def measure_faithfulness(
+    model: nn.Module, split: Split, data: Data, scale: Scale, config: Config, *, whole_suite: bool = True
+) -> Assessment:
+    """Score the maps of the configured attribution on `FAITHFULNESS_IMAGES` images of a split of `data`.
+
+    By every removal and beside every control, or without `whole_suite` by the removals of the objective alone.
+    """
     with extra_pass(model):
         X = scale(choose(split, FAITHFULNESS_IMAGES).images)
-        return faithfulness(model, X, saliency_maps(model, X, predict(model, X), method=config.attribution))
+        maps = saliency_maps(model, X, predict(model, X), method=config.attribution)
+        removals, controls = (REMOVALS, CONTROLS) if whole_suite else (OBJECTIVE, ())
+        return assess(model, X, maps, background_of(data, scale), removals=removals, controls=controls)
+
+
+def background_of(data: Data, scale: Scale) -> Background:
+    """The colours and `DONORS` training images of a data set, as a model reads them."""
+    black, white = ((value - scale.mean) / scale.std for value in (0.0, 1.0))
+    return Background(black=black, white=white, donors=scale(choose(data.train, DONORS).images))
 
 
 def validation_metrics(path: Path, data_dir: str = "") -> dict[str, float]:
@@ -76,7 +93,7 @@ def _metrics(path: Path, split_of: Callable[[Config], Split], data_dir: str = ""
     scale = scale_of(data, next(model.parameters()).device)
     return {
         **evaluate(model, split, scale, config).metrics,
-        **measure_faithfulness(model, split, scale, config).metrics(),
+        **measure_faithfulness(model, split, data, scale, config).metrics(),
         **costs(config),
     }
 

@@ -12,16 +12,15 @@ from trainables.data import Data
 from trainables.data.normalisation import Scale
 from trainables.models.passes import extra_pass
 from trainables.saliency.attribution import saliency_maps
-from trainables.saliency.faithfulness import Faithfulness, curves, predict
+from trainables.saliency.faithfulness import predict
+from trainables.saliency.suite import Assessment
 from trainables.training.config import Config
 from trainables.training.evaluation import FAITHFULNESS_IMAGES, choose
 
 IMAGES = 12
 
 
-def write(
-    path: Path, model: nn.Module, data: Data, scale: Scale, config: Config, found: Faithfulness
-) -> None:
+def write(path: Path, model: nn.Module, data: Data, scale: Scale, config: Config, found: Assessment) -> None:
     """Write the maps of `IMAGES` validation images, the same for every trial on the data set, and removal curves.
 
     images        uint8 (n, H, W), or (n, H, W, 3) in colour
@@ -29,16 +28,17 @@ def write(
     predictions   int64 (n,): the class that each map explains
     maps          float16 (n, H, W), each divided by its largest value; 0 throughout if it is constant 0
     class_names   str (classes,)
-    curve_*       the columns of `removal.curves`, (30,) each: order, fraction, kept, accuracy
+    curve_*       the columns of `Assessment.objective_curves`: order, fraction, kept, accuracy
 
-    `found` is the model's faithfulness on the validation images. Raises NonFiniteError for maps with NaN.
+    `found` is what the removals said of the model's maps on the validation images. Raises NonFiniteError for maps
+    with NaN.
     """
     gallery, measured = choose(data.validation, IMAGES), choose(data.validation, FAITHFULNESS_IMAGES)
     X = scale(gallery.images)
     with extra_pass(model):
         predictions = predict(model, X)
         maps = saliency_maps(model, X, predictions, method=config.attribution)
-        drop = curves(model, scale(measured.images), measured.labels.to(X.device), found)
+    drop = found.objective_curves(measured.labels.to(X.device))
     largest = maps.amax((1, 2), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
     arrays: dict[str, Any] = {
         "images": gallery.images.permute(0, 2, 3, 1).squeeze(-1).numpy(),

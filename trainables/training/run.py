@@ -27,7 +27,7 @@ from trainables.models.passes import extra_pass
 from trainables.quantisation.batchnorm import IMAGES, norms_of, settle
 from trainables.quantisation.quantisers import calibrate, clipping_levels, keep_positive
 from trainables.saliency import attribution
-from trainables.saliency.faithfulness import Faithfulness
+from trainables.saliency.suite import Assessment
 from trainables.training import checkpoint, gallery
 from trainables.training.config import Config
 from trainables.training.evaluation import evaluate, measure_faithfulness
@@ -100,7 +100,7 @@ class Run:
         self.curve: list[dict[str, float]] = []
         self.finished: int | None = None
         self.confusion: Tensor | None = None
-        self.faithfulness: Faithfulness | None = None
+        self.faithfulness: Assessment | None = None
 
     def prepare(self) -> None:
         """Start from the float checkpoint, if there is one, and fit the quantisers to the first batch."""
@@ -175,7 +175,14 @@ class Run:
         config = self.config
         measured, self.confusion = evaluate(self.model, self.data.validation, self.scale, config)
         if number == config.epochs or number in config.rungs:
-            self.faithfulness = measure_faithfulness(self.model, self.data.validation, self.scale, config)
+            self.faithfulness = measure_faithfulness(
+                self.model,
+                self.data.validation,
+                self.data,
+                self.scale,
+                config,
+                whole_suite=number == config.epochs,
+            )
             measured |= self.faithfulness.metrics()
         return measured | costs(config)
 

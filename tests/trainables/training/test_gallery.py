@@ -45,4 +45,4 @@ def test_colour_images_and_fewer_than_asked(settings, tmp_path):
         assert arrays["images"].shape == (validation, 16, 16, 3)
         assert arrays["maps"].shape == (validation, 16, 16)
         assert sorted(arrays["labels"]) == [0] * 4 + [1] * 4 + [2] * 4
-        assert len(arrays["curve_kept"]) == 30
+        assert len(arrays["curve_kept"]) == 18  # three orders, whole and five fractions

@@ -1,4 +1,4 @@
-"""Saliency maps against closed forms of linear models, plain autograd and a hand-made Grad-CAM."""
+"""Saliency maps against closed forms of linear models, plain autograd and a Grad-CAM by hand."""
 
 import pytest
 import torch
@@ -9,7 +9,7 @@ from study_common.errors import NonFiniteError, UserError
 from trainables.choices import ATTRIBUTIONS
 from trainables.models.catalogue import build
 from trainables.quantisation.quantisers import calibrate, quantise
-from trainables.saliency.attribution import check, saliency_maps, slopes
+from trainables.saliency.attribution import _last_activation, blank, check, saliency_maps, slopes
 
 
 class Small(nn.Module):
@@ -50,10 +50,16 @@ def test_the_gradient_is_each_images_own(channels):
         torch.testing.assert_close(found, alone.grad[0].abs().amax(0))
 
 
-def test_more_images_than_a_chunk_are_explained_alike():
+@pytest.mark.parametrize("method", ATTRIBUTIONS)
+def test_the_map_of_an_image_does_not_depend_on_the_images_beside_it(method):
+    """Company of ten times the range, another place in the batch, or more images than one pass takes change nothing."""
     model, X, target = made(lambda: Small(3)), images(250), classes(250)
-    maps = saliency_maps(model, X, target)
-    torch.testing.assert_close(maps[240:], saliency_maps(model, X[240:], target[240:]))
+    X[100:] *= 10
+    maps = saliency_maps(model, X, target, method=method)
+    assert (maps.flatten(1).std(1) > 0).float().mean() > 0.5
+    for some in (slice(10), slice(240, 250), torch.arange(120, 80, -1)):
+        alone = saliency_maps(model, X[some], target[some], method=method)
+        torch.testing.assert_close(maps[some], alone, rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("method", ["gradient", "smooth_grad", "integrated_gradients"])
@@ -90,14 +96,48 @@ def test_smooth_grad_averages_signed_gradients_over_noise_of_its_size():
     assert of(torch.abs).std().item() == pytest.approx(16**-0.5, rel=0.1)
 
 
-def test_grad_cam_weighs_the_last_wide_convolutions_maps_by_their_mean_gradient():
+def cam_by_hand(activation, logits, target, shape):
+    slope = torch.autograd.grad(logits.gather(1, target[:, None]).sum(), activation)[0]
+    cam = (slope.mean((2, 3), keepdim=True) * activation).sum(1, keepdim=True).relu()
+    return F.interpolate(cam, shape, mode="bilinear")[:, 0].detach()
+
+
+def test_grad_cam_weighs_the_maps_behind_the_last_wide_convolution_by_their_mean_gradient():
+    """Behind its activation: `relu`; not the raw output of `second`, nor the 1x1 output of `narrow`."""
     model, X, target = made(lambda: Small(3)), images(4), classes(4)
-    coarse = model.second(torch.tanh(model.first(X)))
-    logits = model.last(torch.tanh(model.narrow(torch.relu(coarse))).flatten(1))
-    slope = torch.autograd.grad(logits.gather(1, target[:, None]).sum(), coarse)[0]
-    cam = (slope.mean((2, 3), keepdim=True) * coarse).sum(1, keepdim=True).relu()
-    expected = F.interpolate(cam, (12, 12), mode="bilinear")[:, 0].detach()
+    activation = torch.relu(model.second(torch.tanh(model.first(X))))
+    logits = model.last(torch.tanh(model.narrow(activation)).flatten(1))
+    expected = cam_by_hand(activation, logits, target, (12, 12))
     torch.testing.assert_close(saliency_maps(model, X, target, method="grad_cam"), expected)
+
+
+@pytest.mark.parametrize(
+    "name", ["paper_cnn", "small_cnn", "resnet18", "mobilenet_v3_small", "efficientnet_b0"]
+)
+def test_grad_cam_of_every_model_looks_at_what_its_classifier_reads(name):
+    """Behind convolution, norm, sum and activation: the classifier applied to these maps gives the model's logits."""
+    torch.manual_seed(0)
+    model = build(name, channels=3, size=64, classes=10).eval()
+    X, target = images(3, side=64), classes(3, 10)
+    logits, activation = _last_activation(model, X)
+    pooled = activation.mean((2, 3))
+    ends = {
+        "paper_cnn": lambda: model.fc2(F.relu(model.fc1(activation.permute(0, 2, 3, 1).flatten(1)))),
+        "small_cnn": lambda: model.fc(pooled),
+        "resnet18": lambda: model.fc(pooled),
+        "mobilenet_v3_small": lambda: model.classifier(pooled),
+        "efficientnet_b0": lambda: model.classifier(pooled),
+    }
+    torch.testing.assert_close(ends[name](), logits)
+    expected = cam_by_hand(activation, logits, target, (64, 64))
+    torch.testing.assert_close(saliency_maps(model, X, target, method="grad_cam"), expected)
+
+
+def test_blank_maps_are_those_that_rank_nothing():
+    maps = torch.zeros(3, 4, 4)
+    maps[1] = 2.5
+    maps[2, 3, 3] = 1e-30
+    assert blank(maps).tolist() == [True, True, False]
 
 
 @pytest.mark.parametrize(
