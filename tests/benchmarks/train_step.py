@@ -164,7 +164,7 @@ def ours(X: Tensor, y: Tensor, **settings: object) -> Callable[[], object]:
     run = Run(Config.parse({"bits": 4, "lambda1": 1.0, "mask_ratio": 0.5, "batch_size": len(X), **settings}))
     run.model.train()
     fill = run.scale.fill("uniform", torch.Generator().manual_seed(0))
-    return lambda: run.step(X, y, fill, 1)
+    return lambda: run.step(X, y, fill)
 
 
 if __name__ == "__main__":

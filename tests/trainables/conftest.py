@@ -49,7 +49,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, f
     run = Run(Config.parse({"bits": 4, "epochs": 1, "precision": "float32"}))
     generator = torch.manual_seed(0)
     for _, (images, labels) in zip(range(8), batches(run.data.train, 64, generator), strict=False):
-        run.step(run.scale(images), labels, run.scale.fill("uniform", generator), 1)
+        run.step(run.scale(images), labels, run.scale.fill("uniform", generator))
     recorded = run.measure(1)
     run.finish(1, 0.0, recorded)
     directory = tmp_path_factory.mktemp("trained")

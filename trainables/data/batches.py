@@ -34,7 +34,8 @@ def batches(
     for indices in order.split(batch_size):
         if drop_last and len(indices) < batch_size:
             return
-        yield Split(split.images[indices], split.labels[indices])
+        chosen = indices.to(split.images.device)
+        yield Split(split.images[chosen], split.labels[chosen])
 
 
 def shift_and_flip(images: Tensor, generator: Generator, *, shift: int = 1, flip: bool = True) -> Tensor:
@@ -50,15 +51,15 @@ def shift_and_flip(images: Tensor, generator: Generator, *, shift: int = 1, flip
         (n, C, H, W), a copy.
     """
     n, _, height, width = images.shape
-    down, across = torch.randint(2 * shift + 1, (2, n), generator=generator)
+    down, across = torch.randint(2 * shift + 1, (2, n), generator=generator).to(images.device)
     windows = (
         F.pad(images, [shift] * 4).unfold(2, height, 1).unfold(3, width, 1)
     )  # (n, C, down, across, H, W)
-    moved = windows[torch.arange(n), :, down, across]
+    moved = windows[torch.arange(n, device=images.device), :, down, across]
     if not flip:
         return moved
     mirrored = torch.randint(2, (n, 1, 1, 1), generator=generator, dtype=torch.bool)
-    return torch.where(mirrored, moved.flip(-1), moved)
+    return torch.where(mirrored.to(images.device), moved.flip(-1), moved)
 
 
 def turn_and_tint(images: Tensor, generator: Generator, *, together: int = 8) -> Tensor:

@@ -68,7 +68,10 @@ class Scale:
         """
 
         def uniform(like: Tensor) -> Tensor:
-            return (torch.rand(like.shape, generator=generator).to(like.device) - self.mean) / self.std
+            return (
+                torch.rand(like.shape, generator=generator, device=generator.device).to(like.device)
+                - self.mean
+            ) / self.std
 
         def zero(like: Tensor) -> Tensor:
             return (-self.mean / self.std).expand_as(like)

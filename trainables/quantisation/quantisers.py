@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.utils import parametrize
@@ -25,32 +24,33 @@ from trainables.quantisation.folding import Codes, Folded, fold
 SHRINKAGES = torch.linspace(
     0.1, 1.0, 40
 ).tolist()  # of the largest value, searched for the least squared error
+ROUNDING = 2.0**-20  # alpha * (steps / alpha) may fall short of steps by so much; it is clipped all the same
 FLOOR = 1e-3  # alpha never falls below this: at 0 every activation is clipped and no gradient returns
 
 
 class _ClipRound(torch.autograd.Function):
-    """Clip to [lower * alpha, alpha] and round to `steps` equal steps of [0, alpha]; PACT's gradients.
+    """Clip to [lowest, steps] steps of alpha / `steps` each, and round to whole ones; PACT's gradients.
 
     One function where plain tensor operations would need a dozen passes over the activations; its backward is made
-    of differentiable operations, so that the double backward of lambda2 goes through it.
+    of differentiable operations, so that the double backward of lambda2 goes through it. alpha stays a tensor: to
+    read its value would make a GPU wait for the host, and a graph could not be exported.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, alpha: Tensor, lower: float, steps: int) -> Tensor:
-        top = alpha.item()
-        ctx.save_for_backward(x)
-        ctx.bounds = (lower * top, top, torch.nextafter(alpha, torch.zeros_like(alpha)).item())
-        return F.hardtanh(x, lower * top, top).mul_(steps / top).round_().mul_(top / steps)
+    def forward(ctx: Any, x: Tensor, alpha: Tensor, lowest: int, steps: int) -> Tensor:
+        v = (x * (torch.full_like(alpha, steps) / alpha)).clamp_(lowest, steps)  # one rounding, not two
+        ctx.save_for_backward(v)
+        ctx.lowest, ctx.steps = lowest, steps
+        return v.round().mul_(alpha / steps)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        (x,) = ctx.saved_tensors
-        bottom, top, below = ctx.bounds
-        passed = torch.ops.aten.hardtanh_backward(grad, x, bottom, top)
-        # threshold_backward keeps x > t; with t one float below alpha that is x >= alpha, as PACT eq. 3 has it.
-        clipped = torch.ops.aten.threshold_backward(grad, x, below).sum()
-        if bottom < 0:
-            clipped = clipped - torch.ops.aten.threshold_backward(grad, -x, below).sum()
+        (v,) = ctx.saved_tensors
+        top = ctx.steps * (1 - ROUNDING)
+        passed = torch.ops.aten.hardtanh_backward(grad, v, ctx.lowest * (1 - ROUNDING), top)
+        clipped = torch.ops.aten.threshold_backward(grad, v, top).sum()
+        if ctx.lowest < 0:
+            clipped = clipped - torch.ops.aten.threshold_backward(grad, -v, top).sum()
         return passed, clipped.float(), None, None
 
 
@@ -74,11 +74,14 @@ class Pact(nn.Module):
         self.bits = bits
         self.alpha = nn.Parameter(torch.tensor(float(alpha)))
         self.register_buffer("lower", torch.tensor(-1.0 if signed else 0.0))
+        self.signed = signed
+        self.register_load_state_dict_post_hook(_read_sign)  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def fit(self, x: Tensor, *, start: str, percentile: float) -> None:
         """Set the range to what is seen of x: signed if x is ever negative; alpha as `start` of `ALPHA_STARTS` says."""
         self.lower.fill_(-1.0 if x.min() < 0 else 0.0)
+        _read_sign(self)
         sizes = x.float().abs().flatten()
         if start == "percentile":
             rank = max(1, round(sizes.numel() * percentile / 100))
@@ -92,10 +95,15 @@ class Pact(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Quantise x of any shape; same shape and dtype back."""
-        lower = self.lower.item()
-        steps = 2 ** (self.bits - 1) - 1 if lower < 0 else 2**self.bits - 1
-        quantised: Tensor = _ClipRound.apply(x, self.alpha, lower, steps)
+        steps = 2 ** (self.bits - 1) - 1 if self.signed else 2**self.bits - 1
+        quantised: Tensor = _ClipRound.apply(x, self.alpha, -steps if self.signed else 0, steps)
         return quantised
+
+
+def _read_sign(pact: nn.Module, *_: object) -> None:
+    """Keep the sign of the range, a buffer, as a Python value too: a pass reads it without waiting for a GPU."""
+    assert isinstance(pact, Pact)
+    pact.signed = bool(pact.lower < 0)
 
 
 class Affine(nn.Module):

@@ -9,7 +9,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -30,13 +30,18 @@ from trainables.saliency import attribution
 from trainables.saliency.suite import Assessment
 from trainables.training import checkpoint, gallery
 from trainables.training.config import Config
+from trainables.training.device import arranged, resident, training_device
 from trainables.training.evaluation import evaluate, measure_faithfulness
 from trainables.training.inputs import check_images, data_of, described, scale_of
 from trainables.training.network import costs, load_float, new_model
 from trainables.training.optimiser import autocast, optimizer
-from trainables.training.sgt import class_weights, losses
+from trainables.training.sgt import Losses, class_weights, losses
 
 log = logging.getLogger("trainables")
+TERMS = tuple(field.name for field in fields(Losses))
+READ_EVERY = (
+    50  # steps: to read a loss makes a GPU wait for the host, so a bad one ends the run this much later
+)
 EPSILON_BOUNDS = (0.01, 0.99)  # KL falls as masking vanishes, so epsilon drifts to 0 and would turn SGT off
 
 
@@ -86,8 +91,9 @@ class Run:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = training_device()
         self.data = data_of(config)
+        self.images = resident(self.data.train, self.device)
         self.scale = scale_of(self.data, self.device)
         self.steps = len(self.data.train.labels) // config.batch_size
         self.model = new_model(config, self.data).to(self.device)
@@ -107,9 +113,9 @@ class Run:
         if self.config.init:
             load_float(self.model, Path(self.config.init))
         generator = torch.Generator().manual_seed(self.config.seed)
-        first = next(batches(self.data.train, self.config.batch_size, generator))
+        first = next(batches(self.images, self.config.batch_size, generator))
         self.model.to(memory_format=torch.channels_last)
-        X = self.scale(first.images)
+        X = arranged(self.scale(first.images))
         calibrate(self.model, X, start=self.config.alpha_start, percentile=self.config.alpha_percentile)
         with extra_pass(self.model):
             attribution.check(self.model, X[:1], self.config.attribution)
@@ -117,29 +123,54 @@ class Run:
     def epoch(self, number: int) -> dict[str, float]:
         """Train on every image once; the mean of L over the steps."""
         self.finished, config = None, self.config
-        generator = torch.manual_seed(config.seed * 100_003 + number)  # the global one: dropout uses it too
-        fill = self.scale.fill(config.fill, generator)
+        seed = config.seed * 100_003 + number
+        generator = torch.manual_seed(seed)  # the global one: dropout uses it too
+        on_cpu = self.device.type == "cpu"
+        fill = self.scale.fill(
+            config.fill, generator if on_cpu else torch.Generator(self.device).manual_seed(seed)
+        )
         self.model.train()
-        total = 0.0
+        read: list[float] = []
+        unread: list[Tensor] = []
         move = augmentation(config.dataset)
-        drawn = batches(self.data.train, config.batch_size, generator, drop_last=True)
-        for step, (images, y) in enumerate(drawn):
-            self.schedule((number - 1) * self.steps + step)
+        drawn = batches(self.images, config.batch_size, generator, drop_last=True)
+        for step, (images, y) in enumerate(drawn, start=1):
+            self.schedule((number - 1) * self.steps + step - 1)
+            images = images.to(self.device, non_blocking=True)
             if config.augment:
                 images = move(images, generator)
-            total += self.step(self.scale(images), y.to(self.device), fill, number)
+            X, y = arranged(self.scale(images)), y.to(self.device, non_blocking=True)
+            unread.append(self.step(X, y, fill))
+            if step % READ_EVERY == 0 or step == self.steps:
+                read += self.losses_of(unread, number)
+                unread.clear()
         self.settle(generator)
-        return {"train_loss": total / self.steps}
+        return {"train_loss": sum(read) / self.steps}
+
+    def losses_of(self, steps: list[Tensor], number: int) -> list[float]:
+        """Read what steps returned, which waits for the device: L of each; NonFiniteError names a bad term."""
+        read = torch.stack(steps).cpu()
+        if not read.isfinite().all():
+            first = read[~read.isfinite().all(1)][0]
+            bad = [name for name, value in zip(TERMS, first, strict=False) if not value.isfinite()] or [
+                "total"
+            ]
+            raise NonFiniteError(
+                f"epoch {number}: {', '.join(bad)} is not finite; lower lr or the weight of that term; "
+                f"config {json.dumps(self.config.flat())}"
+            )
+        values: list[float] = read[:, -1].tolist()
+        return values
 
     def settle(self, generator: torch.Generator) -> None:
         """Measure with the statistics of the network as it is now."""
         if norms_of(self.model):
             size = self.config.batch_size
-            drawn = batches(self.data.train, size, generator, drop_last=True)
-            settle(self.model, (self.scale(b.images) for b in islice(drawn, -(-IMAGES // size))))
+            drawn = batches(self.images, size, generator, drop_last=True)
+            settle(self.model, (arranged(self.scale(b.images)) for b in islice(drawn, -(-IMAGES // size))))
 
-    def step(self, X: Tensor, y: Tensor, fill: Callable[[Tensor], Tensor], number: int) -> float:
-        """One update of theta, alpha and epsilon (A2 lines 3-10); returns L."""
+    def step(self, X: Tensor, y: Tensor, fill: Callable[[Tensor], Tensor]) -> Tensor:
+        """One update of theta, alpha and epsilon (A2 lines 3-10); returns the terms of L and L, (5,), on the device."""
         config = self.config
         self.optimizer.zero_grad()
         with parametrize.cached(), autocast(config.precision, self.device):
@@ -149,19 +180,13 @@ class Run:
                 epsilon=getattr(self.model, "epsilon", None), weights=self.class_weights,
             )  # fmt: skip
             loss = terms.total(config)
-            if not loss.isfinite():
-                bad = [name for name, term in vars(terms).items() if not term.isfinite()] or ["total"]
-                raise NonFiniteError(
-                    f"epoch {number}: {', '.join(bad)} is not finite; lower lr or the weight of that term; "
-                    f"config {json.dumps(config.flat())}"
-                )
-            loss.backward()
+            loss.backward(inputs=list(self.model.parameters()))  # not those of X, which S has had
         self.optimizer.step()
         keep_positive(self.model)
         if (epsilon := getattr(self.model, "epsilon", None)) is not None:
             with torch.no_grad():
                 epsilon.clamp_(*EPSILON_BOUNDS)
-        return loss.item()
+        return torch.stack([*(getattr(terms, name) for name in TERMS), loss]).detach()
 
     def schedule(self, step: int) -> None:
         """Set every group's step size: cosine from its own start to 0 over the whole run, or constant."""

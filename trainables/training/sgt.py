@@ -122,7 +122,7 @@ def saliency(o: Tensor, X: Tensor, y: Tensor, *, scalar: str, differentiable: bo
         cotangent = loss_cotangent(o if differentiable else o.detach(), y)
     else:
         chosen = y if scalar == "label_logit" else o.detach().argmax(1)
-        cotangent = F.one_hot(chosen, o.shape[1]).to(o.dtype)
+        cotangent = torch.zeros_like(o).scatter(1, chosen[:, None], 1.0)
     return grad(o, X, cotangent, retain_graph=True, create_graph=differentiable)[0]
 
 
@@ -132,7 +132,7 @@ def loss_cotangent(o: Tensor, y: Tensor) -> Tensor:
     The label's entry is computed as minus the sum of the other probabilities: p_y - 1 cancels in float32 for confident
     samples.
     """
-    others = o.softmax(1).masked_fill(F.one_hot(y, o.shape[1]).bool(), 0)
+    others = o.softmax(1).scatter(1, y[:, None], 0.0)  # F.one_hot would wait for the device, to check y
     return others.scatter(1, y[:, None], -others.sum(1, keepdim=True))
 
 
