@@ -10,7 +10,7 @@ import pytest
 from study_common import layout
 from tests.conftest import Command
 from trainables.data import load
-from trainables.data.dataset import _GIVE_IT
+from trainables.data.image_folder import GIVE_IT
 from trainables.training.checkpoint import read, write
 from trainables.training.config import Config
 from trainables.training.run import epochs
@@ -109,7 +109,7 @@ def test_images_that_moved_are_found(
     load.cache_clear()
     for name in ("evaluate", "faithfulness"):
         code, _, error = command(f"trainables.{name}", f"out/{layout.CHECKPOINT_FILE}")
-        assert (code, error) == (2, f"error: no such folder: {tmp_path}/images; {_GIVE_IT}\n")
+        assert (code, error) == (2, f"error: no such folder: {tmp_path}/images; {GIVE_IT}\n")
         assert command(f"trainables.{name}", f"out/{layout.CHECKPOINT_FILE}", "--data-dir", "moved")[0] == 0
 
 

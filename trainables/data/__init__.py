@@ -1,6 +1,7 @@
 """Image data sets as tensors of bytes in memory, and the batches that training draws from them."""
 
-from trainables.data.batches import augmentation, batches, shift_and_flip, turn_and_tint
+from trainables.data.augmentation import augmentation
+from trainables.data.batches import batches
 from trainables.data.dataset import Data, Split, list_files, load, load_test, split_in_colour
 from trainables.data.preparation import Preparation
 
@@ -13,7 +14,5 @@ __all__ = [
     "list_files",
     "load",
     "load_test",
-    "shift_and_flip",
     "split_in_colour",
-    "turn_and_tint",
 ]

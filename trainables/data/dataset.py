@@ -1,7 +1,6 @@
 """A data set in memory: its training and validation images, and what every trial needs to know of them."""
 
 import hashlib
-import os
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -14,23 +13,18 @@ from torch import Tensor
 from search_spaces import unknown
 from study_common.errors import UserError
 from trainables.choices import DATASETS
-from trainables.data import mnist_files
+from trainables.data import medmnist_files, mnist_files
 from trainables.data.decoded_files import open_part
 from trainables.data.file_account import FileRow, file_account
-from trainables.data.folder_listing import KVASIR, Listing, list_folder, list_kvasir
-from trainables.data.groups import with_groups
-from trainables.data.image_cache import Decoded, open_images, report
-from trainables.data.label_files import list_hyper_kvasir, list_labels
+from trainables.data.image_cache import Decoded, report
+from trainables.data.image_folder import FOLDERS, GIVE_IT, open_folder
 from trainables.data.normalisation import mean_and_std
 from trainables.data.preparation import Preparation
 from trainables.data.splits import stratified
 
 EMBEDDED = Path(__file__).parent / "fashion_mnist_small"
-FOLDERS = ("kvasir", "folder", "csv")
-"""Data sets that are images in a folder."""
-assert ("fashion_mnist_small", *mnist_files.RELEASES, *FOLDERS) == DATASETS
+assert ("fashion_mnist_small", *mnist_files.RELEASES, "medmnist", *FOLDERS) == DATASETS
 _DEFAULT = Preparation()
-_GIVE_IT = "give it with --data-dir (--set data_dir=DIR of trainables.train)"
 VALIDATION = 5000
 """Images of the full MNIST and Fashion-MNIST training sets that are kept for validation."""
 
@@ -104,7 +98,8 @@ def load(name: str, data_dir: str | Path | None = None, preparation: Preparation
     Args:
         name: One of `choices.DATASETS`.
         data_dir: The folder of the files. `fashion_mnist_small` comes with the package and needs none; `mnist` and
-            `fashion_mnist` are downloaded into the user's cache folder if none is given.
+            `fashion_mnist` are downloaded into the user's cache folder if none is given; for `medmnist` it may be the
+            .npz file itself.
         preparation: How `kvasir`, `folder` and `csv` become images of one size. Their files are decoded once and then
             shared by the trials on a machine. Unless parts are stated, 80 % are for training, 10 % for validation and
             10 % for testing.
@@ -118,7 +113,7 @@ def load(name: str, data_dir: str | Path | None = None, preparation: Preparation
     """
     _check_choices(name, preparation)
     if name in FOLDERS:
-        listing, decoded = _open_folder(name, data_dir, preparation)
+        listing, decoded = open_folder(name, data_dir, preparation)
         report(decoded)
         return Data(
             name=name,
@@ -130,14 +125,7 @@ def load(name: str, data_dir: str | Path | None = None, preparation: Preparation
             fingerprint=decoded.fingerprint,
             left_out=tuple(map(str, decoded.left_out)),
         )
-    if name == "fashion_mnist_small":
-        train, validation = _embedded("train", data_dir), _embedded("validation", data_dir)
-    else:
-        everything = _official(name, "train", data_dir)
-        chosen = torch.zeros(len(everything.labels), dtype=torch.bool)
-        chosen[stratified(everything.labels, VALIDATION)] = True
-        train, validation = (Split(*(tensor[part] for tensor in everything)) for part in (~chosen, chosen))
-    class_names = tuple("0123456789") if name == "mnist" else _FASHION
+    class_names, train, validation = _arrays(name, data_dir)
     mean, std = mean_and_std([train.images.numpy()])
     digest = hashlib.sha256(repr(class_names).encode())
     for tensor in (*train, *validation):
@@ -156,7 +144,9 @@ def load(name: str, data_dir: str | Path | None = None, preparation: Preparation
 def load_test(name: str, data_dir: str | Path | None = None, preparation: Preparation = _DEFAULT) -> Split:
     """Load the test images of the data set `name`, which only a confirmation reads; see `load`."""
     if name in FOLDERS:
-        return _part(_open_folder(name, data_dir, preparation)[1], "test")
+        return _part(open_folder(name, data_dir, preparation)[1], "test")
+    if name == "medmnist":
+        return _medmnist(data_dir)["test"]
     return _embedded("test", data_dir) if name == "fashion_mnist_small" else _official(name, "test", data_dir)
 
 
@@ -166,7 +156,7 @@ def list_files(
     """Return what became of each file of a data set that is a folder; nothing for another; see `load`."""
     if name not in FOLDERS:
         return []
-    return file_account(*_open_folder(name, data_dir, preparation))
+    return file_account(*open_folder(name, data_dir, preparation))
 
 
 def _check_choices(name: str, preparation: Preparation) -> None:
@@ -181,6 +171,28 @@ def _check_choices(name: str, preparation: Preparation) -> None:
             if name == "csv"
             else f"a file of labels is for the data set csv, not for {name}; ask for the data set csv, or leave it out"
         )
+
+
+def _arrays(name: str, data_dir: str | Path | None) -> tuple[tuple[str, ...], Split, Split]:
+    """Return the names of the classes, the training and the validation images of a set that comes as arrays."""
+    if name == "fashion_mnist_small":
+        return _FASHION, _embedded("train", data_dir), _embedded("validation", data_dir)
+    if name == "medmnist":
+        parts = _medmnist(data_dir)
+        classes = int(parts["train"].labels.max()) + 1
+        return tuple(map(str, range(classes))), parts["train"], parts["validation"]
+    everything = _official(name, "train", data_dir)
+    chosen = torch.zeros(len(everything.labels), dtype=torch.bool)
+    chosen[stratified(everything.labels, VALIDATION)] = True
+    train, validation = (Split(*(tensor[part] for tensor in everything)) for part in (~chosen, chosen))
+    return tuple("0123456789") if name == "mnist" else _FASHION, train, validation
+
+
+def _medmnist(data_dir: str | Path | None) -> dict[str, Split]:
+    if not data_dir:
+        raise UserError(f"the data set medmnist needs its .npz file; {GIVE_IT}")
+    parts = medmnist_files.read_parts(Path(data_dir))
+    return {part: Split(*map(torch.from_numpy, arrays)) for part, arrays in parts.items()}
 
 
 def _embedded(split: str, data_dir: str | Path | None) -> Split:
@@ -201,32 +213,6 @@ def _official(name: str, split: str, data_dir: str | Path | None) -> Split:
 
 def _bytes(images: np.ndarray, labels: np.ndarray) -> Split:
     return Split(torch.tensor(images)[:, None], torch.tensor(labels).long())
-
-
-def _open_folder(name: str, data_dir: str | Path | None, preparation: Preparation) -> tuple[Listing, Decoded]:
-    if not data_dir:
-        raise UserError(f"the data set {name} needs the folder of its images; {_GIVE_IT}")
-    if not Path(data_dir).is_dir():
-        raise UserError(f"no such folder: {data_dir}; {_GIVE_IT}")
-    if not os.access(data_dir, os.R_OK | os.X_OK):
-        raise UserError(f"the folder {data_dir} may not be read; change its permissions")
-    listing = _list(name, Path(data_dir), preparation.labels)
-    if preparation.group:
-        listing = replace(listing, images=with_groups(listing.images, preparation.group))
-    return listing, open_images(listing, preparation)
-
-
-def _list(name: str, data_dir: Path, labels: str) -> Listing:
-    if name == "csv":
-        return list_labels(data_dir, Path(labels))
-    if name == "folder":
-        return list_folder(data_dir)
-    if listing := list_kvasir(data_dir) or list_hyper_kvasir(data_dir):
-        return listing
-    raise UserError(
-        f"{data_dir} has neither the {len(KVASIR)} class folders of Kvasir nor a split file of HyperKvasir "
-        "(file-name;class-name;split-index); for other class folders ask for the data set folder"
-    )
 
 
 def _part(decoded: Decoded, part: str) -> Split:

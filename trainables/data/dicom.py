@@ -32,7 +32,7 @@ def read(path: Path) -> Image.Image:
         raise UserError("DICOM files need pydicom; install it with pip install 'sgt-pact-study[dicom]'")
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
-    from pydicom.pixels import apply_modality_lut, apply_voi_lut
+    from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
     try:
         data = dcmread(path)

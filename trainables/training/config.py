@@ -15,8 +15,8 @@ from importlib.resources import files
 from typing import Any, Self
 
 from search_spaces import WIDTHS, is_width, owners
-from study_common.errors import UserError, unknown
-from trainables.choices import CHOICES, TORCHVISION
+from study_common.errors import UserError, check_known, unknown
+from trainables.choices import AUGMENTATION_SETS, AUGMENTATIONS, CHOICES, TORCHVISION
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,8 +71,9 @@ class Config:
     """L2 on theta, decoupled under Adam."""
     schedule: str = "cosine"
     """Of every step size: `cosine` down to 0 over all epochs, or `constant`."""
-    augment: bool = True
-    """Whether to change training images at random: shifts, and mirror images where the data set allows them."""
+    augment: bool | tuple[str, ...] = True
+    """How to change training images at random: names of `choices.AUGMENTATIONS` or of one of `AUGMENTATION_SETS`,
+    `true` for what suits the data set, or `false`."""
     balance: str = "none"
     """For classes of unequal size, `loss` weights CE by `sgt.class_weights`; S stays the gradient of the plain CE."""
     precision: str = "auto"
@@ -198,6 +199,7 @@ class Config:
         """
         flat = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("w_bits", "a_bits")}
         flat["rungs"] = list(self.rungs)
+        flat["augment"] = list(self.augment) if isinstance(self.augment, tuple) else self.augment
         for kind in ("w_bits", "a_bits"):
             flat |= {f"{kind}.{layer}": bits for layer, bits in getattr(self, kind).items()}
         return flat
@@ -250,6 +252,8 @@ def _convert(name: str, value: Any) -> Any:
     if name not in by_name:
         raise unknown("setting", name, [*Config.names(), "bits.<layer>", "w_bits.<layer>", "a_bits.<layer>"])
     kind: Any = by_name[name].type
+    if name == "augment":
+        return _augment(value)
     try:
         if isinstance(value, bool) and kind is not bool:
             raise TypeError
@@ -265,6 +269,21 @@ def _convert(name: str, value: Any) -> Any:
     except (KeyError, TypeError, ValueError):
         takes = kind.__name__ if isinstance(kind, type) else "comma-separated int"
         raise UserError(f"{name} is {value!r}; it takes {takes} values") from None
+
+
+def _augment(value: Any) -> bool | tuple[str, ...]:
+    """Read `augment`: true, false, the name of a set, or names, typed with commas between them.
+
+    >>> _augment("true"), _augment("upright"), _augment(["rotate", "flip_h"])
+    (True, ('shift', 'rotate'), ('flip_h', 'rotate'))
+    """
+    if isinstance(value, bool) or value in ("true", "false"):
+        return value in (True, "true")
+    names = AUGMENTATION_SETS.get(str(value)) or (value.split(",") if isinstance(value, str) else value)
+    if not isinstance(names, list | tuple):
+        raise UserError(f"augment is {value!r}; it takes true, false or names such as flip_h,rotate")
+    check_known("augment", names, ("true", "false", *AUGMENTATION_SETS, *AUGMENTATIONS))
+    return tuple(name for name in AUGMENTATIONS if name in names) or False
 
 
 def _width(name: str, value: Any) -> int:

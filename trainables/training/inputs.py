@@ -11,8 +11,8 @@ import torch
 from study_common.errors import UserError
 from trainables.choices import TORCHVISION
 from trainables.data import Data, Preparation, Split, list_files, load, load_test, split_in_colour
-from trainables.data.dataset import FOLDERS
 from trainables.data.file_account import write_file_account
+from trainables.data.image_folder import FOLDERS
 from trainables.data.normalisation import Scale
 from trainables.training.config import Config
 
@@ -97,7 +97,7 @@ def check_images(path: Path, about: Mapping[str, Any], data: Data, data_dir: str
 
 
 def _needs_colour(config: Config) -> bool:
-    return config.model in TORCHVISION and config.dataset in FOLDERS
+    return config.model in TORCHVISION and config.dataset in ("medmnist", *FOLDERS)
 
 
 def _preparation(config: Config) -> Preparation:

@@ -132,13 +132,13 @@ class Run:
         self.model.train()
         read: list[float] = []
         unread: list[Tensor] = []
-        move = augmentation(config.dataset)
+        change = augmentation(config.dataset, config.augment)
         drawn = batches(self.images, config.batch_size, generator, drop_last=True)
         for step, (images, y) in enumerate(drawn, start=1):
             self.schedule((number - 1) * self.steps + step - 1)
             images = images.to(self.device, non_blocking=True)
-            if config.augment:
-                images = move(images, generator)
+            if change:
+                images = change(images, generator)
             X, y = arranged(self.scale(images)), y.to(self.device, non_blocking=True)
             unread.append(self.step(X, y, fill))
             if step % READ_EVERY == 0 or step == self.steps:

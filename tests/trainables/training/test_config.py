@@ -1,5 +1,6 @@
 """The configuration: flat names both ways, precedence of widths, and one clear line for what is wrong."""
 
+import json
 import re
 
 import pytest
@@ -120,3 +121,26 @@ def test_costs_need_no_training() -> None:
     config = Config.parse({"bits": 2})
     assert layers(config) == LAYERS
     assert costs(config)["flops"] == 749_528
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("true", True),
+        (False, False),
+        ("rotate,flip_h", ("flip_h", "rotate")),
+        (["color", "color"], ("color",)),
+        ("upright", ("shift", "rotate")),
+        ([], False),
+    ],
+)
+def test_augmentation_is_data(given: object, expected: object) -> None:
+    config = Config.parse({"augment": given})
+    assert config.augment == expected
+    assert Config.parse(json.loads(json.dumps(config.flat()))) == config
+
+
+@pytest.mark.parametrize("given", ["flip", ["flip_h", "turn"], 3, "", {"a": 1}])
+def test_unknown_augmentation_is_refused(given: object) -> None:
+    with pytest.raises(UserError, match="augment"):
+        Config.parse({"augment": given})

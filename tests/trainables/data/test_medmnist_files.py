@@ -1,0 +1,84 @@
+"""Sets in MedMNIST's layout: what is in the file is used, and files of another layout are refused."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.trainables.data.pictures import fresh, refused
+from trainables import Config
+from trainables.data import load_test
+from trainables.training.inputs import data_of
+
+
+def arrays(shape=(), classes=3, counts=(30, 9, 12), size=28):
+    generator = np.random.default_rng(0)
+    found = {}
+    for prefix, count in zip(("train", "val", "test"), counts, strict=True):
+        found[f"{prefix}_images"] = generator.integers(0, 256, (count, size, size, *shape), dtype=np.uint8)
+        found[f"{prefix}_labels"] = (np.arange(count) % classes)[:, None].astype(np.uint8)
+    return found
+
+
+@pytest.mark.parametrize(("shape", "channels"), [((), 1), ((3,), 3)])
+@pytest.mark.parametrize("by_folder", [True, False])
+def test_the_three_parts_are_those_of_the_file(tmp_path, shape, channels, by_folder):
+    found = arrays(shape)
+    np.savez(tmp_path / "bloodmnist.npz", **found)
+    place = tmp_path if by_folder else tmp_path / "bloodmnist.npz"
+    data, test = fresh("medmnist", place), load_test("medmnist", place)
+    assert data.class_names == ("0", "1", "2")
+    for split, prefix in ((data.train, "train"), (data.validation, "val"), (test, "test")):
+        expected = torch.tensor(found[f"{prefix}_images"]).reshape(-1, 28, 28, channels).permute(0, 3, 1, 2)
+        assert torch.equal(split.images, expected)
+        assert split.labels.tolist() == found[f"{prefix}_labels"].ravel().tolist()
+    assert data.mean == pytest.approx((data.train.images.double() / 255).mean((0, 2, 3)).tolist())
+
+
+def test_grey_images_are_three_channels_to_a_model_in_colour(tmp_path):
+    np.savez(tmp_path / "x.npz", **arrays(size=64))
+    config = {"dataset": "medmnist", "data_dir": str(tmp_path)}
+    assert data_of(Config.parse(config)).train.images.shape[1] == 1
+    assert data_of(Config.parse(config | {"model": "resnet18"})).train.images.shape[1] == 3
+
+
+BAD = {
+    "volumes": (
+        lambda a: a | {"train_images": np.zeros((30, 28, 28, 28), np.uint8)},
+        "train_images of shape",
+    ),
+    "not square": (lambda a: a | {"val_images": np.zeros((9, 28, 30), np.uint8)}, "must be square"),
+    "floats": (lambda a: a | {"test_images": a["test_images"] / 255}, "of uint8"),
+    "several labels": (
+        lambda a: a | {"train_labels": np.zeros((30, 14), np.uint8)},
+        "one whole number per image",
+    ),
+    "negative": (lambda a: a | {"train_labels": -a["train_labels"].astype(int)}, "classes start at 0"),
+    "too few labels": (lambda a: a | {"train_labels": a["train_labels"][1:]}, "one whole number per image"),
+    "no validation": (lambda a: {k: v for k, v in a.items() if "val" not in k}, "is not a set in the layout"),
+    "a missing class": (
+        lambda a: a | {"test_labels": np.zeros((12, 1), np.uint8)},
+        "has no image of the class 1 in the test part",
+    ),
+    "other sizes": (lambda a: a | {"val_images": np.zeros((9, 32, 32), np.uint8)}, "images of several sizes"),
+    "objects": (lambda a: a | {"val_images": np.array([None] * 9)}, "is not a set in the layout"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_another_layout_is_refused(tmp_path, kind):
+    change, message = BAD[kind]
+    np.savez(tmp_path / "x.npz", **change(arrays()))
+    assert message in refused("medmnist", tmp_path)
+
+
+def test_what_is_no_set_is_refused(tmp_path):
+    assert "needs its .npz file; give it with --data-dir" in refused("medmnist", None)
+    assert "has no .npz file; name the file" in refused("medmnist", tmp_path)
+    (tmp_path / "x.npz").write_bytes(b"no archive")
+    assert "is not a set in the layout of MedMNIST" in refused("medmnist", tmp_path)
+    np.savez(tmp_path / "y.npz", **arrays())
+    assert "has 2 .npz files (x.npz, y.npz); name the file" in refused("medmnist", tmp_path)
+    whole = (tmp_path / "y.npz").read_bytes()
+    for length in (10, 1000, len(whole) // 2, len(whole) - 10):
+        (tmp_path / "x.npz").write_bytes(whole[:length])
+        assert "is not a set in the layout of MedMNIST" in refused("medmnist", tmp_path / "x.npz")

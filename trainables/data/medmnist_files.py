@@ -1,0 +1,82 @@
+"""Sets in the layout of MedMNIST: one .npz file with the images and labels of three stated parts."""
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from study_common.errors import UserError
+from trainables.data.folder_listing import PARTS
+
+PREFIXES = dict(zip(PARTS, ("train", "val", "test"), strict=True))
+"""How the names of the arrays of a part begin."""
+
+
+def read_parts(data_dir: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Read all parts of a set.
+
+    Args:
+        data_dir: The .npz file, or a folder that holds one.
+
+    Returns:
+        By part, uint8 images (n, C, size, size) with C 1 or 3, and labels (n,) of the classes 0 ... c - 1.
+
+    Raises:
+        UserError: There is no such file or more than one, it is damaged, or it is not of this layout: volumes, several
+            labels per image, a class that is missing in a part.
+    """
+    path = _find(data_dir)
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            parts = {part: _read_part(path, arrays, prefix) for part, prefix in PREFIXES.items()}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        if isinstance(error, UserError):
+            raise
+        raise UserError(f"{path} is not a set in the layout of MedMNIST ({error}); fetch it again") from None
+    if len({images.shape[1:] for images, _ in parts.values()}) > 1:
+        raise UserError(f"{path} has images of several sizes; fetch it again")
+    classes = max(int(labels.max()) for _, labels in parts.values()) + 1
+    for part, (_, labels) in parts.items():
+        if absent := sorted({*range(classes)} - {*labels.tolist()}):
+            raise UserError(
+                f"{path} has no image of the class {absent[0]} in the {part} part; choose another set"
+            )
+    if classes < 2:
+        raise UserError(f"{path} has only one class; choose another set")
+    return parts
+
+
+def _find(data_dir: Path) -> Path:
+    if data_dir.is_file():
+        return data_dir
+    found = sorted(data_dir.glob("*.npz")) if data_dir.is_dir() else []
+    if len(found) != 1:
+        names = (
+            f"{len(found)} .npz files ({', '.join(p.name for p in found[:3])})" if found else "no .npz file"
+        )
+        raise UserError(f"{data_dir} has {names}; name the file of the set with --data-dir")
+    return found[0]
+
+
+def _read_part(path: Path, arrays: np.lib.npyio.NpzFile, prefix: str) -> tuple[np.ndarray, np.ndarray]:
+    images, labels = arrays[f"{prefix}_images"], arrays[f"{prefix}_labels"]
+    if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
+        raise UserError(
+            f"{path} holds {prefix}_images of shape {images.shape} and type {images.dtype}; it must be (n, size, size) "
+            "or (n, size, size, 3) of uint8"
+        )
+    if images.shape[1] != images.shape[2] or not len(images):
+        raise UserError(
+            f"{path} holds {prefix}_images of shape {images.shape}; they must be square, and some"
+        )
+    if labels.shape not in ((len(images),), (len(images), 1)) or not np.issubdtype(labels.dtype, np.integer):
+        raise UserError(
+            f"{path} holds {prefix}_labels of shape {labels.shape} and type {labels.dtype}; it must be one whole "
+            "number per image"
+        )
+    if labels.min() < 0 or labels.max() > 10_000:
+        raise UserError(
+            f"{path} holds {prefix}_labels from {labels.min()} to {labels.max()}; classes start at 0"
+        )
+    channels_first = images[:, None] if images.ndim == 3 else np.moveaxis(images, 3, 1)
+    return np.ascontiguousarray(channels_first), labels.reshape(-1).astype(np.int64)
