@@ -7,8 +7,8 @@ The standard library is all this package needs.
 
 from search_spaces.bits import KINDS, WIDTHS, BitGroup, is_width, owners
 from search_spaces.domains import Choice, Domain, Float, Int, Scalar
+from search_spaces.reading import load, names, parse
 from search_spaces.space import Point, Space
-from search_spaces.toml_files import load, names, parse
 from study_common.errors import nearest, unknown
 
 __all__ = [

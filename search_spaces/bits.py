@@ -45,7 +45,7 @@ class BitGroup:
         >>> BitGroup(kind="w_bits", layers=("conv*",), values=(2, 4)).names(["conv1", "conv2", "fc"])
         ['w_bits.conv1', 'w_bits.conv2']
         """
-        matched = {layer for glob in self.layers for layer in reached(f"{self.kind}.{glob}", layers)}
+        matched = {layer for glob in self.layers for layer in matching_layers(f"{self.kind}.{glob}", layers)}
         if self.shared:
             return [self.kind if self.layers == ("*",) else f"{self.kind}.{self.layers[0]}"]
         return [f"{self.kind}.{layer}" for layer in layers if layer in matched]
@@ -86,16 +86,27 @@ def is_width(name: str) -> bool:
     >>> is_width("bits"), is_width("w_bits.layer1.0.conv1"), is_width("lambda1")
     (True, True, False)
     """
-    return name.partition(".")[0] in KINDS
+    return kind_of(name) in KINDS
 
 
-def reached(name: str, layers: Sequence[str]) -> list[str]:
+def kind_of(name: str) -> str:
+    """Return what a width is of: "bits", "w_bits" or "a_bits"; of another parameter its name up to a dot.
+
+    >>> kind_of("w_bits.conv*")
+    'w_bits'
+    """
+    return name.partition(".")[0]
+
+
+def matching_layers(name: str, layers: Sequence[str]) -> list[str]:
     """Return those of a model's `layers`, in its order, that have the width `name`.
 
-    The input of the first layer is the 8-bit image: "a_bits" is for the others. ValueError if none is left, naming the
-    nearest layer for a name or glob that the model does not have.
+    The input of the first layer is the 8-bit image: "a_bits" is for the others.
 
-    >>> reached("a_bits.conv*", ["conv1", "conv2", "fc"])
+    Raises:
+        UserError: None is left; the message names the nearest layer for a name or glob that the model does not have.
+
+    >>> matching_layers("a_bits.conv*", ["conv1", "conv2", "fc"])
     ['conv2']
     """
     kind, _, glob = name.partition(".")
@@ -109,15 +120,18 @@ def reached(name: str, layers: Sequence[str]) -> list[str]:
     return matching
 
 
-def places(name: str, layers: Sequence[str]) -> set[str]:
-    """Return the widths of single `layers` that the width `name` sets; ValueError as `reached` raises it.
+def layer_widths(name: str, layers: Sequence[str]) -> set[str]:
+    """Return the names of the single widths that the width `name` sets in a model with these `layers`.
 
-    >>> sorted(places("bits", ["conv1", "fc"]))
+    Raises:
+        UserError: As `matching_layers`.
+
+    >>> sorted(layer_widths("bits", ["conv1", "fc"]))
     ['a_bits.fc', 'w_bits.conv1', 'w_bits.fc']
     """
-    kind, hit = name.partition(".")[0], reached(name, layers)
-    kinds = ("w_bits", "a_bits") if kind == "bits" else (kind,)
-    return {f"{k}.{layer}" for k in kinds for layer in hit} - {f"a_bits.{layers[0]}"}
+    kinds = ("w_bits", "a_bits") if kind_of(name) == "bits" else (kind_of(name),)
+    matching = matching_layers(name, layers)
+    return {f"{kind}.{layer}" for kind in kinds for layer in matching} - {f"a_bits.{layers[0]}"}
 
 
 def owners(names: Iterable[str], layers: Sequence[str]) -> dict[str, str]:
@@ -129,13 +143,13 @@ def owners(names: Iterable[str], layers: Sequence[str]) -> dict[str, str]:
     ...     "w_bits.conv1": "w_bits", "w_bits.fc": "w_bits", "a_bits.fc": "bits"}
     True
     """
-    hits = {name: places(name, layers) for name in names}
+    sets = {name: layer_widths(name, layers) for name in names}
 
     def specificity(name: str) -> tuple[bool, int, bool]:
-        kind, _, layer = name.partition(".")
-        return kind != "bits", -len(hits[name]), layer in layers
+        layer = name.partition(".")[2]
+        return kind_of(name) != "bits", -len(sets[name]), layer in layers
 
-    return {place: name for name in sorted(hits, key=specificity) for place in hits[name]}
+    return {width: name for name in sorted(sets, key=specificity) for width in sets[name]}
 
 
 def covers(general: str, name: str) -> bool:

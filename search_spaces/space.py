@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
-from search_spaces.bits import KINDS, BitGroup, check_widths, covers, is_width, owners, places, reached
+from search_spaces.bits import KINDS, BitGroup, check_widths, covers, is_width, kind_of, layer_widths, owners
 from search_spaces.domains import Choice, Domain, Scalar, is_scalar
 from study_common.errors import UserError, located
 
@@ -90,7 +90,7 @@ class Space:
     def settle(self, defaults: Mapping[str, Scalar]) -> "Space":
         """Return the space with the conditions on names it does not vary decided by `fixed` and `defaults`.
 
-        A condition that is met goes; a parameter whose condition is not met goes, with all that hang on
+        A condition that is met is left out; so is a parameter whose condition is not met, with all that depend on
         it; a condition on a name that neither knows stays.
         """
         known = {n: v for n, v in {**defaults, **self.fixed}.items() if n not in self.parameters}
@@ -109,42 +109,57 @@ class Space:
         """Return the space for a model with these `layers`: groups of bits become Choice parameters.
 
         A layer with a width of its own, fixed or a parameter or from an earlier group of the kind, keeps that;
-        a bare "bits" is for the layers that nothing else names, and goes if there are none. ValueError, with
-        the nearest name, for a layer or glob that the model does not have, for "a_bits" of the first layer,
-        whose input is the image, and for a layer that two names set of which neither is the more specific.
+        a bare "bits" is for the layers that nothing else names, and is left out if there are none.
+
+        Raises:
+            UserError: A layer or glob that the model does not have, with the nearest name; "a_bits" of the first layer,
+                whose input is the image; or a width that two names set of which neither is the more specific.
         """
         for name in filter(is_width, self.names()):
-            reached(name, layers)
+            layer_widths(name, layers)
         parameters = dict(self.parameters)
         for group in self.bits:
-            own = [name for name in parameters if name.partition(".")[0] == group.kind]
-            own += filter(is_width, self.fixed)
-            taken = set().union(*(places(name, layers) for name in own if name not in KINDS))
+            taken = self._taken_widths(group.kind, parameters, layers)
             for name in group.names(layers):
-                if not places(name, layers) <= taken:
+                if not layer_widths(name, layers) <= taken:
                     parameters.setdefault(name, Choice(values=group.values))
-        used = self._owners(parameters, layers)
-        kept = {n: d for n, d in parameters.items() if not is_width(n) or d.when or n in used}
+        setters = self._setters(parameters, layers)
+        kept = {
+            name: domain
+            for name, domain in parameters.items()
+            if not is_width(name) or domain.when or name in setters
+        }
         return replace(self, parameters=kept, bits=())
 
-    def _owners(self, parameters: Mapping[str, Domain], layers: Sequence[str]) -> set[str]:
-        """Return the widths that set a layer whatever other parameters are; ValueError where none comes first."""
+    def _taken_widths(self, kind: str, parameters: Iterable[str], layers: Sequence[str]) -> set[str]:
+        """Return the widths of layers that a new group of this kind leaves alone: a name for some layers sets them."""
+        names = [name for name in parameters if kind_of(name) == kind] + list(filter(is_width, self.fixed))
+        return {width for name in names if name not in KINDS for width in layer_widths(name, layers)}
+
+    def _setters(self, parameters: Mapping[str, Domain], layers: Sequence[str]) -> set[str]:
+        """Return the names that set the width of a layer, whatever the value of another parameter.
+
+        Raises:
+            UserError: Two names set the same width and neither is the more specific.
+        """
         always = [name for name, domain in parameters.items() if not domain.when]
         varied = set(filter(is_width, (*always, *(self.points[0] if self.points else ()))))
-        hits = {name: places(name, layers) for name in (*filter(is_width, self.fixed), *sorted(varied))}
-        found = owners(hits, layers)
-        for name, hit in hits.items():
-            for place in sorted(hit):
-                winner = found[place]
-                rivals = name in self.fixed or name.partition(".")[0] == winner.partition(".")[0]
-                if rivals and winner in varied and not hits[winner] <= hit:
-                    raise UserError(f"{name} and {winner} both set {place}; give {place} a value of its own")
-        return set(found.values())
+        names = [*filter(is_width, self.fixed), *sorted(varied)]
+        sets = {name: layer_widths(name, layers) for name in names}
+        setter = owners(names, layers)
+        for name in names:
+            for width in sorted(sets[name]):
+                winner = setter[width]
+                alike = name in self.fixed or kind_of(name) == kind_of(winner)
+                is_special_case = sets[winner] <= sets[name]
+                if winner in varied and alike and not is_special_case:
+                    raise UserError(f"{name} and {winner} both set {width}; give {width} a value of its own")
+        return set(setter.values())
 
     def size(self) -> int | None:
         """Return how many different configurations there are, or None if a range of floats varies.
 
-        The time is that of listing the combinations of the parameters that others hang on.
+        The time is that of listing the combinations of the parameters that others depend on.
         """
         assert not self.bits, "resolve(layers) comes first"
         if self.points:

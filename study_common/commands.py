@@ -4,12 +4,14 @@ A fault of this program ends a command with its traceback and exit code 1.
 """
 
 import argparse
+import os
 import sys
+import warnings
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
-from study_common.errors import MissingPackageError, UserError
+from study_common.errors import MissingPackageError, StudyWarning, UserError
 from study_common.output import discard, reserve_standard_descriptors, say
 
 
@@ -31,7 +33,10 @@ class StudyParser(Parser):
     def __init__(self, command: str, description: str | None) -> None:
         super().__init__(command, description)
         self.add_argument(
-            "--runs-dir", default="runs", help="the directory of all studies (default: %(default)s)"
+            "--runs-dir",
+            type=os.path.expanduser,
+            default="runs",
+            help="the directory of all studies (default: %(default)s)",
         )
 
 
@@ -42,6 +47,7 @@ def exit_code(action: Callable[[], int | None]) -> int:
     stdout cannot be written to for another reason, such as a full disk, that is a UserError.
     """
     reserve_standard_descriptors()
+    warnings.showwarning = _show_warning
     try:
         code = action() or 0
         _flush()
@@ -77,6 +83,21 @@ def needs(module: str) -> None:
         tell(str(error))
         raise SystemExit(2)
     raise error
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a `StudyWarning` as one line, without the place in the code; any other as Python does."""
+    if issubclass(category, StudyWarning):
+        say(f"warning: {message}", error=True)
+    else:
+        say(warnings.formatwarning(message, category, filename, lineno, line).rstrip(), error=True)
 
 
 def tell(message: str) -> None:

@@ -13,6 +13,10 @@ class UserError(ValueError):
     """Something that the user can put right; the message says what is wrong and how."""
 
 
+class StudyWarning(UserWarning):
+    """Something that a user should know, though all goes on: a command prints its message as one line."""
+
+
 class MissingPackageError(UserError, ModuleNotFoundError):
     """A package of an optional extra is not installed; the message says how to install it."""
 

@@ -97,3 +97,18 @@ def _gain(objective: Objective, value: float) -> float:
 def are_finite(objectives: Iterable[str], metrics: Mapping[str, float]) -> bool:
     """Tell whether every objective was measured and is a finite number."""
     return all(math.isfinite(metrics.get(name, math.nan)) for name in objectives)
+
+
+def without_volume(
+    objectives: Mapping[str, Objective], trials: Iterable[Mapping[str, float]]
+) -> tuple[str, ...]:
+    """Return the objectives in which none of the `trials` is better than the reference: every hypervolume is 0 then.
+
+    >>> targets = parse("accuracy:max,flops:min", 10, {"flops": 100.0})
+    >>> without_volume(targets, [{"accuracy": 0.7, "flops": 100.0}, {"accuracy": 0.05, "flops": 120.0}])
+    ('flops',)
+    """
+    rows = [gains(objectives, metrics) for metrics in trials]
+    return tuple(
+        name for index, name in enumerate(objectives) if rows and not any(row[index] > 0 for row in rows)
+    )

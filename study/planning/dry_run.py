@@ -10,6 +10,7 @@ from search_spaces import Domain, Float
 from study.planning import initial_points
 from study.search.scheduler import expected_epochs
 from study.store.request import Request
+from study_common.cpus import available_cpus
 from study_common.objectives import COSTS
 
 
@@ -27,7 +28,7 @@ def describe(request: Request) -> str:
     trainables.prepare_process()  # on one thread, as a worker does
     with contextlib.nullcontext() if request.gpus_per_trial else _without_gpus():
         seconds = next(trainables.epochs(request.config(extremes[0]))).seconds
-    workers = request.workers or os.cpu_count() or 1
+    workers = min(request.workers or available_cpus(), available_cpus())
     minutes = expected_epochs(request) * seconds / workers / 60
     lines.append(
         f"time: {request.attainable} trials of up to {request.epochs} epochs of {seconds:.1f} s on {workers} workers "

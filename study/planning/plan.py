@@ -1,9 +1,9 @@
 """The plan: checks that turn what a user asks for into a `Request`. Nothing is written before they all pass."""
 
 import math
-import os
 import platform
 import subprocess
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -21,8 +21,10 @@ from study.store import database, directory
 from study.store.options import DEFAULT_TRIALS, Options, check_choices, check_rules
 from study.store.request import BASIC, Request
 from study_common import objectives
-from study_common.errors import UserError, check_known, located
+from study_common.cpus import available_cpus
+from study_common.errors import StudyWarning, UserError, check_known, located
 from study_common.layout import find_study
+from study_common.objectives import COSTS, Objective
 from trainables import Config
 
 _OURS = ("rungs", "refit")
@@ -41,14 +43,15 @@ def plan(spec: Spec) -> Request:
     space = _space(spec, fixed, config)
     facts = trainables.dataset_facts(config)
     trainables.check_pretrained(config)
-    goals = objectives.parse(spec.objectives, facts.classes, trainables.costs(_at_full_width(config)))
+    asked_goals = objectives.parse(spec.objectives, facts.classes, trainables.costs(_at_full_width(config)))
+    goals = _varying(asked_goals, space, fixed)
     bounds = {"bops": spec.max_bops, "size_bytes": spec.max_size}
     constraints = {name: bound for name, bound in bounds.items() if bound < math.inf}
     _check_batches(space, config, facts.train)
     _check_reachable(space, fixed, constraints)
     queue = [] if space.points or spec.sampler == "grid" else initial_points.corners(space, config.flat())
     if spec.warm_start:
-        queue += initial_points.front_of(find_study(spec.warm_start, spec.runs_dir), space)
+        queue += initial_points.front_of(find_study(spec.warm_start, spec.runs_dir), space, config.flat())
     asked = {option.name: getattr(spec, option.name) for option in fields(Options)}
     decided = {
         "trials": spec.trials or DEFAULT_TRIALS,
@@ -90,10 +93,12 @@ def rungs(epochs: int, reduction_factor: int) -> tuple[int, ...]:
 def _check_values(spec: Spec) -> None:
     check_choices(Spec, vars(spec))
     check_rules(Spec, vars(spec))
-    cpus = os.cpu_count() or 1
-    if not spec.address and (spec.workers or 0) > cpus:
-        raise UserError(
-            f"--workers is {spec.workers} and this machine has {cpus} CPUs; lower it, or join a cluster with --address"
+    if not spec.address and (spec.workers or 0) > (cpus := available_cpus()):
+        warnings.warn(
+            f"--workers is {spec.workers} and this process may use {cpus} CPUs, so {cpus} trials run at a time; "
+            "join a cluster with --address for more",
+            StudyWarning,
+            stacklevel=2,
         )
     for name in spec.fixed:
         if name in _FLAGS:
@@ -118,12 +123,11 @@ def _base(spec: Spec) -> tuple[Config, dict[str, Any]]:
     """Return the configuration that trials share, and its settings that are not defaults."""
     fixed: dict[str, Any] = {name: getattr(spec, name) for name in (*BASIC, *IMAGES) if getattr(spec, name)}
     fixed |= search_spaces.load(spec.space).fixed | dict(spec.fixed) | {"seed": spec.seed}
-    if spec.data_dir:
-        fixed["data_dir"] = str(Path(spec.data_dir).resolve())
-    if spec.labels:
-        fixed["labels"] = str(Path(spec.labels).resolve())
+    for name in ("data_dir", "labels"):
+        if path := getattr(spec, name):
+            fixed[name] = str(Path(path).expanduser().resolve())
     if spec.weights:
-        fixed["pretrained"] = spec.weights
+        fixed["pretrained"] = str(Path(spec.weights).expanduser())
     if spec.epochs:
         fixed["epochs"] = spec.epochs
     config = Config.parse(fixed)
@@ -160,6 +164,32 @@ def _check_batches(space: Space, config: Config, images: int) -> None:
     for size in _extremes(varied) if varied else (config.batch_size,):
         if int(size) > images:
             raise UserError(f"batch_size is {size}; it must be at most the {images} training images")
+
+
+def _varying(goals: Mapping[str, Objective], space: Space, fixed: Mapping[str, Any]) -> dict[str, Objective]:
+    """Return the objectives without costs that are the same for all configurations, of which it warns."""
+    costs = [trainables.costs(Config.parse({**fixed, **point})) for point in _cost_extremes(space)]
+    constant = [name for name in goals if name in COSTS and len({cost[name] for cost in costs}) == 1]
+    kept = {name: goal for name, goal in goals.items() if name not in constant}
+    same = f"{' and '.join(constant)} cannot vary in space {space.name} with these settings"
+    if constant and len(kept) < 2:
+        raise UserError(f"{same}, and a study needs two objectives; name others with --objectives")
+    if constant:
+        warnings.warn(f"{same}: left out of the objectives", StudyWarning, stacklevel=3)
+    return kept
+
+
+def _cost_extremes(space: Space) -> list[Mapping[str, Any]]:
+    """Return configurations whose costs differ if those of any do: least and greatest widths, and each choice."""
+    if space.points:
+        return list(space.points)
+    choices = {
+        name: _extremes(domain) for name, domain in space.parameters.items() if isinstance(domain, Choice)
+    }
+    widths = {name: _extremes(domain) for name, domain in space.parameters.items() if is_width(name)}
+    least, most = ({name: pick(values) for name, values in widths.items()} for pick in (min, max))
+    others = [{**least, name: v} for name, values in choices.items() if not is_width(name) for v in values]
+    return [least, most, *others]
 
 
 def _check_reachable(space: Space, fixed: Mapping[str, Any], constraints: Mapping[str, float]) -> None:

@@ -15,8 +15,9 @@ def best(gains: Points, k: int) -> NDArray[np.intp]:
     """Return the indices of the best `k` rows of `gains` (n, m), 1 <= k <= n, every column to be maximised.
 
     Whole layers of equal non-dominated rank come first; of the layer that does not fit whole, those that add most to
-    its hypervolume (the selection of SMS-EMOA: Beume, Naujoks and Emmerich, EJOR 2007); ties go to the first row. What
-    is no finite number is worse than any number. O(n^2 log n) for m = 3.
+    its hypervolume (the selection of SMS-EMOA: Beume, Naujoks and Emmerich, EJOR 2007); ties go to the first row. An
+    objective in which all of that layer are equal is left out: at 0 it would make every volume 0. What is no finite
+    number is worse than any number. O(n^2 log n) for m = 3.
 
     >>> best(np.array([[1.0, 0.1], [0.1, 1.0], [0.95, 0.11], [0.0, 0.0]]), 2).tolist()
     [1, 2]
@@ -28,7 +29,10 @@ def best(gains: Points, k: int) -> NDArray[np.intp]:
     ranks = moocore.pareto_rank(points, maximise=True)
     last = np.sort(ranks)[k - 1]
     inner, edge = np.flatnonzero(ranks < last), np.flatnonzero(ranks == last)
-    order = np.argsort(-exclusive_hypervolumes(points[edge]), kind="stable")
+    layer = points[edge]
+    layer = layer[:, np.ptp(layer, axis=0) > 0]
+    volumes = exclusive_hypervolumes(layer) if layer.size else np.zeros(len(layer))
+    order = np.argsort(-volumes, kind="stable")
     return np.concatenate([inner, edge[order[: k - len(inner)]]])
 
 

@@ -121,15 +121,24 @@ class SmsEgo(Sampler):
         """Do nothing: the next proposal is another one."""
 
     def _rank(self) -> list[Proposal]:
-        """Return candidates by the hypervolume that they would add, the greatest first."""
+        """Return candidates by the hypervolume that they would add, the greatest first.
+
+        An objective that did not vary so far is left out. The volume is measured from 0, or in an objective in which
+        nothing is better than that from the worst that was measured.
+        """
         candidates = self._candidates(self._parents or list(self._recent))
-        if not candidates:
-            return []
-        models = self._models([*self._parents, *(t for t in self._recent if t not in self._parents)])
+        trials = [*self._parents, *(trial for trial in self._recent if trial not in self._parents)]
+        gains = np.array([values for trial in trials for values in trial.measured.values()])
+        varies = np.ptp(gains, axis=0) > 0
+        if not candidates or not varies.any():
+            return candidates
+        models = [model for model, varied in zip(self._models(trials), varies, strict=True) if varied]
         vectors = np.array([encode(self._space, proposal.point) for proposal in candidates])
         bounds = np.minimum(np.column_stack([sum(model.predict(vectors)) for model in models]), 1.0)
         beliefs = np.column_stack([model.beliefs for model in models])
-        improvements = hypervolume_improvements(bounds, np.vstack([self._front, beliefs]))
+        reference = np.where(gains.max(axis=0) <= 0, gains.min(axis=0), 0.0)[varies]
+        known = np.vstack([self._front[:, varies], beliefs])
+        improvements = hypervolume_improvements(bounds - reference, known - reference)
         return [candidates[i] for i in np.lexsort((-bounds.sum(axis=1), -improvements))]
 
     def _models(self, trials: list[_Trial]) -> list[Surrogate]:

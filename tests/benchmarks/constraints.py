@@ -3,7 +3,7 @@
     python -m tests.benchmarks.constraints [--json FILE] [--quick]
 
 A toy with the real costs of resnet18 (a width for each of its 21 layers and six training settings); its objectives are
-accuracy, flops and faithfulness. For each sampler and each bound, as a multiple of what the cheapest configuration costs:
+accuracy, flops and faithfulness. For each sampler and each bound, in multiples of the least cost there is:
 
 trials      how many of 30 were proposed, all feasible and different
 added_ms    time inside the constraints per proposal, mean and longest, CPU

@@ -322,7 +322,8 @@ def test_three_statements_write_what_optuna_would(record: Record, request_of: Re
 def test_a_trial_costs_as_many_statements_late_as_early(
     space: str, record: Record, request_of: RequestOf, tmp_path: Path
 ) -> None:
-    searcher = searcher_of(request_of(trials=120, sampler="random", space=space), record, tmp_path)
+    given = {"trials": 120, "sampler": "random", "objectives": "accuracy:max,faithfulness:max"}
+    searcher = searcher_of(request_of(space=space, **given), record, tmp_path)
     statements: list[str] = []
     sqlalchemy.event.listen(record.rdb.engine, "before_cursor_execute", lambda *it: statements.append(it[2]))
     counts = set()

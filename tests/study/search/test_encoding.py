@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from search_spaces import Domain, Float
 from study.search.encoding import from_unit, to_unit
-from tests.search_spaces.test_spaces import domains
+from tests.search_spaces.test_space import domains
 
 
 @given(domains(), st.floats(0.0, 1.0))

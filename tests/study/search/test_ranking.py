@@ -92,3 +92,17 @@ def test_improvements_are_the_differences_of_two_hypervolumes(objectives: int) -
 def test_where_all_are_worse_than_the_reference_the_order_is_still_one() -> None:
     points = np.array([[-0.5, -0.1], [-0.1, -0.5], [-0.2, -0.2]])
     assert best(points, 1).tolist() == [2]
+
+
+@given(
+    points=st.lists(st.tuples(GOOD, GOOD), min_size=1, max_size=8), constant=st.sampled_from([-0.5, 0.0, 0.7])
+)
+def test_an_objective_in_which_all_are_equal_changes_nothing(
+    points: list[tuple[float, float]], constant: float
+) -> None:
+    """At or beyond its reference it would make every volume 0, and the first row the best."""
+    rows = np.array(points)
+    for k in range(1, len(points) + 1):
+        assert (
+            best(np.column_stack([rows, np.full(len(rows), constant)]), k).tolist() == best(rows, k).tolist()
+        )

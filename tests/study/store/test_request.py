@@ -23,3 +23,11 @@ def test_every_option_is_kept_and_read_back(request_of: Callable[..., Request], 
         name: value for name, value in given.items() if name in kept
     }
     assert Request.read(tmp_path) == request
+
+
+def test_a_request_reads_back_as_it_was(request_of: Callable[..., Request], tmp_path: Path) -> None:
+    for space in ("mixed_bits", "saliency", "paper_table_ii", "uniform_bits"):
+        given = {"objectives": "accuracy:max,faithfulness:max"} if space == "saliency" else {}
+        request = request_of(space=space, max_bops=2e10, fixed={"eta": 0.0}, time_budget_s=60.0, **given)
+        request.write(tmp_path)
+        assert Request.read(tmp_path) == request

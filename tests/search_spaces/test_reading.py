@@ -152,11 +152,12 @@ def test_unknown_names_and_files(tmp_path):
     path.write_text("[parameters\n")
     with pytest.raises(UserError, match=r"my\.toml is not a TOML file: .*line 1"):
         search_spaces.load(str(path))
-    path.write_bytes(b"\xff\xfe")
-    with pytest.raises(UserError, match="is not a TOML file"):
+    path.write_text("[fixed]\n", encoding="utf-16")  # as PowerShell writes it
+    with pytest.raises(UserError, match="is not a TOML file in UTF-8; save it as UTF-8"):
         search_spaces.load(path)
     path.write_text("[fixed]\nlambda1 = 1.0\n")
     with pytest.raises(UserError, match="it varies nothing"):
         search_spaces.load(path)
-    path.write_text('[bits]\nlayers = "*"\nvalues = [2]\n')
-    assert search_spaces.load(path).name == "my"
+    for encoding in ("utf-8", "utf-8-sig"):  # with the mark that Windows puts first
+        path.write_text('[bits]\nlayers = "*"\nvalues = [2]\n', encoding=encoding)
+        assert search_spaces.load(path).name == "my"

@@ -31,7 +31,7 @@ def load(name_or_path: str | Path) -> Space:
     >>> list(load("mixed_bits").parameters)
     ['lambda1', 'lambda2', 'eta', 'mask_ratio', 'alpha_init']
     """
-    path = Path(name_or_path)
+    path = Path(name_or_path).expanduser()
     if path.suffix != ".toml":
         if str(name_or_path) not in names():
             if path.is_dir():
@@ -39,10 +39,12 @@ def load(name_or_path: str | Path) -> Space:
             raise unknown("space", str(name_or_path), names())
         path = _FOLDER / f"{name_or_path}.toml"
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows puts a mark first
     except OSError as error:
         raise UserError(f"cannot read the space file {path}: {error.strerror}") from None
-    except ValueError as error:  # no UTF-8, or no TOML
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a TOML file in UTF-8; save it as UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path} is not a TOML file: {error}") from None
     space = parse(document, path.stem)
     if not (space.parameters or space.bits or space.points):

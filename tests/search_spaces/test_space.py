@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import search_spaces
 from search_spaces import KINDS, BitGroup, Choice, Float, Int, Space, owners
-from search_spaces.bits import places
+from search_spaces.bits import layer_widths
 from study_common.errors import UserError
 
 LAYERS = ["conv1", "conv2", "fc1", "fc2"]
@@ -199,7 +199,7 @@ def test_what_is_fixed_holds_and_what_varies_counts(groups, names):
     setters = owners([*names, *parameters], LAYERS)
     assert set(parameters) <= set(setters.values())
     for name in names:
-        assert all(setters[place] in names for place in places(name, LAYERS))
+        assert all(setters[width] in names for width in layer_widths(name, LAYERS))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,101 @@
+"""The plan: what a user asks for is checked, and completed, before anything is written."""
+
+import shutil
+import tomllib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+import torchvision
+
+from study.planning.plan import plan
+from study.planning.spec import Spec
+from study.store.request import Request
+from study_common.errors import StudyWarning, UserError
+from tests.make_kvasir import make
+
+RequestOf = Callable[..., Request]
+
+
+def test_more_workers_than_cpus_are_warned_of(request_of: RequestOf) -> None:
+    with pytest.warns(StudyWarning, match="--workers is 1000000 and this process may use"):
+        assert request_of(workers=1_000_000).workers == 1_000_000
+
+
+def test_costs_that_cannot_vary_are_left_out_of_the_objectives(request_of: RequestOf) -> None:
+    with pytest.warns(StudyWarning, match="flops cannot vary in space mixed_bits with these settings"):
+        assert list(request_of(fixed={"bits": 32}).objectives) == ["accuracy", "faithfulness"]
+    assert list(request_of(fixed={"bits.conv1": 32}).objectives) == ["accuracy", "flops", "faithfulness"]
+    assert list(request_of(space="paper_table_ii").objectives) == ["accuracy", "flops", "faithfulness"]
+
+
+def test_a_quantiser_that_varies_lets_the_size_vary(request_of: RequestOf, tmp_path: Path) -> None:
+    space = tmp_path / "quantisers.toml"
+    space.write_text('[parameters]\nweight_quantiser = { type = "choice", values = ["lsq", "affine"] }\n')
+    given = {"space": str(space), "fixed": {"bits": 4}}
+    assert "size_bytes" in request_of(objectives="accuracy:max,size_bytes:min", **given).objectives
+    with pytest.raises(UserError, match="a study needs two objectives; name others with --objectives"):
+        request_of(objectives="accuracy:max,flops:min", **given)
+
+
+def test_a_home_that_the_shell_left_alone_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request_of: RequestOf
+) -> None:
+    """--space=~/my.toml reaches us as it is typed."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    make(tmp_path / "kvasir", 4, ((180, 144),))
+    (tmp_path / "my.toml").write_text('[bits]\nlayers = "*"\nvalues = [2, 4]\n')
+    request = request_of(
+        space="~/my.toml", dataset="kvasir", data_dir="~/kvasir", model="small_cnn", fixed={"batch_size": 8}
+    )
+    assert request.space.name == "my"
+    assert request.fixed["data_dir"] == str(tmp_path / "kvasir")
+
+
+def test_a_cluster_may_have_more_workers_than_this_machine(request_of: RequestOf) -> None:
+    assert request_of(workers=1_000_000, address="auto").workers == 1_000_000
+
+
+def test_names_count_up(request_of: RequestOf, tmp_path: Path) -> None:
+    assert request_of().name == "mixed_bits-1"
+    (tmp_path / "mixed_bits-1").mkdir()
+    assert request_of().name == "mixed_bits-2"
+
+
+def test_a_password_is_never_in_the_request(tmp_path: Path) -> None:
+    url = "postgresql+psycopg://me:secret@db/studies"
+    spec = Spec(space="mixed_bits", storage=url, runs_dir=str(tmp_path), command=f"launch --storage {url}")
+    request = plan(spec)
+    request.write(tmp_path)
+    assert (
+        tomllib.loads((tmp_path / "study.toml").read_text())["request"]["storage"]
+        == "postgresql+psycopg://me@db/studies"
+    )
+    assert "secret" not in (tmp_path / "study.toml").read_text().replace(spec.command, "")
+
+
+def test_pretrained_weights_are_looked_at_before_a_study_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / "kvasir", 4, ((180, 144),))
+    spec = Spec(
+        space="resnet18_stage_bits", dataset="kvasir", data_dir="kvasir", model="resnet18", runs_dir=str(tmp_path),
+        weights="weights.pth", fixed={"batch_size": 8},
+    )  # fmt: skip
+    with pytest.raises(UserError, match=r"weights\.pth cannot be read"):
+        plan(spec)
+    torch.save(torchvision.models.mobilenet_v3_small(weights=None).state_dict(), "weights.pth")
+    with pytest.raises(UserError, match=r"does not fit the model: conv1\.weight is missing"):
+        plan(spec)
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), "weights.pth")
+    assert plan(spec).fixed["pretrained"] == str(tmp_path / "weights.pth")  # wherever a worker's folder is
+    hub = tmp_path / "hub" / "checkpoints"  # where PyTorch keeps what it has fetched
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    hub.mkdir(parents=True)
+    shutil.copy("weights.pth", hub / "resnet18-f37072fd.pth")
+    assert plan(replace(spec, weights="IMAGENET1K_V1")).fixed["pretrained"] == "IMAGENET1K_V1"

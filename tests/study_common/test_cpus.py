@@ -1,0 +1,60 @@
+"""CPUs that a process may use: fewer than those of the machine in a container, or where its affinity says so."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from study_common.cpus import available_cpus
+
+GROUPS = {
+    "0::/": {"cpu.max": "150000 100000"},
+    "0::/a/b": {"a/cpu.max": "100000 100000", "a/b/cpu.max": "max 100000"},
+    "3:cpu,cpuacct:/docker/x\n2:memory:/docker/x": {
+        "cpu,cpuacct/cpu.cfs_quota_us": "100000",
+        "cpu,cpuacct/cpu.cfs_period_us": "100000",
+    },
+    "0::/tiny": {"tiny/cpu.max": "20000 100000"},
+}
+
+
+@pytest.fixture
+def two_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5}, raising=False)
+
+
+def tree(root: Path, groups: str, files: dict[str, str]) -> Path:
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/self/cgroup").write_text(groups + "\n")
+    for name, text in files.items():
+        path = root / "sys/fs/cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text + "\n")
+    return root
+
+
+@pytest.mark.parametrize("groups", GROUPS)
+def test_a_quota_counts(groups: str, two_cpus: None, tmp_path: Path) -> None:
+    assert available_cpus(tree(tmp_path, groups, GROUPS[groups])) == 1
+
+
+@pytest.mark.parametrize(
+    ("groups", "files"),
+    [
+        ("0::/", {"cpu.max": "max 100000"}),
+        ("0::/", {"cpu.max": "900000 100000"}),
+        ("0::/", {"cpu.max": "nonsense"}),
+        ("1:cpu:/", {"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}),
+    ],
+)
+def test_without_a_quota_affinity_counts(
+    groups: str, files: dict[str, str], two_cpus: None, tmp_path: Path
+) -> None:
+    assert available_cpus(tree(tmp_path, groups, files)) == 2
+
+
+def test_a_machine_without_cgroups(two_cpus: None, tmp_path: Path) -> None:
+    assert available_cpus(tmp_path) == 2
+    assert 1 <= available_cpus() <= (os.cpu_count() or 1)
