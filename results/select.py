@@ -1,6 +1,8 @@
 """Print the best trial within bounds: python -m results.select NAME --max bops=3e6 --min accuracy=0.9"""
 
 import argparse
+import sys
+from itertools import chain
 
 from results.analysis.arguments import bound, bounds
 from study_common.commands import StudyParser, exit_code
@@ -37,6 +39,7 @@ def _select(arguments: argparse.Namespace) -> None:
     from results.analysis.configurations import configuration, export_command
     from results.analysis.formatting import format_metric
     from results.analysis.metrics import metric_names
+    from results.analysis.run_files import RunFiles
     from results.analysis.studies import load
     from study_common.errors import located
 
@@ -47,8 +50,11 @@ def _select(arguments: argparse.Namespace) -> None:
     for metric in metric_names(best.to_frame().T):
         print(f"  {metric:20} {format_metric(metric, best[f'metrics.{metric}'])}")
     print(f"  {'p_front':20} {format_metric('p_front', best['p_front'])}")
-    for name, value in configuration(study, best).items():
+    files = RunFiles(study.path)
+    for name, value in configuration(study, best, files).items():
         print(f"  {name:20} {value}")
+    for message in chain.from_iterable(files.damaged.values()):
+        print(f"warning: {message}; the configuration is that of the record", file=sys.stderr)
     print(export_command(study, best))
 
 

@@ -5,8 +5,11 @@ record is an Optuna study of the same name in `study.db`; what Optuna has no col
 (`Result`) and the user attributes of the study. `study` and `trainables` write, `results` reads.
 """
 
+import hashlib
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from study_common.errors import UserError, nearest
 
@@ -100,6 +103,8 @@ class Result(TypedDict):
     intervals: list[RunInterval]
     started: str
     finished: str | None
+    digest: NotRequired[str]
+    """`result_digest` of the others and of the trial's parameters, as they were written."""
 
 
 class Confirmation(TypedDict):
@@ -110,6 +115,18 @@ class Confirmation(TypedDict):
     refit: bool
     metrics: dict[str, float]
     time: str
+
+
+def result_digest(result: Mapping[str, object], params: Mapping[str, float]) -> str:
+    """Return a digest by which a damaged record is told: of a `Result` without its rungs, and of the parameters.
+
+    Args:
+        result: The `Result`; a `digest` in it does not count.
+        params: The parameters as Optuna stores them, a choice as its index.
+    """
+    kept = {name: value for name, value in result.items() if name not in ("rungs", "digest")}
+    stored = {name: float(value) for name, value in params.items()}
+    return hashlib.sha256(json.dumps([kept, stored], sort_keys=True).encode()).hexdigest()[:16]
 
 
 def study_names(runs_dir: str) -> list[str]:

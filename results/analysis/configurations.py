@@ -14,22 +14,27 @@ WIDTH_KINDS = {"bits": ("weights", "activations"), "w_bits": ("weights",), "a_bi
 """Prefixes of width parameters, and what each sets in its layer."""
 
 
-def configuration(study: Study, trial: pd.Series) -> dict[str, Any]:
-    """Return the flat configuration of a trial: its `config.toml`, or what the record knows without it."""
-    config = RunFiles(study.path).config(trial["number"])
-    if config is not None:
-        return config
-    names = [name for name in trial.index if name.startswith("params.") and not pd.isna(trial[name])]
-    return {
-        **study.request.get("fixed", {}),
-        **{name.removeprefix("params."): trial[name] for name in names},
+def configuration(study: Study, trial: pd.Series, files: RunFiles | None = None) -> dict[str, Any]:
+    """Return the flat configuration of a trial: its `config.toml`, or what the record knows without it.
+
+    Args:
+        study: The study of the trial.
+        trial: A row of `study.trials` or `study.configurations`.
+        files: The reader to use; it notes a file that is damaged or that is of another trial.
+    """
+    searched = {
+        name.removeprefix("params."): trial[name]
+        for name in trial.index
+        if name.startswith("params.") and not pd.isna(trial[name])
     }
+    files = files or RunFiles(study.path)
+    return files.config(trial["number"], searched) or {**study.request.get("fixed", {}), **searched}
 
 
-def layer_widths(study: Study, trial: pd.Series) -> dict[str, dict[str, int]]:
+def layer_widths(study: Study, trial: pd.Series, files: RunFiles | None = None) -> dict[str, dict[str, int]]:
     """Return the bits of each layer that the trial names: `{"conv1": {"weights": 4, "activations": 8}}`."""
     found: dict[str, dict[str, int]] = {}
-    for name, value in configuration(study, trial).items():
+    for name, value in configuration(study, trial, files).items():
         prefix, _, layer = name.partition(".")
         for kind in WIDTH_KINDS.get(prefix, ()):
             found.setdefault(layer or "all layers", {})[kind] = int(value)

@@ -155,10 +155,21 @@ def _check(
     for (name, _), stored in rows.params.items():
         if not all(isinstance(value, int | float) and math.isfinite(value) for value in stored.values()):
             raise _damaged(file, f"a value of {name} is no number")
+    _check_digests(rows, file)
     names = list(objectives)
     for number, position, value in values:
         if position not in range(len(names)) or rows.results[number]["metrics"].get(names[position]) != value:
             raise _damaged(file, f"the objectives of trial {number} differ from its metrics")
+
+
+def _check_digests(rows: Rows, file: Path) -> None:
+    params: dict[int, dict[str, float]] = {number: {} for number in rows.states}
+    for (name, _), stored in rows.params.items():
+        for number, value in stored.items():
+            params[number][name] = value
+    for number, result in rows.results.items():
+        if "digest" in result and result["digest"] != layout.result_digest(result, params[number]):
+            raise _damaged(file, f"trial {number} differs from its digest")
 
 
 ATTRIBUTES: dict[str, Any] = {

@@ -8,7 +8,7 @@ import json
 import os
 import tomllib
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -46,9 +46,9 @@ class RunFiles:
         self.damaged: dict[str, list[str]] = {}
         """Name of a file, such as `curve.csv`: what is wrong with those that are damaged, a sentence each."""
 
-    def config(self, number: int) -> dict[str, Any] | None:
-        """Return the flat configuration of a trial."""
-        return self._read(self.trial(number) / layout.CONFIG_FILE, _config)
+    def config(self, number: int, searched: Mapping[str, Any] | None = None) -> dict[str, Any] | None:
+        """Return the flat configuration of a trial, whose `searched` values are known from the record."""
+        return self._read(self.trial(number) / layout.CONFIG_FILE, lambda file: _config(file, searched or {}))
 
     def curve(self, number: int) -> pd.DataFrame | None:
         """Return the learning curve of a trial: epoch, seconds, metrics by their names; one row per epoch."""
@@ -88,7 +88,9 @@ class RunFiles:
             return parse(file)
         except (OSError, ValueError, RecursionError, OverflowError) as error:
             message = " ".join(str(error).split()) or type(error).__name__
-            self.damaged.setdefault(file.name, []).append(f"{file.relative_to(self.study)}: {message}")
+            sentence = f"{file.relative_to(self.study)}: {message}"
+            if sentence not in self.damaged.setdefault(file.name, []):
+                self.damaged[file.name].append(sentence)
             return None
 
 
@@ -98,7 +100,7 @@ def _text(file: Path) -> str:
     return file.read_text(encoding="utf-8")
 
 
-def _config(file: Path) -> dict[str, Any]:
+def _config(file: Path, searched: Mapping[str, Any]) -> dict[str, Any]:
     config = tomllib.loads(_text(file))
     if wrong := [
         name for name, value in config.items() if not isinstance(value, str | int | float | bool | list)
@@ -106,6 +108,9 @@ def _config(file: Path) -> dict[str, Any]:
         raise ValueError(f"{wrong[0]} is neither a number nor a text")
     if wrong := [name for name, value in config.items() if is_width(name) and type(value) is not int]:
         raise ValueError(f"{wrong[0]} is not a whole number")
+    for name, value in searched.items():  # a width may be set by another name, such as bits for bits.conv1
+        if name in config and config[name] != value and str(config[name]) != str(value):
+            raise ValueError(f"{name} is {config[name]!r}, and {value!r} in the record")
     return config
 
 

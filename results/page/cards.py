@@ -9,6 +9,7 @@ from scipy.special import ndtri
 from results.analysis.configurations import export_command, layer_widths
 from results.analysis.formatting import format_metric
 from results.analysis.metrics import COST_METRICS
+from results.analysis.run_files import RunFiles
 from results.analysis.selection import cost_metric
 from results.analysis.studies import Study
 
@@ -25,12 +26,13 @@ METRICS = ("accuracy", "flops", "bops", "size_bytes", "faithfulness")
 Z95 = float(ndtri(0.975))
 
 
-def cards(study: Study, tests: pd.DataFrame) -> list[dict[str, Any]]:
+def cards(study: Study, tests: pd.DataFrame, files: RunFiles) -> list[dict[str, Any]]:
     """Return what the template shows of each recommended trial.
 
     Args:
         study: What is reported.
         tests: `results.confirmed` of it.
+        files: The reader of configurations.
     """
     return [
         {
@@ -40,7 +42,7 @@ def cards(study: Study, tests: pd.DataFrame) -> list[dict[str, Any]]:
             "draws": int(trial["draws"]),
             "probability": format_probability(trial["p_front"]),
             "figures": [*_validation(study, trial), *_test(trial, tests)],
-            "widths": layer_widths(study, trial),
+            "widths": layer_widths(study, trial, files),
             "command": export_command(study, trial),
         }
         for name, trial in study.recommend().items()

@@ -107,7 +107,7 @@ def _column(study: Study, files: RunFiles, one: SaliencyStrip) -> Column:
         accuracy = math.nan if curve is None or "accuracy" not in curve else curve["accuracy"].iloc[-1]
         return Column(strip=one, accuracy=float(accuracy), widths=[])
     trial = study.trials[study.trials["number"] == one.number].iloc[0]
-    widths = layer_widths(study, trial).values()
+    widths = layer_widths(study, trial, files).values()
     kinds = {
         name: [bits[kind] for bits in widths if kind in bits]
         for kind, name in (("weights", "weights"), ("activations", "inputs"))

@@ -51,7 +51,7 @@ def page(study: Study) -> str:
         summary=summary(study),
         warnings=hypervolume_warnings(study.trials, study.objectives),
         caveat=membership.caveat(study.configurations, study.confirmations),
-        cards=cards(study, tests),
+        cards=cards(study, tests, run_files),
         sections=sections,
         columns=columns,
         unseen=[n for n in dict.fromkeys(chosen) if n not in {column.strip.number for column in columns}],

@@ -26,7 +26,7 @@ from sqlalchemy.orm import Session
 
 from study.store import database
 from study_common.errors import UserError
-from study_common.layout import RESULT, Result
+from study_common.layout import RESULT, Result, result_digest
 from study_common.objectives import Objective
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -46,6 +46,7 @@ class Record:
         self.study = optuna.load_study(study_name=name, storage=rdb)
         self._objectives = tuple(objectives)
         self._ids: list[int] = []
+        self._params: list[dict[str, float]] = []
 
     @staticmethod
     def exists(url: str, name: str) -> bool:
@@ -90,6 +91,7 @@ class Record:
         """Read all trials, in order, after ending those whose end was cut short; `epochs` as in `state_of`."""
         trials = self.study.get_trials(deepcopy=False)
         self._ids = [trial._trial_id for trial in trials]
+        self._params = [_stored(trial.params, trial.distributions) for trial in trials]
         for trial in trials:
             if not trial.state.is_finished() and trial.user_attrs[RESULT]["finished"]:
                 self._end(trial.number, state_of(trial.user_attrs[RESULT], epochs), trial.user_attrs[RESULT])
@@ -105,6 +107,7 @@ class Record:
         has taken the study over and this one, on a machine that was suspended, has not seen it yet.
         """
         number = len(self._ids)
+        stored = _stored(values, distributions)
         ours = sqlalchemy.select(sqlalchemy.func.count()).where(_TRIALS.c.study_id == self.study._study_id)
         with Session(self.rdb.engine) as session, session.begin():
             if session.scalar(ours) != number:
@@ -122,21 +125,24 @@ class Record:
                 {
                     "trial_id": trial_id,
                     "param_name": name,
-                    "param_value": distributions[name].to_internal_repr(value),
+                    "param_value": value,
                     "distribution_json": distribution_to_json(distributions[name]),
                 }
-                for name, value in values.items()
+                for name, value in stored.items()
             ]
             session.execute(sqlalchemy.insert(models.TrialParamModel), rows)
             session.add(
-                models.TrialUserAttributeModel(trial_id=trial_id, key=RESULT, value_json=json.dumps(result))
+                models.TrialUserAttributeModel(
+                    trial_id=trial_id, key=RESULT, value_json=json.dumps(_sealed(result, stored))
+                )
             )
         self._ids.append(trial_id)
+        self._params.append(stored)
         return number
 
     def update(self, number: int, result: Result) -> None:
         """Keep what a running trial has reported."""
-        self.rdb.set_trial_user_attr(self._ids[number], RESULT, result)
+        self.rdb.set_trial_user_attr(self._ids[number], RESULT, _sealed(result, self._params[number]))
 
     def pause(self, number: int, result: Result) -> None:
         """Let a trial wait at a rung; one that is cut short before the state is written goes on in a resume."""
@@ -200,6 +206,16 @@ class Record:
 
 def _missing(name: str) -> str:
     return f"there is no record of {name} yet; start it with python -m study.resume {name}"
+
+
+def _stored(values: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> dict[str, float]:
+    """Return parameters as Optuna stores them."""
+    return {name: distributions[name].to_internal_repr(value) for name, value in values.items()}
+
+
+def _sealed(result: Result, params: Mapping[str, float]) -> Result:
+    """Return the result with its digest, by which a reader tells a damaged record."""
+    return {**result, "digest": result_digest(result, params)}
 
 
 def new_result(seed: int) -> Result:

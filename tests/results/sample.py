@@ -141,12 +141,13 @@ def trial(
 ) -> optuna.trial.FrozenTrial:
     """A trial as it stands in the record."""
     values = [result["metrics"][name] for name in objectives] if state == TrialState.COMPLETE else None
+    stored = {name: space[name].to_internal_repr(value) for name, value in params.items()}
     return optuna.trial.create_trial(
         state=state,
         values=values,
         params=params,
         distributions={name: space[name] for name in params},
-        user_attrs={layout.RESULT: result},
+        user_attrs={layout.RESULT: {**result, "digest": layout.result_digest(result, stored)}},
     )
 
 

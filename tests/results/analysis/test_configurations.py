@@ -15,7 +15,7 @@ def test_widths_from_the_record_and_rather_from_the_config(study, study_path, tm
     folder = copy / "trials" / "0"
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.toml").write_text(
-        'lambda1 = 1.0\n"w_bits.conv1" = 4\n"a_bits.conv1" = 32\n"a_bits.fc1" = 3\n'
+        f'lambda1 = {float(row["params.lambda1"])!r}\n"w_bits.conv1" = 4\n"a_bits.conv1" = 32\n"a_bits.fc1" = 3\n'
     )
     found = configurations.layer_widths(results.load(copy), row)
     assert found == {"conv1": {"weights": 4, "activations": 32}, "fc1": {"activations": 3}}
@@ -23,6 +23,8 @@ def test_widths_from_the_record_and_rather_from_the_config(study, study_path, tm
     assert configurations.layer_widths(results.load(copy), row) == {
         "all layers": {"weights": 4, "activations": 4}
     }
+    (folder / "config.toml").write_text("bits = 4\nlambda1 = 77.0\n")  # of another trial
+    assert configurations.layer_widths(results.load(copy), row) == configurations.layer_widths(study, row)
     (folder / "config.toml").write_text("lambda1 = ")
     assert configurations.layer_widths(results.load(copy), row) == configurations.layer_widths(study, row)
 
