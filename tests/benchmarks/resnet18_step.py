@@ -11,12 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import brevitas.nn as qnn
-import numpy as np
 import torch
 import torchvision
-from PIL import Image
 from torch import Tensor, nn
 
+from tests.benchmarks.one_step import noise
 from tests.benchmarks.train_step import Timed, ours, plain, reference, tell
 from trainables.training.process import prepare_process
 
@@ -90,15 +89,6 @@ def in_brevitas(model: nn.Module) -> nn.Module:
         parent, _, last = name.rpartition(".")
         setattr(model.get_submodule(parent), last, new)
     return model
-
-
-def noise(folder: Path) -> None:
-    """Write a few images of each class: a run needs a data set, and its step is timed on X alone."""
-    generator = np.random.default_rng(0)
-    for number in range(3 * CLASSES):
-        path = folder / f"class {number % CLASSES}" / f"{number}.png"
-        path.parent.mkdir(exist_ok=True)
-        Image.fromarray(generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(path)
 
 
 if __name__ == "__main__":
