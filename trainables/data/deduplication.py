@@ -55,6 +55,9 @@ def find_contents(listing: Listing, cache: Path) -> Contents:
     _check_parts_of_groups(listing)
     same_group = _Joined()
     for _, copies in sorted(by_content.items()):
+        if len(copies) == 1:
+            kept += copies
+            continue
         first, *others = sorted(copies, key=lambda image: -PARTS.index(image.part) if image.part else 0)
         if len({image.label for image in copies}) > 1:
             unusable += [_same(image, first, ", of another class") for image in others]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from study_common.files import replacing
-from trainables.data.file_tree import printable
+from trainables.data.file_tree import in_order, printable
 from trainables.data.folder_listing import Listing
 from trainables.data.image_cache import Decoded
 
@@ -46,7 +46,7 @@ def file_account(listing: Listing, decoded: Decoded) -> list[FileRow]:
         for image in listing.images
     ]
     rows += [FileRow(left_out.path, "", "", "", left_out.reason) for left_out in listing.ignored]
-    return sorted(rows, key=lambda row: row.path.split("/"))
+    return sorted(rows, key=lambda row: in_order(row.path))
 
 
 def write_file_account(rows: Iterable[FileRow], path: Path) -> None:

@@ -59,6 +59,11 @@ def printable(text: str) -> str:
     return text if text.isprintable() else text.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
+def in_order(path: str) -> str:
+    """Return a key that sorts paths by their parts: NUL, in no name, comes before every letter."""
+    return path.replace("/", "\0")
+
+
 def scan(root: Path) -> FileTree:
     """List everything below `root`, links inside it included.
 
@@ -76,8 +81,8 @@ def scan(root: Path) -> FileTree:
             ignored.append(LeftOut(path, f"not an image: {suffix or 'no suffix'}"))
         else:
             images.append(_file(path, entry))
-    images.sort(key=lambda file: file.path.split("/"))
-    ignored.sort(key=lambda left_out: left_out.path.split("/"))
+    images.sort(key=lambda file: in_order(file.path))
+    ignored.sort(key=lambda left_out: in_order(left_out.path))
     return FileTree(root=root, images=tuple(images), ignored=tuple(ignored))
 
 

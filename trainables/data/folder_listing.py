@@ -35,6 +35,7 @@ KVASIR_RELEASES = (".", "kvasir-dataset", "kvasir-dataset-v2")
 _MASK_FOLDER = re.compile(
     r"(?:segmentation |ground ?truth )?masks?|segmentations?|annotations?|ground ?truths?"
 )
+_MASK_WORD = re.compile("mask|seg|annotation")
 _MASK_STEM = re.compile(r"(.+?)[ _-]?(?:mask|segmentation|seg|annotation)(?:[ _-]?\d+)?", re.IGNORECASE)
 
 
@@ -122,18 +123,19 @@ def check_no_masks(paths: Iterable[str], root: Path) -> None:
     Raises:
         UserError: A folder is named as masks are, or a file is named as the mask of another one.
     """
-    stems = {}
-    for path in paths:
-        *folders, name = path.split("/")
-        for depth, folder in enumerate(folders, 1):
-            if _MASK_FOLDER.fullmatch(re.sub(r"[_-]", " ", folder.lower())):
-                place = root / "/".join(folders[:depth])
+    stems = {path.rpartition(".")[0].lower(): path for path in paths}
+    for folder in sorted({path.rpartition("/")[0] for path in stems.values()}):
+        parts = folder.split("/")
+        for depth, name in enumerate(parts, 1):
+            if _MASK_FOLDER.fullmatch(re.sub(r"[_-]", " ", name.lower())):
+                place = root / "/".join(parts[:depth])
                 raise UserError(
                     f"{printable(str(place))} seems to hold masks, not images of a class; move or rename it, "
                     "or list the images in a file (--dataset csv --labels FILE.csv)"
                 )
-        stems["/".join((*folders, name.rpartition(".")[0].lower()))] = path
     for stem, path in stems.items():
+        if not _MASK_WORD.search(stem):
+            continue
         match = _MASK_STEM.fullmatch(stem)
         if match and (image := stems.get(match[1])):
             raise UserError(

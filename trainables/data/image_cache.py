@@ -126,7 +126,7 @@ def _rebuild(listing: Listing, contents: Contents, preparation: Preparation, fol
     try:
         new.mkdir()
         facts = _build(listing, contents, preparation, new)
-        facts["name"] = folder.name
+        facts |= {"name": folder.name, "source": str(listing.root.resolve())}
         decoded_files.write_facts(new, facts)
         shutil.rmtree(folder, ignore_errors=True)
         os.rename(new, folder)
