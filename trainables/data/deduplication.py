@@ -152,8 +152,8 @@ def _digests(listing: Listing, cache: Path) -> dict[str, str | LeftOut]:
             file = image.file
             if file.problem:
                 found[file.path] = LeftOut(file.path, file.problem)
-            elif (entry := known.get(file.path)) and tuple(entry[1:]) == file.stamp:
-                found[file.path] = entry[0]
+            elif (entry := known.get(file.path, "")).endswith(f" {file.stamp}"):
+                found[file.path] = entry.partition(" ")[0]
             else:
                 changed.append(file)
         digests = on_all_cores(lambda file: _digest(listing.root, file), changed, "Looking at images")
@@ -161,7 +161,7 @@ def _digests(listing: Listing, cache: Path) -> dict[str, str | LeftOut]:
         if changed or len(found) != len(known):
             stamps = {image.file.path: image.file.stamp for image in listing.images}
             write_checked(
-                index, {path: [d, *stamps[path]] for path, d in found.items() if isinstance(d, str)}
+                index, {path: f"{d} {stamps[path]}" for path, d in found.items() if isinstance(d, str)}
             )
     return found
 

@@ -23,8 +23,8 @@ class File(NamedTuple):
 
     path: str
     """Relative to the folder, with slashes."""
-    stamp: tuple[int, ...]
-    """Size, times of change and inode: another stamp, possibly other content."""
+    stamp: str
+    """Size, times of change and inode, as text: another stamp, possibly other content."""
     problem: str = ""
     """Why it cannot be read; "" if it may be readable."""
 
@@ -124,6 +124,6 @@ def _file(path: str, entry: os.DirEntry[str]) -> File:
     try:
         status = entry.stat()
     except OSError as error:
-        return File(path, (), error.strerror or str(error))
-    stamp = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+        return File(path, "", error.strerror or str(error))
+    stamp = f"{status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
     return File(path, stamp, "" if stat.S_ISREG(status.st_mode) else "not a regular file")

@@ -1,6 +1,6 @@
 """Image folders decoded once: bytes of the training size in files that all trials on a machine map into memory.
 
-    <cache folder>/images-v3/<fingerprint>-<size>[-<choices>]/
+    <cache folder>/images-v4/<fingerprint>-<size>[-<choices>]/
 
 The fingerprint is that of the images' contents and classes, so a changed folder gets a new cache. What is read back is
 verified (`decoded_files`); a damaged cache is decoded again.
@@ -29,7 +29,7 @@ from trainables.data.parallel import on_all_cores
 from trainables.data.parts import split
 from trainables.data.preparation import Preparation
 
-VERSION = 3
+VERSION = 4
 """Of decoding and split: with a new one, old caches are not used."""
 MOST_NAMED = 20
 """Files that are left out, of which a process names so many."""

@@ -158,4 +158,4 @@ def _part(value: str, where: str) -> str:
 
 def _missing(root: Path, path: str) -> File:
     problem = "not read, since its suffix is not an image's" if (root / path).exists() else "No such file"
-    return File(path, (), problem)
+    return File(path, "", problem)
