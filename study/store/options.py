@@ -136,7 +136,12 @@ class Options:
         ),
     )
     sampler: str = field(
-        default="sms_ego", metadata=flag("which configurations are proposed", choices=SAMPLERS)
+        default="sms_ego",
+        metadata=flag(
+            "which configurations are proposed; gp takes seconds per proposal and is for up to 25 parameters, the "
+            "others for any number",
+            choices=SAMPLERS,
+        ),
     )
     scheduler: str = field(
         default="pareto_asha", metadata=flag("which trials continue at a rung", choices=SCHEDULERS)

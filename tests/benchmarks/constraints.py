@@ -1,6 +1,6 @@
 """Searching inside a bound on bit-operations: does each sampler complete, at what time, and how good is the front?
 
-    python -m tests.benchmarks.constraints [--json FILE] [--quick]
+    python -m tests.benchmarks.constraints [--json FILE] [--quick] [--samplers tpe,random]
 
 A toy with the real costs of resnet18 (a width for each of its 21 layers and six training settings); its objectives are
 accuracy, flops and faithfulness. For each sampler and each bound, in multiples of the least cost there is:
@@ -47,16 +47,15 @@ def main() -> None:
         prog="python -m tests.benchmarks.constraints", description=__doc__.splitlines()[0]
     )
     parser.add_argument("--json", type=Path, help="write the figures here")
-    parser.add_argument("--quick", action="store_true", help="one seed, without gp")
+    parser.add_argument("--quick", action="store_true", help="one seed")
+    parser.add_argument("--samplers", default=",".join(name for name in SAMPLERS if name != "grid"))
     arguments = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     warnings.simplefilter("ignore")
     figures: dict[str, Any] = {}
     with TemporaryDirectory() as folder:
         request = resnet18(Path(folder))
-        for name in SAMPLERS:
-            if name == "grid" or (arguments.quick and name in SLOW):
-                continue
+        for name in arguments.samplers.split(","):
             seeds = 1 if arguments.quick or name in SLOW else 5
             unbounded = [
                 Trace(replace(request, sampler=name, seed=seed), 2 * TRIALS) for seed in range(seeds)
