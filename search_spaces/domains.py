@@ -159,7 +159,7 @@ def parse_domain(table: object) -> Domain:
 
 
 def as_tuple(key: str, values: object) -> tuple[Any, ...]:
-    """Return the list `values` of a space file as a tuple; ValueError naming `key` if it is no list."""
+    """Return the list `values` of a space file as a tuple; UserError naming `key` if it is no list."""
     if not isinstance(values, list | tuple):
         raise UserError(f"{key} must be a list such as [{values!r}]")
     return tuple(values)

@@ -26,7 +26,8 @@ def names() -> tuple[str, ...]:
 def load(name_or_path: str | Path) -> Space:
     """Read a space: one that comes with the package by its name, or any file whose path ends in .toml.
 
-    ValueError, in one sentence, for an unknown name or a file that is missing, no TOML or no space.
+    Raises:
+        UserError: The name is unknown, or the file is missing, no TOML or no space.
 
     >>> list(load("mixed_bits").parameters)
     ['lambda1', 'lambda2', 'eta', 'mask_ratio', 'alpha_init']
@@ -53,7 +54,14 @@ def load(name_or_path: str | Path) -> Space:
 
 
 def parse(document: Mapping[str, Any], name: str) -> Space:
-    """Read the space called `name` from a parsed TOML document; ValueError names the key that is wrong.
+    """Read a space from a parsed TOML document.
+
+    Args:
+        document: The document.
+        name: Of the space.
+
+    Raises:
+        UserError: It is no space; the message names the key that is wrong.
 
     >>> parse({"bits": {"layers": "*", "values": [2, 5]}}, "mine")
     Traceback (most recent call last):

@@ -178,7 +178,10 @@ class Space:
     def grid(self) -> Iterator[Point]:
         """Yield every configuration of a finite space, in order, the last parameter varying fastest.
 
-        ValueError if a range of floats is among the parameters; only the varied names are in a configuration.
+        Only the varied names are in a configuration.
+
+        Raises:
+            UserError: A range of floats is among the parameters.
         """
         assert not self.bits, "resolve(layers) comes first"
         self.check_finite()

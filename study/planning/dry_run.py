@@ -52,7 +52,7 @@ def _without_gpus() -> Iterator[None]:
 
 
 def _extremes(request: Request) -> list[dict[str, Any]]:
-    """Return configurations that a study may try, the cheapest and the dearest among them."""
+    """Return configurations that a study may try, the cheapest and the most expensive among them."""
     space = request.space
     if space.points:
         return list(filter(request.is_feasible, space.points))

@@ -37,7 +37,17 @@ _ALIKE = {name: f"--set {name}=..." for name in ("attribution", "image_size", "c
 
 
 def plan(spec: Spec) -> Request:
-    """Check `spec` against the space, the model and the data; ValueError in one sentence for whatever is wrong."""
+    """Check what is asked against the space, the model and the data, and decide what was left open.
+
+    Args:
+        spec: What a user asks for.
+
+    Returns:
+        The request that is frozen in `study.toml`. Nothing is written yet.
+
+    Raises:
+        UserError: Something is wrong with `spec`; one sentence with the remedy.
+    """
     _check_values(spec)
     config, fixed = _base(spec)
     space = _space(spec, fixed, config)
@@ -95,8 +105,8 @@ def _check_values(spec: Spec) -> None:
     check_rules(Spec, vars(spec))
     if not spec.address and (spec.workers or 0) > (cpus := available_cpus()):
         warnings.warn(
-            f"--workers is {spec.workers} and this process may use {cpus} CPUs, so {cpus} trials run at a time; "
-            "join a cluster with --address for more",
+            f"--workers is {spec.workers} and this process may use {cpus} CPUs: more trials at a time are not faster; "
+            "join a cluster with --address for more CPUs",
             StudyWarning,
             stacklevel=2,
         )
@@ -108,7 +118,7 @@ def _check_values(spec: Spec) -> None:
 
 
 def _check_names(space: Space, given: Mapping[str, Any]) -> None:
-    """Raise ValueError for a name that is not for the space or for --set to decide."""
+    """Raise UserError for a name that is not for the space or for --set to decide."""
     for name in (*given, *space.names()):
         if name in _OURS:
             raise UserError(f"{name} is for the study itself to set; leave it out")
@@ -193,7 +203,7 @@ def _cost_extremes(space: Space) -> list[Mapping[str, Any]]:
 
 
 def _check_reachable(space: Space, fixed: Mapping[str, Any], constraints: Mapping[str, float]) -> None:
-    """Raise ValueError if even the smallest widths of the space cost more than a constraint allows."""
+    """Raise UserError if even the smallest widths of the space cost more than a constraint allows."""
     smallest = {name: min(_extremes(domain)) for name, domain in space.parameters.items() if is_width(name)}
     costs = [trainables.costs(Config.parse({**fixed, **point})) for point in space.points or (smallest,)]
     for name, bound in constraints.items():

@@ -1,1 +1,1 @@
-"""Which configuration to try next, and which trial goes on: proposals, samplers, schedulers."""
+"""Which configuration to try next, and which trial continues: proposals, samplers, schedulers."""

@@ -19,22 +19,22 @@ def identity(point: Point) -> Key:
 
 
 def encode(space: Space, point: Point) -> NDArray[np.float64]:
-    """Return `point` as a vector in [0, 1]; an unordered choice takes one place a value, an inactive parameter 0.5.
+    """Return `point` as a vector in [0, 1]: one coordinate per value of an unordered choice, 0.5 if it is inactive.
 
     >>> encode(Space(name="s", parameters={"bits": Choice(values=(2, 4, 8))}), {"bits": 4}).tolist()
     [0.5]
     """
-    places: list[float] = []
+    coordinates: list[float] = []
     for name, domain in space.parameters.items():
         if isinstance(domain, Choice) and not domain.is_ordered:
-            places += [float(point.get(name) == value) for value in domain.values]
+            coordinates += [float(point.get(name) == value) for value in domain.values]
         else:
-            places.append(to_unit(domain, point[name]) if name in point else 0.5)
-    return np.array(places)
+            coordinates.append(to_unit(domain, point[name]) if name in point else 0.5)
+    return np.array(coordinates)
 
 
 def to_unit(domain: Domain, value: Any) -> float:
-    """Return the place of `value` in its domain, 0 at the low end and 1 at the high one."""
+    """Return the coordinate of `value` in its domain, 0 at the low end and 1 at the high one."""
     if isinstance(domain, Choice):
         return domain.values.index(value) / max(1, len(domain.values) - 1)
     low, high = domain.low, domain.high
@@ -45,13 +45,13 @@ def to_unit(domain: Domain, value: Any) -> float:
     return float((value - low) / (high - low))
 
 
-def from_unit(domain: Domain, place: float) -> Any:
-    """Return the value of a domain that is nearest to `place` in [0, 1]; each of finitely many gets an equal share."""
+def from_unit(domain: Domain, coordinate: float) -> Any:
+    """Return the value of a domain nearest to `coordinate` in [0, 1]; each of finitely many has an equal share."""
     if isinstance(domain, Choice) or (isinstance(domain, Int) and not domain.log):
         values = domain.finite()
-        return values[min(int(place * len(values)), len(values) - 1)]
+        return values[min(int(coordinate * len(values)), len(values) - 1)]
     low, high = (math.log(end) if domain.log else end for end in (domain.low, domain.high))
-    value = low + place * (high - low)
+    value = low + coordinate * (high - low)
     value = math.exp(value) if domain.log else value
     value = round(value) if isinstance(domain, Int) else value
     return min(domain.high, max(domain.low, value))  # rounding may have taken it out

@@ -1,4 +1,4 @@
-"""Schedulers: which trials go on at a rung, as Ray Tune's `TrialScheduler`."""
+"""Schedulers: which trials continue at a rung, as Ray Tune's `TrialScheduler`."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
@@ -203,7 +203,7 @@ def continuing(reached: int, reduction_factor: int, all_began: bool) -> int:
 
 
 def expected_epochs(request: Request) -> int:
-    """Return the epochs of all trials if as many continue at each rung as `pareto_asha` wants; under fifo all do.
+    """Return the epochs of all trials if as many continue at each rung as `pareto_asha` allows; under fifo all do.
 
     More do as the best of a rung change, and when the sampler prefers to resume one.
     """

@@ -193,10 +193,10 @@ class SmsEgo(Sampler):
             if name in point and name not in changed:
                 found[name] = point[name]
                 continue
-            place = self._random.random()
+            coordinate = self._random.random()
             if name in point and self._random.random() < 0.5:
-                place = to_unit(domain, point[name]) + SMALL_CHANGE * self._random.standard_normal()
-            found[name] = from_unit(domain, min(max(place, 0.0), 1.0))
+                coordinate = to_unit(domain, point[name]) + SMALL_CHANGE * self._random.standard_normal()
+            found[name] = from_unit(domain, min(max(coordinate, 0.0), 1.0))
         return self._feasible.project(found, self._random) or found
 
 

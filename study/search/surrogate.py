@@ -114,7 +114,7 @@ class Surrogate:
 def choose(measured: Inputs, values: Array) -> list[Hyperparameters]:
     """Return the hyperparameters that make each column of `values` (n, m), an objective, likeliest.
 
-    A cost, which is known exactly, wants another noise than a faithfulness that is measured on few images.
+    A cost, which is known exactly, needs another noise than a faithfulness that is measured on few images.
     """
     standardised = np.column_stack([_standardised(column)[0] for column in values.T])
     candidates, likelihoods = [], []

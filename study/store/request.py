@@ -70,7 +70,7 @@ class Request(Options):
         return self.config(values).flat()
 
     def check_images(self) -> None:
-        """Raise ValueError if the images are missing, or are not those that the study began with."""
+        """Raise UserError if the images are missing, or are not those that the study began with."""
         if dataset_facts(self.config({})).fingerprint != self.data.get("fingerprint"):
             raise UserError(
                 f"{self.fixed.get('data_dir') or self.fixed['dataset']} holds other images than when the study "
@@ -121,11 +121,16 @@ class Request(Options):
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> Self:
-        """Read what `document` returned; ValueError for the format of another version of this program."""
+        """Read what `document` returned.
+
+        Raises:
+            UserError: It has the format of another version of this program, or values that `plan` does not write.
+            KeyError: It is not whole.
+        """
         if document["format"] != FORMAT:
             raise UserError(
                 f"{REQUEST_FILE} has format {document['format']!r} and this version reads {FORMAT}; "
-                "go on with the version that made the study"
+                "continue with the version that made the study"
             )
         request, space = document["request"], dict(document["space"])
         _check(request)
@@ -140,7 +145,11 @@ class Request(Options):
 
     @classmethod
     def read(cls, directory: Path) -> Self:
-        """Read the request of the study in `directory`; ValueError if there is none."""
+        """Read the request of the study in `directory`.
+
+        Raises:
+            UserError: There is none, or it is damaged.
+        """
         path = directory / REQUEST_FILE
         try:
             return cls.from_document(tomllib.loads(path.read_text(encoding="utf-8")))
@@ -163,7 +172,7 @@ _TOP = ("name", "created", "command", "git_commit")
 
 
 def _check(request: Mapping[str, Any]) -> None:
-    """Raise ValueError for values that `plan` would not have written: a file that was edited by hand."""
+    """Raise UserError for values that `plan` would not have written: a file that was edited by hand."""
     kinds = get_type_hints(Request)
     for name in (option.name for option in fields(Options)):
         value, kind = request[name], kinds[name]
