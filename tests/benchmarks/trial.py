@@ -35,9 +35,12 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
-    figures = launch() | trial()
-    for name, value in figures.items():
-        print(f"{name:32} {value:8.3f}")
+    figures: dict[str, float] = {}
+    for measure in (launch, trial):
+        found = measure()
+        figures |= found
+        for name, value in found.items():
+            print(f"{name:32} {value:8.3f}", flush=True)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
 

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
-from scipy import ndimage
 
 from study_common.errors import UserError
 from trainables.data import dicom
@@ -101,6 +100,8 @@ def picture_box(luminance: np.ndarray) -> tuple[int, int, int, int]:
     Args:
         luminance: (H, W) uint8.
     """
+    from scipy import ndimage  # here, because few data sets have a border and importing it takes 0.3 s
+
     areas, count = ndimage.label(luminance > DARK)
     height, width = luminance.shape
     if not count:
