@@ -21,6 +21,10 @@ class MissingPackageError(UserError, ModuleNotFoundError):
     """A package of an optional extra is not installed; the message says how to install it."""
 
 
+class LinkError(UserError):
+    """A file or folder that is to be written to is a link; the message names it."""
+
+
 class NonFiniteError(RuntimeError):
     """A number that a training run needs is infinite or NaN; the message says which, and what to change."""
 

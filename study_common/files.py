@@ -1,14 +1,23 @@
-"""Writing a file so that no reader ever sees half of it: beside its place, and then renamed."""
+"""Files of a directory that somebody else may have made: written whole or not at all, and never through a link."""
 
 import os
+import secrets
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from study_common.errors import LinkError
+
+STALE_S = 3600.0
+"""Age at which a temporary file was surely left by a process that was killed."""
 
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a path beside `path` to write to; it takes the place of `path` when the block ends without an error.
+    """Give a new file beside `path` to write to; it takes the place of `path` when the block ends without an error.
+
+    A link at `path` is replaced, not followed. What killed processes left beside it is removed.
 
     >>> folder = getfixture("tmp_path")
     >>> with replacing(folder / "front.csv") as part:
@@ -16,9 +25,47 @@ def replacing(path: Path) -> Iterator[Path]:
     >>> [file.name for file in folder.iterdir()]
     ['front.csv']
     """
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    _remove_stale(path)
+    part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
     try:
         yield part
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _remove_stale(path: Path) -> None:
+    for part in path.parent.glob(f".{path.name}.*.part"):
+        with suppress(OSError):
+            if time.time() - part.lstat().st_mtime > STALE_S:
+                part.unlink()
+
+
+def refuse_links(path: Path, inside: Path) -> None:
+    """Raise a LinkError if `path`, or a folder between it and `inside`, is a link: it could lead anywhere.
+
+    Args:
+        path: A file or folder in `inside`, which need not exist.
+        inside: A folder that the user named; it may be reached through links.
+    """
+    for part in (path, *path.parents):
+        if part == inside:
+            return
+        if part.is_symlink():
+            raise LinkError(f"{part} is a link; copy the study with its files in it, for example with cp -rL")
+    raise AssertionError(f"{path} is not in {inside}")
+
+
+def open_without_links(path: Path, flags: int) -> int:
+    """Open a file for its owner to read and write, creating it if `flags` say so, and return the descriptor.
+
+    Raises:
+        LinkError: It is a link, or no plain file.
+    """
+    try:
+        return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+    except OSError as error:
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise LinkError(f"{path} is not a plain file; remove it") from None
+        raise error

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import ray
 from ray.exceptions import NodeDiedError, OutOfMemoryError, WorkerCrashedError
@@ -10,7 +11,7 @@ from study.execution.cluster import keep_to_given_gpus
 from study.execution.worker import Job, Report, Train, reports
 
 RETRIES = 2
-"""How often a run whose worker died is taken up again from its checkpoint."""
+"""How often a run whose worker died is resumed from its checkpoint."""
 DEATHS = (NodeDiedError, OutOfMemoryError, WorkerCrashedError)
 
 
@@ -60,5 +61,6 @@ def run_all(
 
 def _last_report(job: Job, train: Train) -> Report:
     keep_to_given_gpus()
-    *_, last = reports(job, train)
-    return last
+    *others, last = reports(job, train)
+    notice = next((report.notice for report in (*others, last) if report.notice), "")
+    return replace(last, notice=notice)

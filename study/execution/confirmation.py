@@ -126,7 +126,7 @@ def _retrain(
     params = {trial.number: trial.params for trial in record.study.get_trials(deepcopy=False)}
     floats = _floats(request, directory, token, sorted({seed for _, seed in wanted}), refit, stop)
     jobs = [
-        _job(directory, token, f"{number}-{seed}{_suffix(refit)}",
+        _job(request, directory, token, f"{number}-{seed}{_suffix(refit)}",
              request.flat(params[number]) | {"seed": seed, "refit": refit} | floats.get(seed, {}))
         for number, seed in wanted
     ]  # fmt: skip
@@ -174,7 +174,9 @@ def _floats(
         seed: trainables.float_config(trainables.Config.parse(base | {"seed": seed})) for seed in seeds
     }
     jobs = {
-        seed: _job(directory, token, f"init-{seed}{_suffix(refit)}", config.flat() | {"refit": refit})
+        seed: _job(
+            request, directory, token, f"init-{seed}{_suffix(refit)}", config.flat() | {"refit": refit}
+        )
         for seed, config in configs.items()
     }
     _train(list(jobs.values()), request, stop)
@@ -185,9 +187,9 @@ def _suffix(refit: bool) -> str:
     return "-refit" if refit else ""
 
 
-def _job(directory: Path, token: str, name: str, flat: dict[str, Any]) -> Job:
-    study = directory.absolute()
-    return Job(number=-1, flat=flat, directory=study / FOLDER / name, study=study, token=token)
+def _job(request: Request, directory: Path, token: str, name: str, flat: dict[str, Any]) -> Job:
+    study, data = directory.absolute(), str(request.data.get("fingerprint", ""))
+    return Job(number=-1, flat=flat, directory=study / FOLDER / name, study=study, token=token, data=data)
 
 
 def _train(jobs: list[Job], request: Request, stop: Callable[[], bool]) -> None:
@@ -198,5 +200,7 @@ def _train(jobs: list[Job], request: Request, stop: Callable[[], bool]) -> None:
     say(f"training {names} (trial-seed) for {request.epochs} epochs each")
     reports: list[Report] = run_all(jobs, train, request.gpus_per_trial, stop, tell_end)
     for job, report in zip(jobs, reports, strict=True):
+        if report.notice:
+            say(report.notice)
         if report.error:
             raise UserError(f"{job.directory.name} failed: {report.error}; see {job.directory / 'log.txt'}")

@@ -198,8 +198,13 @@ def _float_model(held: _Held, train: Train, interrupt: Interrupt, view: View) ->
         shutil.rmtree(directory, ignore_errors=True)
     view.say(f"training the float model that all trials start from: {config.epochs} epochs")
     interrupt.start_clock()
-    job = Job(number=-1, flat=config.flat(), directory=directory, study=study, token=held.lease.token)
+    data = str(held.request.data.get("fingerprint", ""))
+    job = Job(
+        number=-1, flat=config.flat(), directory=directory, study=study, token=held.lease.token, data=data
+    )
     (report,) = run_all([job], train, held.request.gpus_per_trial, interrupt.stop_all)
+    if report.notice:
+        view.say(report.notice)
     if report.error:
         raise UserError(f"the float model failed: {report.error}")
     return {"init": str(model)}

@@ -61,7 +61,9 @@ class Monitor(Callback):
         self._searcher.lost(trial.trial_id, reason)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        """Show the figures."""
+        """Show the figures, and whatever a worker has to say."""
+        while self._searcher.notices:
+            self._view.say(self._searcher.notices.pop(0))
         if time.monotonic() < self._next:
             return
         self._next = time.monotonic() + EVERY

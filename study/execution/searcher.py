@@ -58,6 +58,8 @@ class Searcher(TuneSearcher):
         """
         super().__init__()
         self.halted = ""
+        self.notices: list[str] = []
+        """What the user should know; whoever shows one takes it away."""
         self.progress = Progress(request)
         self.scheduler = make_scheduler(request)
         """To be given to Tune beside this."""
@@ -223,12 +225,15 @@ class Searcher(TuneSearcher):
                 study=self._directory,
                 token=self._token,
                 recorded=trial.known["epochs"],
+                data=str(self._request.data.get("fingerprint", "")),
             )
         }
 
     def _add_report(self, trial: OpenTrial, report: Report) -> bool:
         """Add a report to what is known of a trial, once; tell whether it was that of a rung."""
         known = trial.known
+        if report.notice:
+            self.notices.append(report.notice)
         interval = known["intervals"][-1]
         ended = max(now(), interval["started"])  # clocks may be set back
         interval |= {"worker": report.worker, "ended": ended}

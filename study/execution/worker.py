@@ -1,11 +1,10 @@
 """The worker: a Ray actor that trains one configuration after another, an epoch a step.
 
 It writes only into the directory of its trial, and an epoch is on disk before the driver hears of it. So a trial that
-is taken up again, by another worker or for another driver, first repeats what is on disk but not in the record.
+is resumed, by another worker or for another driver, first repeats what is on disk but not in the record.
 """
 
 import contextlib
-import csv
 import errno
 import logging
 import os
@@ -19,15 +18,18 @@ import tomli_w
 from ray import tune
 
 import trainables
+from study.execution import run_folder
 from study.execution.cluster import keep_to_given_gpus
 from study.store.lease import is_current
 from study_common import layout
+from study_common.errors import LinkError
+from study_common.files import open_without_links, replacing
 
 log = logging.getLogger("study")
 
 
 Train = Callable[[Mapping[str, Any], Path], Iterator[trainables.Epoch]]
-"""Trains a flat configuration for its `epochs`, going on from what is in the directory."""
+"""Trains a flat configuration for its `epochs`, resuming from what is in the directory."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,8 @@ class Job:
     """Of the driver's lease on the study."""
     recorded: int = 0
     """The last epoch that the record knows."""
+    data: str = ""
+    """The fingerprint of the images."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +62,8 @@ class Report:
     halts: bool = False
     """The error is no fault of the configuration: it halts the study."""
     worker: str = ""
+    notice: str = ""
+    """What the user should know, once."""
 
 
 def train(flat: Mapping[str, Any], directory: Path) -> Iterator[trainables.Epoch]:
@@ -92,26 +98,37 @@ class Worker(tune.Trainable):
 
 
 def reports(job: Job, train: Train) -> Generator[Report, None, None]:
-    """Yield what is on disk and not in the record, then go on training; an exception becomes the last report."""
+    """Yield what is on disk and not in the record, then train on; an exception becomes the last report."""
     worker = f"{socket.gethostname()}:{os.getpid()}"
     if not job.study.is_dir():
         reason = f"{job.study} is not on {socket.gethostname()}; use a --runs-dir that all machines share"
         yield Report(error=reason, halts=True, worker=worker)
         return
     try:
-        job.directory.mkdir(parents=True, exist_ok=True)
-        (job.directory / layout.CONFIG_FILE).write_text(tomli_w.dumps(job.flat), encoding="utf-8")
+        mine = run_folder.identity(job.flat, job.study, job.data)
+        notice = run_folder.claim(job.directory, mine, job.study)
+        with replacing(job.directory / layout.CONFIG_FILE) as part:
+            part.write_text(tomli_w.dumps(job.flat), encoding="utf-8")
         with _logging_to(job.directory / layout.LOG_FILE):
             try:
                 for report in _epochs(job, train):
-                    yield replace(report, last=report.epoch == job.flat["epochs"], worker=worker)
+                    last = report.epoch == job.flat["epochs"]
+                    yield replace(report, last=last, worker=worker, notice=notice)
+                    notice = ""
             except Exception:
                 log.exception("failed")
                 raise
     except Exception as error:
+        linked = isinstance(error, LinkError)
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        reason = f"the disk is full ({error})" if full else f"{type(error).__name__}: {error}"
-        yield Report(error=reason, halts=full, worker=worker)
+        reason = (
+            f"the disk is full ({error})"
+            if full
+            else str(error)
+            if linked
+            else f"{type(error).__name__}: {error}"
+        )
+        yield Report(error=reason, halts=full or linked, worker=worker)
 
 
 def _epochs(job: Job, train: Train) -> Iterator[Report]:
@@ -120,39 +137,42 @@ def _epochs(job: Job, train: Train) -> Iterator[Report]:
     done = saved[-1].epoch if saved else 0
     if done == job.flat["epochs"]:
         return
+    if not done:
+        (job.directory / layout.CURVE_FILE).unlink(missing_ok=True)  # what was altered
     log.info("training from epoch %d", done + 1)
     for epoch in train(job.flat, job.directory):
         if not is_current(job.study, job.token):
             os._exit(1)  # another driver has the study: what we wrote now would be in its way
         epoch.save(job.directory)
+        run_folder.seal(job.directory)
         if epoch.number > done:
             yield Report(epoch=epoch.number, seconds=epoch.seconds, metrics=epoch.metrics, is_new=True)
 
 
 def saved_epochs(directory: Path, epochs: int) -> list[Report]:
-    """Read the epochs of a run from its learning curve.
+    """Read the epochs of a run of `epochs` epochs from its folder.
 
-    The last of all `epochs` counts only if it was saved to the end, which removes the resume files.
+    The last of all counts only if it was saved to the end, which removes the resume files.
     """
-    try:
-        text = (directory / layout.CURVE_FILE).read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return []
-    whole = text[: text.rfind("\n") + 1]  # the writer may have been killed in the middle of a line
-    saved = []
-    for row in csv.DictReader(whole.splitlines()):
-        metrics = {
-            name: float(value) for name, value in row.items() if value and name not in ("epoch", "seconds")
-        }
-        saved.append(Report(epoch=int(float(row["epoch"])), seconds=float(row["seconds"]), metrics=metrics))
+    saved = [
+        Report(epoch=int(row["epoch"]), seconds=row["seconds"], metrics=_metrics(row))
+        for row in run_folder.curve(directory)
+    ]
     half_saved = any((directory / name).exists() for name in (layout.RESUME_FILE, layout.PREVIOUS_FILE))
     return [report for report in saved if report.epoch < epochs or not half_saved]
+
+
+def _metrics(row: Mapping[str, float]) -> dict[str, float]:
+    return {name: value for name, value in row.items() if name not in ("epoch", "seconds")}
 
 
 @contextlib.contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
     """Send what the run logs to its own file as well."""
-    root, handler = logging.getLogger(), logging.FileHandler(path, encoding="utf-8")
+    file = open(  # noqa: SIM115 - closed below, after the handler is taken away
+        open_without_links(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY), "a", encoding="utf-8"
+    )
+    root, handler = logging.getLogger(), logging.StreamHandler(file)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     handler.setLevel(logging.INFO)
     log.setLevel(logging.INFO)
@@ -161,4 +181,4 @@ def _logging_to(path: Path) -> Iterator[None]:
         yield
     finally:
         root.removeHandler(handler)
-        handler.close()
+        file.close()

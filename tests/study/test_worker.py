@@ -52,11 +52,18 @@ def test_a_run_taken_up_again_reports_what_the_record_lacks(
     assert [r.metrics for r in again] == [r.metrics for r in whole[known:]]
 
 
-def test_half_a_line_of_the_curve_is_not_believed(tmp_path: Path) -> None:
-    list(reports(job_in(tmp_path), toy))
+@pytest.mark.parametrize("harm", ["cut", "flipped", "unsealed"])
+def test_a_curve_that_was_altered_is_not_believed(harm: str, tmp_path: Path) -> None:
+    whole = [report.metrics for report in reports(job_in(tmp_path), toy)]
     curve = tmp_path / "0" / "curve.csv"
-    curve.write_text(curve.read_text()[:-20])
-    assert [report.epoch for report in saved_epochs(tmp_path / "0", 4)] == [1, 2, 3]
+    if harm == "cut":
+        curve.write_text(curve.read_text()[:-20])
+    elif harm == "flipped":
+        curve.write_text(curve.read_text().replace("0.", "1.", 1))
+    else:
+        (tmp_path / "0" / layout.CURVE_DIGEST_FILE).unlink()
+    assert saved_epochs(tmp_path / "0", 4) == []
+    assert [report.metrics for report in reports(job_in(tmp_path), toy)] == whole, "it was trained again"
 
 
 def test_a_last_epoch_that_was_half_saved_is_trained_again(tmp_path: Path) -> None:
@@ -92,6 +99,20 @@ def real(stripes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     given = {"dataset": "folder", "data_dir": str(stripes), "image_size": 16, "batch_size": 16, "epochs": 4}
     return trainables.Config.parse(given | {"rungs": (1, 4), "bits": 4}).flat()
+
+
+def test_a_damaged_curve_is_read_from_the_resume_file(real: dict[str, Any], tmp_path: Path) -> None:
+    """One damaged byte used to fail the trial."""
+    first = reports(job_in(tmp_path, real), train)
+    begun = [next(first).metrics, next(first).metrics]
+    first.close()
+    damaged = tmp_path / "0" / "curve.csv"
+    damaged.write_bytes(damaged.read_bytes().replace(b"1", b"x", 1))
+    again = list(reports(job_in(tmp_path, real), train))
+    assert [report.metrics for report in again[:2]] == begun
+    assert [(report.epoch, report.is_new, report.error) for report in again] == [
+        (1, False, None), (2, False, None), (3, True, None), (4, True, None),
+    ]  # fmt: skip
 
 
 def curve(directory: Path) -> list[dict[str, str]]:

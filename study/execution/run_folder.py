@@ -1,0 +1,115 @@
+"""The folder of a run says whose it is, and nothing in it is believed that was altered since it was written.
+
+A folder belongs to one configuration: its settings, the images, and the version of what a run does. All of it is
+compared before anything in the folder is read. What belongs to another configuration, as after an old copy of the
+record was put back, is set aside under a new name, and the run starts anew.
+"""
+
+import csv
+import hashlib
+import json
+from collections.abc import Mapping
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from study_common import layout
+from study_common.errors import UserError
+from study_common.files import refuse_links, replacing
+from trainables.training import checkpoint
+
+RUN_VERSION = 1
+"""Raised when runs of equal settings no longer come out equal."""
+_RESULTS = (layout.CURVE_FILE, layout.CHECKPOINT_FILE, layout.RESUME_FILE, layout.PREVIOUS_FILE)
+"""A folder with none of these holds nothing that could be taken for another's."""
+
+
+def identity(flat: Mapping[str, Any], study: Path, data: str) -> dict[str, Any]:
+    """Return what tells one configuration from another, wherever its files are.
+
+    Args:
+        flat: The settings by flat name.
+        study: The directory of the study; a float model in it is named by its place in there.
+        data: The fingerprint of the images, in place of the folder that they are in.
+    """
+    settings = {name: value for name, value in flat.items() if name != "data_dir"}
+    for name in ("init", "pretrained"):
+        if settings.get(name):
+            settings[name] = _content(Path(settings[name]), study)
+    found = {"version": RUN_VERSION, "settings": settings, "data": data}
+    return dict(json.loads(json.dumps(found)))
+
+
+def claim(directory: Path, mine: Mapping[str, Any], study: Path) -> str:
+    """Make `directory` that of the run with the identity `mine`; return what the user should know, "" if nothing.
+
+    Raises:
+        UserError: The folder, or something in it, is a link.
+    """
+    refuse_links(directory, study)
+    notice = ""
+    if directory.exists():
+        for file in directory.iterdir():
+            refuse_links(file, study)
+        if any((directory / name).exists() for name in _RESULTS) and _identity_in(directory) != mine:
+            aside = next(path for n in count(1) if not (path := _aside(directory, n)).exists())
+            directory.rename(aside)
+            notice = f"{directory} held another configuration's run; it is now {aside.name}, and the run starts anew"
+    directory.mkdir(parents=True, exist_ok=True)
+    if _identity_in(directory) != mine:
+        with replacing(directory / layout.IDENTITY_FILE) as part:
+            part.write_text(json.dumps(mine, indent=1), encoding="utf-8")
+    return notice
+
+
+def seal(directory: Path) -> None:
+    """Keep a digest of the learning curve: call this whenever it was written."""
+    with replacing(directory / layout.CURVE_DIGEST_FILE) as part:
+        part.write_text(_digest(directory / layout.CURVE_FILE), encoding="ascii")
+
+
+def curve(directory: Path) -> list[dict[str, float]]:
+    """Return the epochs of a run so far: epoch, seconds and metrics of each.
+
+    They come from the learning curve, or from a resume file if the curve was altered since it was written. Without
+    either the run has no epochs.
+    """
+    path = directory / layout.CURVE_FILE
+    try:
+        if _digest(path) == (directory / layout.CURVE_DIGEST_FILE).read_text(encoding="ascii"):
+            text = path.read_text(encoding="utf-8")
+            return [
+                {name: float(value) for name, value in row.items() if value}
+                for row in csv.DictReader(text.splitlines())
+            ]
+    except (OSError, ValueError):
+        pass
+    for name in (layout.RESUME_FILE, layout.PREVIOUS_FILE):
+        try:
+            return list(checkpoint.read(directory / name)[1]["curve"])
+        except (UserError, KeyError):
+            continue
+    return []
+
+
+def _aside(directory: Path, number: int) -> Path:
+    return directory.with_name(f"{directory.name}.aside-{number}")
+
+
+def _identity_in(directory: Path) -> Any:
+    try:
+        return json.loads((directory / layout.IDENTITY_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+
+
+def _content(path: Path, study: Path) -> str:
+    """Return what stands for a file of weights: its place in the study, its digest, or its name if it is no file."""
+    if path.is_relative_to(study):
+        return str(path.relative_to(study))
+    return _digest(path) if path.is_file() else str(path)
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
