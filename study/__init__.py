@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 from study_common.commands import needs
 
 if TYPE_CHECKING:
-    from study.execution.driver import Outcome, resume_study, run_study
+    from study.execution.driver import Changes, Outcome, resume_study, run_study
     from study.planning.plan import plan
     from study.planning.spec import Spec
     from study.store.request import Request
 
-__all__ = ["Outcome", "Request", "Spec", "plan", "resume_study", "run_study"]
+__all__ = ["Changes", "Outcome", "Request", "Spec", "plan", "resume_study", "run_study"]
 
 _HOMES = {
+    "Changes": "study.execution.driver",
     "Outcome": "study.execution.driver",
     "Request": "study.store.request",
     "Spec": "study.planning.spec",

@@ -6,7 +6,7 @@ This is the only reader of that split, and every reading is logged in the record
 
 from collections.abc import Sequence
 
-from study_common.commands import StudyParser, exit_code, needs
+from study_common.commands import StudyParser, add_record_options, exit_code, needs
 from study_common.errors import UserError
 from study_common.layout import find_study
 
@@ -28,7 +28,7 @@ def _main(argv: Sequence[str] | None) -> int:
         "--seeds", type=int, default=3, metavar="S", help="trainings of each (default: %(default)s)"
     )
     parser.add_argument("--refit", action="store_true", help="train on train + validation")
-    parser.add_argument("--address", default="", metavar="RAY", help="join this Ray, or 'auto'")
+    add_record_options(parser)
     arguments = parser.parse_args(argv)
     if arguments.seeds < 1:
         raise UserError(f"--seeds is {arguments.seeds}; it must be above 0")
@@ -40,7 +40,12 @@ def _main(argv: Sequence[str] | None) -> int:
 
     chosen = confirmation.chosen(directory, arguments.trials, arguments.top)
     return confirmation.confirm_and_show(
-        directory, chosen, arguments.seeds, refit=arguments.refit, address=arguments.address
+        directory,
+        chosen,
+        arguments.seeds,
+        refit=arguments.refit,
+        address=arguments.address,
+        storage_url=arguments.storage,
     )
 
 

@@ -1,9 +1,12 @@
 """Continue a study from where its record stands: python -m study.resume NAME"""
 
+import argparse
+import math
 from collections.abc import Sequence
 
 import study
-from study_common.commands import StudyParser, exit_code
+from study.store.options import Options, check_rules, duration, flags
+from study_common.commands import StudyParser, add_record_options, exit_code
 from study_common.errors import UserError
 from study_common.layout import find_study
 
@@ -19,12 +22,35 @@ def _main(argv: Sequence[str] | None) -> int:
     parser.add_argument(
         "--trials", type=int, metavar="N", help="the new total: more to extend, fewer to end early"
     )
-    parser.add_argument("--address", default="", metavar="RAY", help="join this Ray, or 'auto'")
+    parser.add_argument(
+        "--time-budget", type=_budget, metavar="30m|none", help="stop then, from now on; none lifts it"
+    )
+    parser.add_argument("--workers", type=int, metavar="N", help="trials at a time, from now on")
+    parser.add_argument(
+        "--gpus-per-trial", type=float, metavar="F", help="a share of a GPU, or several, from now on"
+    )
+    add_record_options(parser)
     arguments = parser.parse_args(argv)
-    if arguments.trials is not None and arguments.trials < 1:
-        raise UserError(f"--trials is {arguments.trials}; it must be above 0")
+    changes = {
+        "trials": arguments.trials,
+        "time_budget_s": arguments.time_budget,
+        "workers": arguments.workers,
+        "gpus_per_trial": arguments.gpus_per_trial,
+    }
+    check_rules(Options, dict.fromkeys(flags(Options)) | changes)
     directory = find_study(arguments.name, arguments.runs_dir)
-    return study.resume_study(directory, arguments.trials, arguments.address).code
+    return study.resume_study(
+        directory, address=arguments.address, changes=study.Changes(**changes), storage_url=arguments.storage
+    ).code
+
+
+def _budget(text: str) -> float:
+    if text == "none":
+        return math.inf
+    try:
+        return duration(text)
+    except UserError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 if __name__ == "__main__":

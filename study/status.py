@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from study_common.commands import StudyParser, exit_code, needs, tell
+from study_common.commands import StudyParser, add_record_options, exit_code, needs, tell
 from study_common.errors import UserError
 from study_common.layout import find_study, study_names
 from study_common.output import printable
@@ -16,6 +16,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: Sequence[str] | None) -> int:
     parser = StudyParser("study.status", __doc__)
     parser.add_argument("name", nargs="?", metavar="NAME", help="of a study, or its path (default: all)")
+    add_record_options(parser, ray=False)
     arguments = parser.parse_args(argv)
     needs("ray")
     from study.execution.status_line import status_line
@@ -28,7 +29,7 @@ def _main(argv: Sequence[str] | None) -> int:
     code = 0
     for name in chosen:
         try:
-            print(printable(status_line(find_study(name, arguments.runs_dir))))
+            print(printable(status_line(find_study(name, arguments.runs_dir), arguments.storage)))
         except UserError as error:
             tell(str(error))
             code = 2

@@ -40,6 +40,15 @@ class StudyParser(Parser):
         )
 
 
+def add_record_options(parser: argparse.ArgumentParser, *, ray: bool = True) -> None:
+    """Add what says where a running Ray and a record elsewhere are."""
+    parser.add_argument(
+        "--storage", default="", metavar="URL", help="the database of a study that was not launched here"
+    )
+    if ray:
+        parser.add_argument("--address", default="", metavar="RAY", help="join this Ray, or 'auto'")
+
+
 def exit_code(action: Callable[[], int | None]) -> int:
     """Run `action` and return its code, None as 0; 2 after printing its UserError, 130 after Ctrl-C.
 

@@ -72,6 +72,10 @@ RESUMED_BY_SAMPLER = "resumed_by_sampler"
 EXHAUSTED = "exhausted"
 """User attribute of the study: true once its space has no feasible configuration left that was not tried."""
 
+VERSIONS = "versions"
+"""User attribute of the study: a list of the versions that trained, other than those of the launch, each with the time
+`since` which run intervals are theirs."""
+
 CONFIRMATIONS = "confirmations"
 """User attribute of the study: a list of `Confirmation`."""
 

@@ -1,5 +1,6 @@
 """Ray: one on this machine, or a running one; its dashboard and its size."""
 
+import errno
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 
 import ray
 
+from study_common.cpus import available_cpus
 from study_common.errors import UserError
 
 
@@ -68,27 +70,40 @@ def connected(address: str, workers: int) -> Iterator[Cluster]:
     if ray.is_initialized():
         yield _describe("")
         return
-    cpus = os.cpu_count() or 1
     options = (
         {"address": address}
         if address
-        else {"address": "local", "num_cpus": min(workers or cpus, cpus), "include_dashboard": True}
+        else {
+            "address": "local",
+            "num_cpus": workers or available_cpus(),
+            "include_dashboard": True,
+        }
     )
     try:
         context = ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray has no class for a node that does not start in time
-        why = str(error).partition("\n")[0]
+        why = str(error).partition("\n")[0].rstrip(".")
         raise UserError(
             f"cannot join the Ray at {address}: {why}; start it with RAY_AUTH_MODE=token ray start --head and give "
             "this machine its ~/.ray/auth_token, or set RAY_AUTH_MODE=disabled if it runs without a token"
             if address
-            else f"Ray did not start on this machine: {why}; if it is busy, try again with "
-            "RAY_raylet_start_wait_time_s=120 in the environment"
+            else f"Ray did not start on this machine: {why}; {_remedy(error, why)}"
         ) from None
     try:
         yield _describe(context.dashboard_url)
     finally:
         ray.shutdown()
+
+
+def _remedy(error: Exception, said: str) -> str:
+    """Return what helps when Ray does not start."""
+    if "path length" in said or "AF_UNIX" in said:
+        return "set RAY_TMPDIR to a folder with a shorter path, such as /tmp"
+    if isinstance(error, PermissionError) or "Permission denied" in said:
+        return "set RAY_TMPDIR, and HOME, to folders that you can write to"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "make room there, or set RAY_TMPDIR to a folder on another disk"
+    return "if it is busy, try again with RAY_raylet_start_wait_time_s=120 in the environment"
 
 
 def keep_to_given_gpus() -> None:

@@ -64,12 +64,18 @@ def chosen(directory: Path, trials: str | None, top: int | None) -> list[int]:
 
 
 def confirm_and_show(
-    directory: Path, numbers: Sequence[int], seeds: int, *, refit: bool = False, address: str = ""
+    directory: Path,
+    numbers: Sequence[int],
+    seeds: int,
+    *,
+    refit: bool = False,
+    address: str = "",
+    storage_url: str = "",
 ) -> int:
     """Confirm trials as `confirm` does, print the table, and return the exit code of the process."""
     interrupt = Interrupt(math.inf, faults=lambda: "")
     try:
-        confirm(directory, numbers, seeds, interrupt, refit=refit, address=address)
+        confirm(directory, numbers, seeds, interrupt, refit=refit, address=address, storage_url=storage_url)
     except InterruptedBatchError:
         say(f"{interrupt.reason}; the same command goes on from there")
         return interrupt.code
@@ -90,6 +96,7 @@ def confirm(
     *,
     refit: bool = False,
     address: str = "",
+    storage_url: str = "",
 ) -> None:
     """Retrain the trials `numbers` with seeds 1 to `seeds` above the study's own, and measure and examine them.
 
@@ -97,7 +104,7 @@ def confirm(
     runs the study; `InterruptedBatchError` when `interrupt` says so.
     """
     request = Request.read(directory)
-    url = directories.record_url(request, directory)
+    url = directories.record_url(request, directory, storage_url)
     with Record.open(url, request.name, request.objectives) as record, Lease(directory, record) as lease:
         known = record.notes().get(CONFIRMATIONS, [])
         done = {(entry["trial"], entry["seed"], entry["refit"]) for entry in known}

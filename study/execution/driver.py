@@ -4,20 +4,21 @@ import logging
 import os
 import shutil
 import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import ray
 from ray import tune
-from ray.tune.execution import tune_controller
 
 import trainables
 from study.execution.batch import RETRIES, InterruptedBatchError, run_all
 from study.execution.cluster import Cluster, connected
+from study.execution.gcs_watch import GcsWatch
 from study.execution.interrupt import Interrupt
 from study.execution.monitor import Monitor
-from study.execution.ray_actors import ActorManager
+from study.execution.ray_internals import gcs_address, install_actor_manager
 from study.execution.searcher import Searcher
 from study.execution.view import View
 from study.execution.worker import Job, Train, Worker, train
@@ -26,11 +27,13 @@ from study.planning.spec import Spec
 from study.store import database as storage
 from study.store import directory as directories
 from study.store.lease import Lease, check_locks
-from study.store.record import FAULTS, Record, describe_fault, faults_as_user_errors
+from study.store.record import FAULTS, Record, describe_fault, faults_as_user_errors, now
 from study.store.request import Request
+from study.store.versions import differences, git_commit, versions
 from study_common import layout
 from study_common.errors import UserError
-from study_common.layout import EXHAUSTED, INIT_DIR
+from study_common.layout import EXHAUSTED, INIT_DIR, VERSIONS
+from study_common.output import say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,35 +58,77 @@ class _Held:
     lease: Lease
 
 
+@dataclass(frozen=True, kw_only=True)
+class Changes:
+    """What a resume may change of a study, for itself and all later ones; None leaves it as it is."""
+
+    trials: int | None = None
+    """The new total."""
+    time_budget_s: float | None = None
+    """Seconds that this and each later driver may train; infinite lifts the budget."""
+    workers: int | None = None
+    gpus_per_trial: float | None = None
+
+    def applied(self, request: Request) -> Request:
+        """Return `request` with these changes."""
+        return replace(request, **{name: value for name, value in vars(self).items() if value is not None})
+
+
 def run_study(spec: Spec, train: Train = train) -> Outcome:
-    """Start a study and run it to its end; ValueError, with nothing written, if something is wrong with `spec`."""
+    """Start a study and run it to its end.
+
+    Args:
+        spec: What to search.
+        train: What trains a configuration.
+
+    Raises:
+        UserError: Something is wrong with `spec`; nothing was written.
+    """
     request = plan(spec)
-    with connected(spec.address, request.workers) as cluster:
-        cluster.workers(request.workers, request.gpus_per_trial)
-        directory = directories.create(request, spec.runs_dir)
-        url = spec.storage or storage.url_in(directory)
+    _warn_of_password(spec.storage)
+    request, directory = directories.claim(request, spec.runs_dir, "" if spec.name else request.space.name)
+    url = spec.storage or storage.url_in(directory)
+    with ExitStack() as stack:
         try:
             check_locks(directory)
+            cluster = stack.enter_context(connected(spec.address, request.workers))
+            cluster.workers(request.workers, request.gpus_per_trial)
             record = Record.open(url, request.name, request.objectives, new=True)
         except BaseException:
             shutil.rmtree(directory)
             raise
         with record, Lease(directory, record) as lease:
-            return _drive(
-                _Held(request=request, directory=directory, record=record, lease=lease), cluster, train
-            )
+            held = _Held(request=request, directory=directory, record=record, lease=lease)
+            return _drive(held, cluster, train)
 
 
 @faults_as_user_errors()
 def resume_study(
-    directory: Path, trials: int | None = None, address: str = "", train: Train = train
+    directory: Path,
+    trials: int | None = None,
+    address: str = "",
+    train: Train = train,
+    *,
+    changes: Changes | None = None,
+    storage_url: str = "",
 ) -> Outcome:
-    """Continue the study in `directory`, with `trials` as its new total.
+    """Continue a study from where its record stands.
 
-    ValueError if another driver runs it, or its images are others than when it began.
+    Args:
+        directory: Of the study.
+        trials: The new total, None to leave it as it is.
+        address: Of a Ray to join, "" to start one.
+        train: What trains a configuration.
+        changes: What else to change.
+        storage_url: Where the record is, of a study that was not launched on this machine and keeps it elsewhere.
+
+    Raises:
+        UserError: Another driver runs it, its images are others than when it began, or its record cannot be opened.
     """
+    changes = replace(changes or Changes(), **({} if trials is None else {"trials": trials}))
     request = Request.read(directory)
-    url = directories.record_url(request, directory)
+    _warn_of_password(storage_url)
+    url = directories.record_url(request, directory, storage_url)
     new = not Record.exists(url, request.name)
     if new and directories.has_trials(directory):
         raise UserError(
@@ -91,27 +136,26 @@ def resume_study(
             "or launch a new study"
         )
     with Record.open(url, request.name, request.objectives, new) as record, Lease(directory, record) as lease:
-        if trials is not None:
-            request = replace(request, trials=trials)
-        known = record.trials(request.epochs)
-        another = replace(request, trials=len(known) + 1).attainable > len(known)
+        asked = changes.applied(request)
+        known = record.trials(asked.epochs)
+        another = replace(asked, trials=len(known) + 1).attainable > len(known)
         another = another and EXHAUSTED not in record.notes()
-        tried = len(known) >= request.trials or not another
+        tried = len(known) >= asked.trials or not another
         whole = tried and all(trial.state.is_finished() for trial in known)
         if not whole:
-            request.check_images()
-        if trials is not None:
-            directories.rewrite(request, directory)
+            asked.check_images()
+        if asked != request:
+            directories.rewrite(asked, directory)
         if whole:
-            directories.write_results(request, directory, record)
-            with View(request, directory) as view:
+            directories.write_results(asked, directory, record)
+            with View(asked, directory) as view:
                 hint = "--trials N runs more" if another else "its space has no more"
-                view.say(f"study {request.name} is complete with {len(known)} trials; {hint}")
+                view.say(f"study {asked.name} is complete with {len(known)} trials; {hint}")
                 view.end("", None)
             return Outcome(directory=directory, reason="", code=0)
-        held = _Held(request=request, directory=directory, record=record, lease=lease)
-        with connected(address, request.workers) as cluster:
-            cluster.workers(request.workers, request.gpus_per_trial)
+        held = _Held(request=asked, directory=directory, record=record, lease=lease)
+        with connected(address, asked.workers) as cluster:
+            cluster.workers(asked.workers, asked.gpus_per_trial)
             return _drive(held, cluster, train)
 
 
@@ -119,15 +163,17 @@ def _drive(held: _Held, cluster: Cluster, train: Train) -> Outcome:
     """Run the study until it is complete or has to stop, and write what it says so far."""
     interrupt = Interrupt(held.request.time_budget_s, faults=lambda: held.lease.lost)
     progress = None
-    with interrupt.catching_signals(), View(held.request, held.directory) as view:
+    watch = GcsWatch(gcs_address(), directories.resume_command(held.directory))
+    with interrupt.catching_signals(), View(held.request, held.directory) as view, watch:
         view.begin(cluster.dashboard)
-        if unused := cluster.unused(held.request.gpus_per_trial):
-            view.say(unused)
+        for line in (cluster.unused(held.request.gpus_per_trial), *_changed_versions(held)):
+            if line:
+                view.say(line)
         try:
             extra = _float_model(held, train, interrupt, view)
             searcher = Searcher(held.request, held.record, held.directory, held.lease.token, extra)
             progress = searcher.progress
-            interrupt.faults = lambda: searcher.halted or held.lease.lost
+            interrupt.faults = lambda: searcher.halted or held.lease.lost or watch.lost
             _tune(held, searcher, cluster, train, interrupt, view)
             directories.write_results(held.request, held.directory, held.record)
         except InterruptedBatchError:
@@ -148,13 +194,34 @@ def _drive(held: _Held, cluster: Cluster, train: Train) -> Outcome:
     return Outcome(directory=held.directory, reason=interrupt.reason, code=code)
 
 
+def _warn_of_password(url: str) -> None:
+    if storage.has_password(url):
+        say(
+            "warning: others on this machine can read the password in --storage; put it into PGPASSWORD or ~/.pgpass",
+            error=True,
+        )
+
+
+def _changed_versions(held: _Held) -> list[str]:
+    """Return what differs from the versions that trained last, and note it in the record, once."""
+    noted = held.record.notes().get(VERSIONS, [])
+    request = held.request
+    last = noted[-1] if noted else {"since": "", **request.versions, "git_commit": request.git_commit}
+    now_used = {**versions(), "git_commit": git_commit()}
+    changed = differences({name: last[name] for name in last if name != "since"}, now_used)
+    if not changed:
+        return []
+    held.record.note(VERSIONS, [*noted, {"since": now(), **now_used}])
+    return [f"other versions than before: {', '.join(changed)}; run intervals from now on are theirs"]
+
+
 def _tune(
     held: _Held, searcher: Searcher, cluster: Cluster, train: Train, interrupt: Interrupt, view: View
 ) -> None:
     """Run trials until the searcher has no more or there is a reason to stop."""
     request = held.request
     os.environ |= _TUNE_SETTINGS
-    tune_controller.RayActorManager = ActorManager  # type: ignore[attr-defined]
+    install_actor_manager()
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it would say is in the view or in log.txt
     with tempfile.TemporaryDirectory(prefix="study-") as scratch:
         tune.run(

@@ -11,13 +11,15 @@ from ray.tune.experiment import Trial
 from ray.util.metrics import Gauge
 
 from study.execution.interrupt import Interrupt
+from study.execution.patience import Patience
+from study.execution.ray_internals import kill_worker
 from study.execution.searcher import Searcher
 from study.execution.view import View
 from study.store.request import Request
 from study_common import layout
 
-EVERY = 0.5
-"""Seconds between two looks at the figures."""
+INTERVAL_S = 0.5
+"""Seconds between two updates of the figures."""
 
 
 class Monitor(Callback):
@@ -26,10 +28,11 @@ class Monitor(Callback):
     def __init__(self, request: Request, searcher: Searcher, interrupt: Interrupt, view: View) -> None:
         self._searcher = searcher
         self._interrupt = interrupt
+        self._patience = Patience(request.trial_timeout)
         self._view = view
         self._next = 0.0
         self._recovered: tuple[int, str] | None = None
-        """When which trial was last taken up again."""
+        """When which trial was last resumed."""
         tags = {"study": request.name}
         self._trials = _gauge("study_trials", "Trials by state", tags, "state")
         self._best = _gauge(
@@ -41,18 +44,31 @@ class Monitor(Callback):
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Let the time budget run, now that a worker is up."""
         self._interrupt.start_clock()
+        self._patience.started(trial.trial_id)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Note that the trial makes progress."""
+        self._patience.reported(trial.trial_id)
+
+    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        """Wait no longer for the trial."""
+        self._patience.ended(trial.trial_id)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Note in the log of the trial that its worker died."""
+        self._patience.ended(trial.trial_id)
         self._recovered = (iteration, trial.trial_id)
-        _log_line(trial, f"{_reason(trial)}; taking it up again from its checkpoint")
+        _log_line(trial, f"{_reason(trial)}; resuming it from its checkpoint")
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Fail a trial whose workers died too often.
 
-        Of a worker that dies between two trials Tune (seen in Ray 2.60) tells twice in one iteration: first it takes
-        the next trial up again, and then it gives that up.
+        Of a worker that dies between two trials Tune (seen in Ray 2.60) tells twice in one iteration: first it resumes
+        the next trial, and then it gives that one up.
         """
+        self._patience.ended(trial.trial_id)
         if self._recovered == (iteration, trial.trial_id):
             self._searcher.requeue(trial.trial_id)
             return
@@ -66,7 +82,8 @@ class Monitor(Callback):
             self._view.say(self._searcher.notices.pop(0))
         if time.monotonic() < self._next:
             return
-        self._next = time.monotonic() + EVERY
+        self._next = time.monotonic() + INTERVAL_S
+        self._end_silent(trials)
         progress = self._searcher.progress
         self._view.show(progress)
         for state, count in progress.states.items():
@@ -75,6 +92,16 @@ class Monitor(Callback):
             self._best.set(value, {"objective": objective})
         self._hypervolume.set(progress.hypervolume)
         self._speed.set(progress.epochs_a_second)
+
+    def _end_silent(self, trials: list[Trial]) -> None:
+        """Kill the workers of trials that show no progress: Tune resumes those as it does when a worker dies."""
+        for name in self._patience.overdue():
+            trial = next(trial for trial in trials if trial.trial_id == name)
+            line = f"no progress for {self._patience.limit:.0f} s (--trial-timeout); its worker is killed"
+            _log_line(trial, line)
+            self._view.say(f"trial {trial.config['job'].number}: {line}")
+            self._patience.ended(name)
+            kill_worker(trial)
 
 
 def _gauge(name: str, description: str, tags: dict[str, str], *more: str) -> Gauge:

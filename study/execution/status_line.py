@@ -18,23 +18,27 @@ from study_common.errors import UserError, located
 from study_common.layout import EXHAUSTED, REJECTED, RESULT
 
 
-def status_line(directory: Path) -> str:
-    """Return how the study in `directory` stands, in one line.
+def status_line(directory: Path, storage_url: str = "") -> str:
+    """Return how a study stands, in one line. Nothing is written.
+
+    Args:
+        directory: Of the study.
+        storage_url: Where its record is, of a study that was not launched on this machine and keeps it elsewhere.
 
     Raises:
         UserError: The study is damaged or cannot be read.
     """
     with located(directory.name):
         try:
-            return _line(directory)
+            return _line(directory, storage_url)
         except (JSONDecodeError, *FAULTS) as error:
             raise UserError(describe_fault(error)) from None
 
 
-def _line(directory: Path) -> str:
+def _line(directory: Path, storage_url: str) -> str:
     request = Request.read(directory)
     progress = Progress(request)
-    trials, notes = _read(request, directory)
+    trials, notes = _read(request, directory, storage_url)
     for ended, known in trials:
         progress.known(ended, known)
     progress.rejected |= notes.get(REJECTED, {})
@@ -54,19 +58,29 @@ def _line(directory: Path) -> str:
     return f"{name}{copied} ({state}): " + ", ".join(f"{name} {value}" for name, value in shown.items())
 
 
-def _read(request: Request, directory: Path) -> tuple[list[tuple[TrialState, Any]], dict[str, Any]]:
-    """Return state and result of each trial, and the notes of the study; a file as one reads it who may not write."""
-    url = directories.record_url(request, directory)
-    if not request.storage:
-        if not database.exists(url):
-            return [], {}
-        try:
-            rows = rows_of(directory, request.document(), request.objectives)
-        except ValueError:
-            if directories.has_trials(directory):
-                raise
-            return [], {}  # a launch that is making it, or was cut short
-        return [(TrialState[state], rows.results[n]) for n, state in rows.states.items()], rows.attributes
+Trials = list[tuple[TrialState, Any]]
+"""State and result of each trial."""
+
+
+def _read(request: Request, directory: Path, storage_url: str) -> tuple[Trials, dict[str, Any]]:
+    """Return the trials and the notes of a study."""
+    url = directories.record_url(request, directory, storage_url)
+    return _read_elsewhere(request, url) if request.storage else _read_file(request, directory, url)
+
+
+def _read_file(request: Request, directory: Path, url: str) -> tuple[Trials, dict[str, Any]]:
+    if not database.exists(url):
+        return [], {}
+    try:
+        rows = rows_of(directory, request.document(), request.objectives)
+    except UserError:
+        if directories.has_trials(directory):
+            raise
+        return [], {}  # a launch that is making it, or was cut short
+    return [(TrialState[state], rows.results[n]) for n, state in rows.states.items()], rows.attributes
+
+
+def _read_elsewhere(request: Request, url: str) -> tuple[Trials, dict[str, Any]]:
     if not Record.exists(url, request.name):
         return [], {}
     with Record.open(url, request.name, request.objectives) as record:

@@ -1,13 +1,10 @@
 """The plan: checks that turn what a user asks for into a `Request`. Nothing is written before they all pass."""
 
 import math
-import platform
-import subprocess
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +17,7 @@ from study.planning.spec import IMAGES, Spec
 from study.store import database, directory
 from study.store.options import DEFAULT_TRIALS, Options, check_choices, check_rules
 from study.store.request import BASIC, Request
+from study.store.versions import git_commit, versions
 from study_common import objectives
 from study_common.cpus import available_cpus
 from study_common.errors import StudyWarning, UserError, check_known, located
@@ -74,7 +72,7 @@ def plan(spec: Spec) -> Request:
         name=directory.free_name(spec.name, space.name, spec.runs_dir),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=spec.command,
-        git_commit=_git_commit(),
+        git_commit=git_commit(),
         space=space,
         fixed=fixed,
         queue=queue,
@@ -82,7 +80,7 @@ def plan(spec: Spec) -> Request:
         constraints=constraints,
         rungs=rungs(config.epochs, spec.reduction_factor),
         data={"dataset": config.dataset, **vars(facts)},
-        versions=_versions(),
+        versions=versions(),
     )
     return request if spec.trials else replace(request, trials=request.attainable)
 
@@ -216,22 +214,3 @@ def _check_reachable(space: Space, fixed: Mapping[str, Any], constraints: Mappin
 
 def _at_full_width(config: Config) -> Config:
     return replace(config, w_bits={}, a_bits={})
-
-
-def _versions() -> dict[str, str]:
-    packages = {name: name for name in ("torch", "ray", "optuna")} | {"sgt_pact_study": "sgt-pact-study"}
-    found = {"python": platform.python_version()}
-    for name, distribution in packages.items():
-        try:
-            found[name] = version(distribution)
-        except PackageNotFoundError:  # run from a checkout that is not installed
-            found[name] = ""
-    return found
-
-
-def _git_commit() -> str:
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""

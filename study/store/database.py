@@ -6,6 +6,7 @@ It needs a local disk: its locks do not hold on NFS.
 
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy
 from optuna.storages import RDBStorage
@@ -22,6 +23,10 @@ KINDS = {
 """What databases there are, and what helps if one cannot be opened."""
 DRIVERS = {"psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary"}
 """The packages of PostgreSQL's drivers that need no compiler; which is the default is SQLAlchemy's to say."""
+_TABLES = {"studies", "trials", "version_info", "alembic_version"}
+"""Of a database that Optuna made: with all of them there, opening it alters nothing."""
+CONNECT_SECONDS = 10
+"""How long a server may take to answer."""
 BUSY_SECONDS = 20
 """How long a write waits for another process that has SQLite's lock."""
 
@@ -30,6 +35,8 @@ def check(url: str) -> None:
     """Raise ValueError unless `url` is "" or the URL of a database of a known kind whose driver is installed."""
     if not url:
         return
+    if _parse(url).get_backend_name() == "sqlite" and _parse(url).database in (None, "", ":memory:"):
+        raise UserError(f"--storage {url} keeps nothing; leave it out, or name a file: sqlite:///studies.db")
     if _parse(url).get_backend_name() not in KINDS:
         raise UserError(
             f"--storage {public(url)} is of no known kind; use {' or '.join(KINDS)}, such as "
@@ -63,7 +70,21 @@ def public(url: str) -> str:
 
 def url_in(directory: Path) -> str:
     """Return the URL of the record in the directory of a study."""
-    return f"sqlite:///{(directory / RECORD_FILE).absolute()}"
+    return file_url(directory / RECORD_FILE)
+
+
+def file_url(path: Path) -> str:
+    """Return the URL of a SQLite file, whatever characters its path has.
+
+    >>> file_url(Path("/tmp/what?/{x}.db"))
+    'sqlite:////tmp/what%3F/%7Bx%7D.db'
+    """
+    return URL.create("sqlite", database=str(path.absolute())).render_as_string()
+
+
+def has_password(url: str) -> bool:
+    """Tell whether `url` has a password in it, which others can read in the list of processes."""
+    return bool(url) and public(url) != _parse(url).render_as_string(hide_password=False)
 
 
 def exists(url: str) -> bool:
@@ -72,15 +93,21 @@ def exists(url: str) -> bool:
     return _parse(url).get_backend_name() != "sqlite" or (path.is_file() and path.stat().st_size > 0)
 
 
-def connect(url: str) -> RDBStorage:
-    """Open the database at `url`, making its tables if it has none; ValueError if it cannot be reached."""
+def connect(url: str, *, new: bool = False) -> RDBStorage:
+    """Open the database at `url`; only for a `new` record are tables made in one that has none.
+
+    Raises:
+        UserError: It cannot be reached in `CONNECT_SECONDS`, is damaged, holds no records, or those of another version
+            of Optuna.
+    """
     check(url)
     kind = _parse(url).get_backend_name()
     is_sqlite = kind == "sqlite"
+    options = {"connect_args": _connect_args(kind, _parse(url))}
     try:
-        rdb = RDBStorage(
-            url, engine_kwargs={"connect_args": {"timeout": BUSY_SECONDS}} if is_sqlite else None
-        )
+        if not new:
+            _check_tables(url, options)
+        rdb = RDBStorage(url, engine_kwargs=options, skip_table_creation=not new)
         if is_sqlite:
             with rdb.engine.connect() as connection:
                 connection.execute(sqlalchemy.text("PRAGMA journal_mode=WAL"))
@@ -88,7 +115,35 @@ def connect(url: str) -> RDBStorage:
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
         raise UserError(f"cannot open the record {public(url)}: {reason}; {KINDS[kind]}") from None
+    except RuntimeError as error:  # Optuna's, for a schema of another version
+        raise UserError(
+            f"the record {public(url)} was written with another version of Optuna "
+            f"({str(error).splitlines()[0]}); upgrade it with optuna storage upgrade --storage {public(url)}"
+        ) from None
     return rdb
+
+
+def _connect_args(kind: str, url: URL) -> dict[str, Any]:
+    if kind == "sqlite":
+        return {"timeout": BUSY_SECONDS}
+    return {"connect_timeout": CONNECT_SECONDS} if "connect_timeout" not in url.query else {}
+
+
+def _check_tables(url: str, options: dict[str, Any]) -> None:
+    """Raise UserError if the database, which is only read, is damaged or was not made by Optuna."""
+    engine = sqlalchemy.create_engine(url, **options)
+    try:
+        with engine.connect() as connection:
+            if engine.dialect.name == "sqlite":
+                found = connection.execute(sqlalchemy.text("PRAGMA quick_check(1)")).scalar()
+                if found != "ok":
+                    raise UserError(f"the record {public(url)} is damaged ({found}); {KINDS['sqlite']}")
+            if not set(sqlalchemy.inspect(connection).get_table_names()) >= _TABLES:
+                raise UserError(
+                    f"the database {public(url)} has no records of studies; name another --storage"
+                )
+    finally:
+        engine.dispose()
 
 
 def close(rdb: RDBStorage) -> None:
@@ -106,7 +161,7 @@ def close(rdb: RDBStorage) -> None:
 def _parse(url: str) -> URL:
     try:
         return make_url(url)
-    except ArgumentError:
+    except (ArgumentError, ValueError):  # ValueError: of the port
         raise UserError(
             f"--storage {url!r} is no URL of a database; write one such as postgresql://user@host/database"
         ) from None

@@ -1,28 +1,50 @@
 """The directory of a study, `runs/<name>/`: naming it, making it in one step, and writing what the study says."""
 
 import re
+import secrets
 import shlex
 import shutil
-import tempfile
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 import results
-import trainables
-from study.store import database
+from study.store import database, known_records
 from study.store.record import Record
 from study.store.request import Request
 from study_common.errors import UserError
-from study_common.layout import FILES_FILE, RECORD_FILE, TRIALS_DIR
+from study_common.files import refuse_links
+from study_common.layout import RECORD_FILE, TRIALS_DIR
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-def record_url(request: Request, directory: Path) -> str:
-    """Return the URL of the study's record; ValueError if its file is gone or empty though there are trials."""
+def record_url(request: Request, directory: Path, named: str = "") -> str:
+    """Return the URL of the study's record.
+
+    Args:
+        request: The study.
+        directory: Of the study.
+        named: What the user gave as --storage, "" if nothing.
+
+    Raises:
+        UserError: Its file is a link, gone or empty though there are trials, or the record is elsewhere and the user
+            has neither launched the study here nor named the record.
+    """
     if request.storage:
-        return request.storage
+        if named:
+            database.check(named)
+            known_records.remember(directory, request.storage)
+        elif not known_records.is_known(directory, request.storage):
+            raise UserError(
+                f"the record of {request.name} is in {request.storage}, and the study was not launched here; add "
+                f"--storage {shlex.quote(request.storage)} to open that database"
+            )
+        return named or request.storage
+    if named:
+        raise UserError(f"the record of {request.name} is in its directory; leave out --storage")
     file = directory / RECORD_FILE
+    refuse_links(file, directory)
     empty = not file.exists() or file.stat().st_size == 0
     if empty and has_trials(directory):
         raise UserError(
@@ -40,7 +62,8 @@ def has_trials(directory: Path) -> bool:
 def free_name(name: str, space: str, runs_dir: str) -> str:
     """Return `name` if it is a good one and free, or for "" the space's name and the next free number."""
     if not name:
-        return next(new for n in count(1) if not (Path(runs_dir) / (new := f"{space}-{n}")).exists())
+        stem = re.sub(r"[^A-Za-z0-9._-]+", "-", space).lstrip("._-")[:90] or "study"
+        return next(new for n in count(1) if not (Path(runs_dir) / (new := f"{stem}-{n}")).exists())
     if not _NAME.fullmatch(name):
         raise UserError(
             f"{name!r} cannot name a study: use letters, digits, '.', '_' and '-', starting with a letter or digit"
@@ -64,25 +87,49 @@ def resume_command(directory: Path) -> str:
     return shlex.join(["python", "-m", "study.resume", directory.name, *where])
 
 
+def claim(request: Request, runs_dir: str, space: str = "") -> tuple[Request, Path]:
+    """Make the directory of a new study, under the next free name if another launch was faster.
+
+    Args:
+        request: The study, named as `free_name` proposed.
+        runs_dir: The directory of all studies.
+        space: The name that automatic names begin with; "" if the user chose the name.
+    """
+    while True:
+        try:
+            return request, create(request, runs_dir)
+        except NameTakenError:
+            if not space:
+                raise
+            request = replace(request, name=free_name("", space, runs_dir))
+
+
+class NameTakenError(UserError):
+    """There is a study of that name; the message says how to continue it."""
+
+
 def create(request: Request, runs_dir: str) -> Path:
-    """Make the directory with its `study.toml`, whole or not at all; ValueError if it cannot be made."""
+    """Make the directory with its `study.toml`, whole or not at all.
+
+    Raises:
+        NameTakenError: There is one already.
+        UserError: It cannot be made.
+    """
     directory = Path(runs_dir) / request.name
-    draft = None
+    draft = directory.with_name(f".{request.name}-{secrets.token_hex(8)}")
     try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=f".{request.name}-", dir=directory.parent))
-        draft.chmod(0o755)
+        draft.mkdir(parents=True)
         request.write(draft)
-        trainables.write_files(request.config({}), draft / FILES_FILE)
         draft.rename(directory)
     except OSError as error:
-        if draft:
-            shutil.rmtree(draft, ignore_errors=True)
+        shutil.rmtree(draft, ignore_errors=True)
         if directory.exists():
-            raise UserError(exists(request.name, runs_dir)) from None
+            raise NameTakenError(exists(request.name, runs_dir)) from None
         raise UserError(
             f"cannot create {directory}: {error.strerror}; make room or choose another --runs-dir"
         ) from None
+    if request.storage:
+        known_records.remember(directory, request.storage)
     return directory
 
 

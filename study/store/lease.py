@@ -23,6 +23,7 @@ from typing import IO, Any, Self
 from study.store.record import FAULTS, Record, describe_fault
 from study_common import layout
 from study_common.errors import UserError
+from study_common.files import open_without_links
 
 KEY = "lease"
 """User attribute of the study: `token`, `beat`, `host`, `pid` and `directory` of the holder; {} if none."""
@@ -125,7 +126,7 @@ def check_locks(directory: Path) -> None:
 def is_held(directory: Path) -> bool:
     """Tell whether a driver on this machine runs the study in `directory`, which need not be writable."""
     try:
-        with (directory / layout.LOCK_FILE).open() as file:
+        with open(open_without_links(directory / layout.LOCK_FILE, os.O_RDONLY), encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False
@@ -135,14 +136,15 @@ def is_held(directory: Path) -> bool:
 
 
 def _lock(path: Path) -> IO[str]:
-    file = path.open("a+")
+    descriptor = open_without_links(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+    file = os.fdopen(descriptor, "a+", encoding="utf-8")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.seek(0)
         text = file.read()
         file.close()
-        raise UserError(_refusal(json.loads(text or "{}"))) from None
+        raise UserError(_refusal(_holder_in(text))) from None
     except OSError as error:
         file.close()
         raise UserError(
@@ -151,6 +153,14 @@ def _lock(path: Path) -> IO[str]:
     return file
 
 
+def _holder_in(text: str) -> dict[str, Any]:
+    try:
+        found = json.loads(text or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def _refusal(holder: dict[str, Any]) -> str:
-    where = f" (process {holder['pid']} on {holder['host']})" if "pid" in holder else ""
+    where = f" (process {holder['pid']} on {holder['host']})" if holder.keys() >= {"pid", "host"} else ""
     return f"another driver{where} runs this study; watch it with python -m study.status, or stop it first"

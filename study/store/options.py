@@ -94,6 +94,7 @@ def duration(text: str) -> float:
 
 ABOVE_0 = Rule(lambda value: value > 0, "above 0")
 SEED = Rule(lambda value: 0 <= value < 2**31, f"in 0 to {2**31 - 1}")
+AT_LEAST_0 = Rule(lambda value: 0 <= value < math.inf, "at least 0")
 SHARE = Rule(
     lambda value: 0 <= value < math.inf and (value <= 1 or value % 1 == 0), "in 0 to 1, or a whole number"
 )
@@ -135,6 +136,14 @@ class Options:
             "a share of a GPU, or several (default: 0, on a CPU)", parse=float, metavar="F", rule=SHARE
         ),
     )
+    trial_timeout: float = field(
+        default=20.0,
+        metadata=flag(
+            "a trial that reports nothing for X times the longest epoch so far, and for 5 minutes, is ended and "
+            "retried; 0: never",
+            parse=float, metavar="X", rule=AT_LEAST_0,
+        ),
+    )  # fmt: skip
     sampler: str = field(
         default="sms_ego",
         metadata=flag(

@@ -68,7 +68,7 @@ class Record:
         """
         if not new and not database.exists(url):
             raise UserError(_missing(name))
-        rdb = database.connect(url)
+        rdb = database.connect(url, new=new)
         try:
             if new:
                 rdb.create_new_study([WAYS[objective.direction] for objective in objectives.values()], name)
@@ -179,7 +179,7 @@ class Record:
         """
         draft = path.with_suffix(".draft")
         draft.unlink(missing_ok=True)
-        copy = database.connect(f"sqlite:///{draft.absolute()}")
+        copy = database.connect(database.file_url(draft), new=True)
         ours = sqlalchemy.select(_TRIALS.c.trial_id).where(_TRIALS.c.study_id == self.study._study_id)
         try:
             with self.rdb.engine.connect() as source, copy.engine.begin() as target:

@@ -15,6 +15,14 @@ from tests.study import toys
 from tests.trainables.conftest import stripes as stripes
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _state_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what is remembered of records elsewhere out of the home of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+        yield
+
+
 @pytest.fixture
 def request_of(tmp_path: Path) -> Callable[..., Request]:
     """Return a function that plans a study of the mixed bits space, under a directory of this test."""

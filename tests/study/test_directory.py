@@ -2,20 +2,26 @@
 
 import errno
 import os
+import socket
+import sqlite3
 from collections.abc import Callable
-from contextlib import nullcontext
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import results
 from study.execution import driver
 from study.execution.cluster import Cluster
 from study.planning.spec import Spec
-from study.store.directory import create, record_url
+from study.store.directory import NameTakenError, claim, create, free_name, record_url
+from study.store.record import Record
 from study.store.request import Request
 from study_common.errors import UserError
-from study_common.layout import RECORD_FILE, TRIALS_DIR
+from study_common.layout import LOCK_FILE, RECORD_FILE, REQUEST_FILE, TRIALS_DIR
+from tests.conftest import Command
 
 
 def test_a_record_is_in_the_directory_unless_it_is_elsewhere(
@@ -30,7 +36,106 @@ def test_a_record_is_in_the_directory_unless_it_is_elsewhere(
     (tmp_path / RECORD_FILE).write_bytes(b"SQLite format 3")
     assert record_url(request, tmp_path) == ours
     url = "postgresql://me@db/studies"
-    assert record_url(replace(request, storage=url), tmp_path) == url
+    elsewhere = replace(request, storage=url)
+    assert record_url(elsewhere, tmp_path, named=url) == url
+    assert record_url(elsewhere, tmp_path) == url, "it was named before"
+    with pytest.raises(UserError, match="leave out --storage"):
+        record_url(request, tmp_path, named=url)
+
+
+def test_a_copied_study_does_not_choose_which_database_is_opened(
+    request_of: Callable[..., Request], tmp_path: Path, command: Command
+) -> None:
+    """A fake server used to receive the password from PGPASSWORD."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"postgresql://me@127.0.0.1:{server.getsockname()[1]}/studies"
+        directory = create(request_of(name="s", storage=url), str(tmp_path / "there"))
+        (tmp_path / "here").mkdir()
+        directory.rename(tmp_path / "here" / "s")
+        for words in ("study.status s", "study.resume s"):
+            code, out, error = command(*words.split(), "--runs-dir", str(tmp_path / "here"))
+            assert (code, out) == (2, "")
+            assert f"add --storage {url} to open that database" in error
+        server.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def test_reading_alters_no_database_of_another_program(
+    request_of: Callable[..., Request], tmp_path: Path, command: Command
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "theirs.db")) as theirs:
+        theirs.execute("create table books (title text)")
+        theirs.commit()
+    before = (tmp_path / "theirs.db").read_bytes()
+    create(request_of(name="s", storage=f"sqlite:///{tmp_path}/theirs.db"), str(tmp_path))
+    code, _, error = command("study.status", "s", "--runs-dir", str(tmp_path))
+    assert code == 2
+    assert "has no records of studies" in error
+    assert (tmp_path / "theirs.db").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["what?", "50%", "{x}", "a b#c", "é"])
+def test_a_record_is_where_the_study_is_whatever_its_path(
+    name: str, request_of: Callable[..., Request], tmp_path: Path
+) -> None:
+    """ "?" used to send the record to a stray file."""
+    request = request_of(name="s")
+    directory = create(request, str(tmp_path / name))
+    with Record.open(record_url(request, directory), "s", request.objectives, new=True):
+        assert (directory / RECORD_FILE).is_file()
+    with Record.open(record_url(request, directory), "s", request.objectives):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert len(results.load(directory).trials) == 0
+
+
+def test_launches_at_once_get_names_of_their_own(request_of: Callable[..., Request], tmp_path: Path) -> None:
+    """All chose the same name before any made its directory."""
+    requests = [request_of() for _ in range(20)]
+    assert {request.name for request in requests} == {"mixed_bits-1"}
+    with ThreadPoolExecutor(20) as pool:
+        claimed = list(pool.map(lambda request: claim(request, str(tmp_path), "mixed_bits"), requests))
+    assert sorted(request.name for request, _ in claimed) == sorted(f"mixed_bits-{n}" for n in range(1, 21))
+    for request, directory in claimed:
+        assert Request.read(directory).name == request.name == directory.name
+    with pytest.raises(NameTakenError, match="exists already"):
+        claim(requests[0], str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("space", "name"), [(".hid", "hid-1"), ("-rf", "rf-1"), ("a\nb", "a-b-1"), ("...", "study-1")]
+)
+def test_an_automatic_name_is_one_that_every_command_takes(space: str, name: str, tmp_path: Path) -> None:
+    assert free_name("", space, str(tmp_path)) == name
+
+
+def test_the_umask_is_kept(request_of: Callable[..., Request], tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        directory = create(request_of(name="s"), str(tmp_path))
+    finally:
+        os.umask(before)
+    assert directory.stat().st_mode & 0o777 == 0o700
+    assert (directory / REQUEST_FILE).stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("file", [LOCK_FILE, RECORD_FILE])
+def test_a_link_in_a_study_is_not_followed(
+    file: str, request_of: Callable[..., Request], tmp_path: Path, command: Command
+) -> None:
+    """A link in the place of driver.lock overwrote a file elsewhere."""
+    request = request_of(name="s")
+    directory = create(request, str(tmp_path))
+    with Record.open(record_url(request, directory), "s", request.objectives, new=True):
+        pass
+    (directory / file).unlink(missing_ok=True)
+    (tmp_path / "mine").write_text("mine")
+    (directory / file).symlink_to(tmp_path / "mine")
+    code, _, error = command("study.resume", "s", "--runs-dir", str(tmp_path))
+    assert (code, error.count("\n")) == (2, 1)
+    assert "is a link" in error or "is not a plain file" in error
+    assert (tmp_path / "mine").read_text() == "mine"
 
 
 @pytest.mark.parametrize("harm", ["missing", "empty"])
@@ -43,7 +148,7 @@ def test_trials_without_a_record_are_half_a_study(
     with pytest.raises(UserError, match="missing or empty though there are trials; copy the whole study"):
         record_url(request_of(), tmp_path)
     elsewhere = replace(request_of(), storage="postgresql://me@db/studies")
-    assert record_url(elsewhere, tmp_path) == elsewhere.storage
+    assert record_url(elsewhere, tmp_path, named=elsewhere.storage) == elsewhere.storage
 
 
 def test_trials_are_never_taken_for_those_of_a_new_record(
@@ -52,7 +157,7 @@ def test_trials_are_never_taken_for_those_of_a_new_record(
     directory = create(request_of(storage=f"sqlite:///{tmp_path}/gone.db"), str(tmp_path))
     (directory / TRIALS_DIR / "0").mkdir(parents=True)
     with pytest.raises(UserError, match=r"gone.db has no record of mixed_bits-1 though there are trials"):
-        driver.resume(directory)
+        driver.resume_study(directory)
     assert not (tmp_path / "gone.db").exists()
 
 
@@ -74,5 +179,5 @@ def test_a_disk_without_locks_keeps_nothing(
     )
     monkeypatch.setattr("fcntl.flock", refuse)
     with pytest.raises(UserError, match="use a --runs-dir on a disk that has locks"):
-        driver.run(spec_of(storage=f"sqlite:///{tmp_path}/elsewhere.db"))
+        driver.run_study(spec_of(storage=f"sqlite:///{tmp_path}/elsewhere.db"))
     assert not list(tmp_path.iterdir())
