@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 
-_NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
+_NUMBER = re.compile(r"\b[0-9a-f]{12,}\b|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 LONGEST = 160
 """Characters of a reason that are shown."""
 

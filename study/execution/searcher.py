@@ -4,6 +4,7 @@ Each event is one method and a bounded number of transactions. A fault of the re
 `halted` says why the study has to stop, and whatever runs stays `running` for a resume.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -259,7 +260,9 @@ class Searcher(TuneSearcher):
         known = trial.known
         complete = state_of(known, self._request.epochs) == TrialState.COMPLETE
         if complete and not objectives.are_finite(self._request.objectives, known["metrics"]):
-            error = error or f"an objective is not a finite number: {known['metrics']}"
+            values = {name: known["metrics"].get(name) for name in self._request.objectives}
+            bad = [f"{name} is {x}" for name, x in values.items() if x is None or not math.isfinite(x)]
+            error = error or f"{', '.join(bad)}, which is not a finite number"
         known["error"], known["finished"] = error, max(now(), known["started"])
         if error is not None:
             self.scheduler.stopped(trial.number)

@@ -23,6 +23,12 @@ KINDS = {
 """What databases there are, and what helps if one cannot be opened."""
 DRIVERS = {"psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary"}
 """The packages of PostgreSQL's drivers that need no compiler; which is the default is SQLAlchemy's to say."""
+
+
+class NoTablesError(UserError):
+    """A database has not the tables of a record: another program's, or a launch was cut short while it made them."""
+
+
 _TABLES = {"studies", "trials", "version_info", "alembic_version"}
 """Of a database that Optuna made: with all of them there, opening it alters nothing."""
 CONNECT_SECONDS = 10
@@ -139,7 +145,7 @@ def _check_tables(url: str, options: dict[str, Any]) -> None:
                 if found != "ok":
                     raise UserError(f"the record {public(url)} is damaged ({found}); {KINDS['sqlite']}")
             if not set(sqlalchemy.inspect(connection).get_table_names()) >= _TABLES:
-                raise UserError(
+                raise NoTablesError(
                     f"the database {public(url)} has no records of studies; name another --storage"
                 )
     finally:

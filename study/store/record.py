@@ -53,7 +53,10 @@ class Record:
         """Tell whether there is a record of the study, which a launch that was cut short may not have made."""
         if not database.exists(url):
             return False
-        rdb = database.connect(url)
+        try:
+            rdb = database.connect(url)
+        except database.NoTablesError:
+            return False
         try:
             with faults_as_user_errors():
                 return name in optuna.get_all_study_names(rdb)

@@ -283,7 +283,7 @@ def test_status_of_a_launch_that_is_being_made_writes_nothing(
     code, out, _ = command("study.status", "s", "--runs-dir", str(tmp_path))
     assert (code, out) == (0, "s (interrupted): trials 0/15, front 0, hypervolume 0.0000\n")
     assert not (directory / RECORD_FILE).exists()
-    database.close(database.connect(database.url_in(directory)))
+    database.close(database.connect(database.url_in(directory), new=True))
     assert command("study.status", "s", "--runs-dir", str(tmp_path)) == (0, out, "")
 
 

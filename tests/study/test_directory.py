@@ -69,10 +69,23 @@ def test_reading_alters_no_database_of_another_program(
         theirs.commit()
     before = (tmp_path / "theirs.db").read_bytes()
     create(request_of(name="s", storage=f"sqlite:///{tmp_path}/theirs.db"), str(tmp_path))
-    code, _, error = command("study.status", "s", "--runs-dir", str(tmp_path))
-    assert code == 2
-    assert "has no records of studies" in error
+    assert "trials 0/15" in command("study.status", "s", "--runs-dir", str(tmp_path))[1]
     assert (tmp_path / "theirs.db").read_bytes() == before
+
+
+def test_a_launch_that_was_killed_while_it_made_the_tables_is_resumed(
+    request_of: Callable[..., Request], tmp_path: Path
+) -> None:
+    request = request_of(name="s")
+    directory = create(request, str(tmp_path))
+    url = record_url(request, directory)
+    with closing(sqlite3.connect(directory / RECORD_FILE)) as half:
+        columns = "version_info_id integer primary key, schema_version integer, library_version varchar(256)"
+        half.execute(f"create table version_info ({columns})")
+        half.commit()
+    assert not Record.exists(url, "s")
+    with Record.open(url, "s", request.objectives, new=True):
+        assert Record.exists(url, "s")
 
 
 @pytest.mark.parametrize("name", ["what?", "50%", "{x}", "a b#c", "é"])

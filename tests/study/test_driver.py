@@ -27,7 +27,8 @@ def test_every_trial_ends_as_what_it_is(spec_of: SpecOf, capsys: pytest.CaptureF
     assert (outcome.code, outcome.reason) == (1, ""), "most trials failed"
     out = capsys.readouterr().out
     assert "5 of 8 trials failed" in out
-    assert "  2 x an objective is not a finite number" in out
+    assert "  1 x accuracy is nan, which is not a finite number" in out
+    assert "  1 x faithfulness is inf, which is not a finite number" in out
     assert "  1 x RuntimeError: this trial raises" in out
     frame = results.load(outcome.directory).trials.set_index("number")
     failed = {1, 2, 4, 5, 6}
