@@ -42,9 +42,9 @@ def test_every_trial_ends_as_what_it_is(spec_of: SpecOf, capsys: pytest.CaptureF
     assert set(pd.read_csv(outcome.directory / "front.csv")["number"]) <= {0, 3, 7}
     raised, killed, gone = ((outcome.directory / f"trials/{n}/log.txt").read_text() for n in (1, 3, 4))
     assert "Traceback" in raised
-    assert killed.index("from epoch 1") < killed.index("taking it up again") < killed.index("from epoch 2")
+    assert killed.index("from epoch 1") < killed.index("resuming it") < killed.index("from epoch 2")
     assert killed.count("from epoch") == 2
-    assert gone.count("taking it up again") == RETRIES
+    assert gone.count("resuming it") == RETRIES
 
 
 def test_a_relative_directory_is_where_the_driver_is(
