@@ -17,6 +17,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -153,9 +154,14 @@ def run(subject: Subject, command: str, copy: Path, out: Path) -> Outcome:
     tables, report = subject.product(command, copy, out) if code == 0 else ("", "")
     shutil.rmtree(out)
     return Outcome(
-        code=code, stdout=stdout.replace(str(copy), "COPY"), stderr=stderr, tables=tables, report=report,
+        code=code, stdout=_comparable(stdout, copy), stderr=stderr, tables=tables, report=report,
         seconds=seconds, peak_mb=usage / 1024,
     )  # fmt: skip
+
+
+def _comparable(text: str, copy: Path) -> str:
+    """Return what was printed without the path of the copy, and without the width that it gives to tables."""
+    return re.sub(r"[ ━─]+", " ", text.replace(str(copy), "COPY"))
 
 
 def _child(subject: Subject, command: str, copy: Path, out: Path) -> None:

@@ -186,3 +186,27 @@ def test_an_unknown_objective_is_named():
         pareto_front(frame, {"acuracy": "max"})
     with pytest.raises(UserError, match="'max' or 'min', not 'up'"):
         pareto_front(frame, {"accuracy": "up"})
+
+
+@pytest.mark.parametrize("huge", [np.inf, -np.inf, 1.7e308, -1.7e308])
+def test_what_is_infinite_or_close_to_it_never_reaches_moocore(huge):
+    """moocore crashes on it, and with it the whole process."""
+    frame = pd.DataFrame({"metrics.a": [huge, 0.5, 0.2], "metrics.b": [0.1, 0.5, huge]})
+    frame = frame.assign(state="complete", feasible=True)
+    directions = {"a": "min", "b": "min"}
+    assert pareto_front(frame, directions).index.to_list() == [1]
+    assert hypervolume(frame, box(directions)) == pytest.approx(0.25)
+    assert hypervolume_history(frame, box(directions))["hypervolume"].to_list() == pytest.approx(
+        [0, 0.25, 0.25]
+    )
+
+
+def test_why_a_hypervolume_says_little():
+    frame = pd.DataFrame({"metrics.a": [0.5, 0.5], "metrics.b": [1.0, 1.5], "metrics.c": [0.1, 0.2]})
+    frame = frame.assign(state="complete", feasible=True)
+    objectives = box(dict.fromkeys("abc", "min"))
+    same, beyond = fronts.hypervolume_warnings(frame, objectives)
+    assert same == "a is the same in all 2 trials, so it decides nothing"
+    assert beyond == "the hypervolume is 0 because no trial is better in b than its reference, 1"
+    assert fronts.hypervolume_warnings(frame, {"c": objectives["c"]}) == []
+    assert fronts.hypervolume_warnings(frame.assign(state="failed"), objectives) == []

@@ -1,6 +1,7 @@
 """The report as a page, from studies good and bad."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -194,3 +195,60 @@ def test_the_report_shows_the_matrix_of_each_recommended_trial(study_path, tmp_p
     for number in chosen:
         (copy / "trials" / str(number) / "confusion.csv").unlink()
     assert 'id="classes"' not in page(study)
+
+
+def test_a_damaged_file_costs_its_panel_and_is_named_in_it(study_path, tmp_path):
+    copy = shutil.copytree(study_path, tmp_path / "copy")
+    study = results.load(copy)
+    chosen = int(study.recommend()["Knee"]["number"])
+    folder = copy / "trials" / str(chosen)
+    folder.mkdir(parents=True, exist_ok=True)
+    sections = {
+        "config.toml": "choice", "curve.csv": "curves", "saliency.npz": "saliency", "faithfulness.json": "saliency",
+        "confusion.csv": "classes",
+    }  # fmt: skip
+    whole = data_of(page(study))
+    for name in sections:
+        (folder / name).write_bytes(b"\0<b>junk")
+    html = page(study)
+    for name, section in sections.items():
+        inside = html[html.index(f'<section id="{section}">') :].partition("</section>")[0]
+        assert f"1 {name} is damaged and left out" in " ".join(inside.split())
+        assert f"trials/{chosen}/{name}: " in inside
+    assert "<b>junk" not in html
+    assert data_of(html)["rows"] == whole["rows"]
+    assert data_of(html)["figures"].keys() == whole["figures"].keys()
+
+
+def test_an_uncertain_member_is_faded_and_said_on_hover(tmp_path):
+    rows = [
+        sample.trial(
+            {"lambda1": 1.0 + k}, sample.result(k, [sample_metrics(k, accuracy=a, accuracy_se=0.02)], [1])
+        )
+        for k, a in enumerate((0.80, 0.81, 0.811))
+    ]  # each costs a little more than the one before, and is hardly better
+    study = results.load(sample.write_study(tmp_path / "s", rows))
+    changed = study.trials.assign(**{"metrics.faithfulness_se": 0.0})
+    document = data_of(page(replace(study, trials=changed)))
+    traces = {trace["name"]: trace for trace in document["figures"]["front-1"]["data"]}
+    assert traces["front"]["customdata"] == [0, 1]
+    assert traces["front, uncertain"]["customdata"] == [2]
+    assert traces["front, uncertain"]["marker"]["opacity"] < 0.5
+    assert document["half_widths"]["accuracy"][0] == pytest.approx(1.96 * 0.02, rel=1e-3)
+    assert document["half_widths"]["flops"] == [None] * 3
+
+
+def test_the_learned_clipping_levels_are_shown(study_path, tmp_path):
+    copy = shutil.copytree(study_path, tmp_path / "copy")
+    study = results.load(copy)
+    assert "clipping-0" not in data_of(page(study))["figures"]
+    number = int(study.recommend()["Knee"]["number"])
+    folder = copy / "trials" / str(number)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "curve.csv").write_text(
+        "epoch,seconds,accuracy,alpha.conv2,alpha.fc1\n1,2,0.5,6,7\n2,2,0.6,5,6.5\n"
+    )
+    figures = data_of(page(study))["figures"]
+    assert [(trace["name"], trace["y"]) for trace in figures["clipping-0"]["data"] if any(trace["y"])] == [
+        ("conv2", [6.0, 5.0]), ("fc1", [7.0, 6.5])
+    ]  # fmt: skip
