@@ -62,3 +62,25 @@ def test_a_file_cut_short_is_refused(settings: dict[str, object], tmp_path: Path
     path.write_bytes(b"something else")
     with pytest.raises(UserError, match="no packed model"):
         packed.read(path)
+
+
+def test_any_damage_is_one_line(settings: dict[str, object], tmp_path: Path) -> None:
+    config = Config.parse({**settings, "epochs": 1})
+    next(epochs(config)).save(tmp_path)
+    assert main([str(tmp_path / "checkpoint.safetensors"), "--out", str(tmp_path)]) == 0
+    path = tmp_path / "model.packed"
+    whole = path.read_bytes()
+    for place in np.linspace(0, len(whole) - 1, 60).astype(int):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        with pytest.raises(UserError, match="no packed model of ours"):
+            packed.read(path)
+    for content in (whole + bytes(9), whole[:-1], b"[" * 10**5, b""):
+        path.write_bytes(content)
+        with pytest.raises(UserError, match="no packed model of ours"):
+            packed.read(path)
+    path.unlink()
+    for target in ("/dev/zero", "/nowhere", str(tmp_path)):
+        path.symlink_to(target)
+        with pytest.raises(UserError, match="it is not a file"):
+            packed.read(path)
+        path.unlink()

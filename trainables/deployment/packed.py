@@ -8,6 +8,7 @@ What it takes to run the network without its images is in the header: it reads (
 channel, and its logits are those of `class_names`, in this order.
 """
 
+import hashlib
 import json
 import math
 from collections.abc import Mapping
@@ -26,6 +27,8 @@ from trainables.quantisation.folding import FoldedNorm
 from trainables.quantisation.quantisers import Pact, quantiser_of
 from trainables.training.config import Config
 from trainables.training.inputs import DESCRIBED
+
+MAX_HEADER_BYTES = 2**24
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,29 +60,45 @@ def write(path: Path, model: nn.Module, config: Config, about: Mapping[str, Any]
         "tensors": entries,
     }
     body = b"".join(blobs)
+    header["digest"] = _digest(header, body)
     with replacing(path) as part:
         part.write_bytes(json.dumps(header).encode() + b"\n" + body)
     return len(body)
 
 
 def read(path: Path) -> Packed:
-    """Read a packed file; ValueError, in one line, if it is missing, cut short or not ours."""
+    """Read a packed file.
+
+    Raises:
+        UserError: It is missing, cut short, altered or not ours.
+    """
     try:
-        line, _, body = path.read_bytes().partition(b"\n")
-        header = json.loads(line)
+        if not path.is_file():  # a pipe would never end
+            raise UserError("it is not a file")
+        with path.open("rb") as file:
+            line = file.readline(MAX_HEADER_BYTES)
+            header = json.loads(line)
+            lengths = [-(-math.prod(e["shape"]) * e["bits"] // 8) for e in header["tensors"]]
+            if path.stat().st_size != len(line) + sum(lengths):
+                raise UserError("it is cut short, or longer than its header says")
+            body = file.read()
+        if header.pop("digest", None) != _digest(header, body):
+            raise UserError("it was altered since it was written")
         tensors: dict[str, Tensor] = {}
-        for entry in header["tensors"]:
-            length = -(-math.prod(entry["shape"]) * entry["bits"] // 8)
-            if len(body) < length:
-                raise UserError("it is cut short")
+        for entry, length in zip(header["tensors"], lengths, strict=True):
             tensors[entry["name"]] = unpack(body[:length], entry["shape"], entry["bits"])
             body = body[length:]
         for entry in header["tensors"]:
             if entry["bits"] < 32:
                 _dequantise(tensors, entry)
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, KeyError, TypeError, OSError, RecursionError, OverflowError) as error:
         raise UserError(f"{path} is no packed model of ours ({error}); export it again") from None
     return Packed(header=header, tensors=tensors)
+
+
+def _digest(header: Mapping[str, Any], body: bytes) -> str:
+    """Return the SHA-256 of a header, without its digest, and of the tensors behind it."""
+    return hashlib.sha256(json.dumps(header, sort_keys=True).encode() + body).hexdigest()
 
 
 def pack(tensor: Tensor, bits: int) -> bytes:
