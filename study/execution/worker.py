@@ -163,7 +163,8 @@ def saved_epochs(directory: Path, epochs: int) -> list[Report]:
 
 
 def _metrics(row: Mapping[str, float]) -> dict[str, float]:
-    return {name: value for name, value in row.items() if name not in ("epoch", "seconds")}
+    others = ("epoch", "seconds", layout.ALPHA_PREFIX, layout.STEP_PREFIX)
+    return {name: value for name, value in row.items() if not name.startswith(others)}
 
 
 @contextlib.contextmanager

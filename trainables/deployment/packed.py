@@ -37,7 +37,7 @@ class Packed:
 
     header: dict[str, Any]
     """`config`, `signature` (channels, size, classes), `class_names`, `mean` and `std` of each channel in [0, 1], the
-    `fingerprint` of the images, `signed` layer inputs, `tensors`."""
+    `fingerprint` of the images, the `zero_points` of layer inputs that are ever negative, `tensors`."""
     tensors: dict[str, Tensor]
     """Float32 tensors by the model's names, quantised weights as `<layer>.weight`."""
 
@@ -51,12 +51,12 @@ def write(path: Path, model: nn.Module, config: Config, about: Mapping[str, Any]
     for entry, tensor in _parts(model):
         entries.append(entry | {"shape": list(tensor.shape)})
         blobs.append(pack(tensor, entry["bits"]))
-    signed = [name for name, m in model.named_modules() if isinstance(m, Pact) and m.lower < 0]
+    inputs = {name: m.zero_point for name, m in model.named_modules() if isinstance(m, Pact)}
     header = {
         "format": 1,
         "config": config.flat(),
         **{name: about[name] for name in DESCRIBED},
-        "signed": signed,
+        "zero_points": {name: zero for name, zero in inputs.items() if zero},
         "tensors": entries,
     }
     body = b"".join(blobs)
@@ -142,7 +142,7 @@ def _parts(model: nn.Module) -> list[tuple[dict[str, Any], Tensor]]:
     for name, tensor in model.state_dict().items():
         if name.rpartition(".")[0] in folded:
             continue
-        plain = ".parametrizations." not in name and not name.endswith("input_quantiser.lower")
+        plain = ".parametrizations." not in name
         if plain and name != "epsilon" and tensor.is_floating_point():
             parts.append(({"name": name, "bits": 32}, tensor))
     return parts

@@ -8,6 +8,7 @@ w_bits and a_bits are widths in {2, 3, 4, 6, 8, 32}; 32 means untouched. The inp
 8-bit image itself and has no quantiser.
 """
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,89 +22,136 @@ from trainables.models.passes import extra_pass
 from trainables.quantisation.batchnorm import gathering, norms_of
 from trainables.quantisation.folding import Codes, Folded, fold
 
-SHRINKAGES = torch.linspace(
-    0.1, 1.0, 40
-).tolist()  # of the largest value, searched for the least squared error
-ROUNDING = 2.0**-20  # alpha * (steps / alpha) may fall short of steps by so much; it is clipped all the same
-FLOOR = 1e-3  # alpha never falls below this: at 0 every activation is clipped and no gradient returns
+SHRINKAGES = torch.linspace(0.1, 1.0, 40).tolist()
+"""Shares of the largest value that are searched for the step of least squared error."""
+SEARCHED = 2**18
+"""Activations per layer that the search for an alpha of least squared error looks at."""
+ROUNDING = 2.0**-20
+"""alpha * (top / alpha) may fall short of `top` by this share; such a value counts as clipped."""
+FLOOR = 1e-3
+"""alpha never falls below this: at 0 every activation is clipped and no gradient returns."""
 
 
 class _ClipRound(torch.autograd.Function):
-    """Clip to [lowest, steps] steps of alpha / `steps` each, and round to whole ones; PACT's gradients.
+    """Clip to [lowest, top] steps of alpha / top each, and round to whole steps; with the gradients of PACT.
 
-    One function where plain tensor operations would need a dozen passes over the activations; its backward is made
-    of differentiable operations, so that the double backward of lambda2 goes through it. alpha stays a tensor: to
-    read its value would make a GPU wait for the host, and a graph could not be exported.
+    One function, because plain tensor operations would walk the activations a dozen times. Its backward is made of
+    differentiable operations, so that the double backward of lambda2 goes through it. alpha stays a tensor: to read its
+    value would make a GPU wait for the host, and a graph could not be exported.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, alpha: Tensor, lowest: int, steps: int) -> Tensor:
-        v = (x * (torch.full_like(alpha, steps) / alpha)).clamp_(lowest, steps)  # one rounding, not two
+    def forward(ctx: Any, x: Tensor, alpha: Tensor, lowest: int, top: int) -> Tensor:
+        v = (x * (torch.full_like(alpha, top) / alpha)).clamp_(lowest, top)  # one rounding, not two
         ctx.save_for_backward(v)
-        ctx.lowest, ctx.steps = lowest, steps
-        return v.round().mul_(alpha / steps)
+        ctx.lowest, ctx.top = lowest, top
+        return v.round().mul_(alpha / top)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
         (v,) = ctx.saved_tensors
-        top = ctx.steps * (1 - ROUNDING)
-        passed = torch.ops.aten.hardtanh_backward(grad, v, ctx.lowest * (1 - ROUNDING), top)
-        clipped = torch.ops.aten.threshold_backward(grad, v, top).sum()
-        if ctx.lowest < 0:
-            clipped = clipped - torch.ops.aten.threshold_backward(grad, -v, top).sum()
-        return passed, clipped.float(), None, None
+        lowest, top = ctx.lowest * (1 - ROUNDING), ctx.top * (1 - ROUNDING)
+        passed = torch.ops.aten.hardtanh_backward(grad, v, lowest, top)
+        # Sums in float32, also under autocast: of many gradients that nearly cancel, bfloat16 keeps two digits.
+        slope = torch.ops.aten.threshold_backward(grad, v, top).sum(dtype=torch.float32)
+        if lowest < 0:
+            below = torch.ops.aten.threshold_backward(grad, -v, -lowest).sum(dtype=torch.float32)
+            slope = slope + below * (ctx.lowest / ctx.top)
+        return passed, slope, None, None
 
 
 class Pact(nn.Module):
-    """PACT (Choi et al. 2018; seed A eq. 1-2, seed B eq. 6) with a learnable clipping level alpha > 0.
+    """PACT with a learnable clipping level alpha > 0 and an integer zero-point z, on N = 2^k levels.
 
-    Unsigned inputs: y = clip(x, 0, alpha) on 2^k levels, y_q = round(y (2^k - 1) / alpha) alpha / (2^k - 1).
-    Signed inputs: y = clip(x, -alpha, alpha) on 2^k - 1 symmetric levels.
-    Gradients are straight-through: dy/dx is 1 inside the range, else 0; dy/dalpha is 1 where x >= alpha, -1 where
-    x <= -alpha of a signed input, else 0 (PACT eq. 3).
+    y_q = s (clip(round(x / s), -z, N - 1 - z)) with the step s = alpha / (N - 1 - z): the levels are -z s, ..., 0, ...,
+    alpha. With z = 0 this is PACT (Choi et al. 2018; paper A eq. 1-2, paper B eq. 6); `fit` chooses z for inputs that
+    are ever negative, behind SiLU or Hardswish. Gradients are straight-through: dy/dx is 1 inside the range, else 0;
+    dy/dalpha is 1 where x >= alpha, -z / (N - 1 - z) where x <= -z s, else 0 (PACT eq. 3).
+
+    Args:
+        bits: k, at least 2.
+        alpha: The start of the clipping level.
+        zero_point: z, in [0, 2^(k-1)].
 
     >>> pact = Pact(2, alpha=3.0)
     >>> pact(torch.tensor([-1.0, 0.4, 0.6, 2.0, 9.0])).tolist()
     [0.0, 0.0, 1.0, 2.0, 3.0]
+    >>> Pact(2, alpha=3.0, zero_point=1)(torch.tensor([-9.0, -1.0, 0.4, 2.0, 9.0])).tolist()
+    [-1.5, -1.5, 0.0, 1.5, 3.0]
     """
 
-    lower: Tensor
+    zero_point: int
 
-    def __init__(self, bits: int, *, alpha: float, signed: bool = False) -> None:
+    def __init__(self, bits: int, *, alpha: float, zero_point: int = 0) -> None:
         super().__init__()
         self.bits = bits
         self.alpha = nn.Parameter(torch.tensor(float(alpha)))
-        self.register_buffer("lower", torch.tensor(-1.0 if signed else 0.0))
-        self.signed = signed
-        self.register_load_state_dict_post_hook(_read_sign)  # type: ignore[no-untyped-call]
+        self.zero_point = zero_point
+
+    @property
+    def top(self) -> int:
+        """N - 1 - z, the number of steps between 0 and alpha."""
+        return (1 << self.bits) - 1 - self.zero_point
 
     @torch.no_grad()
     def fit(self, x: Tensor, *, start: str, percentile: float) -> None:
-        """Set the range to what is seen of x: signed if x is ever negative; alpha as `start` of `ALPHA_STARTS` says."""
-        self.lower.fill_(-1.0 if x.min() < 0 else 0.0)
-        _read_sign(self)
-        sizes = x.float().abs().flatten()
+        """Set alpha and the zero-point to what is seen of an input.
+
+        The range reaches down to the smallest value seen, at most to -alpha; the zero-point is the nearest integer.
+
+        Args:
+            x: Inputs of the layer, of any shape.
+            start: One of `choices.ALPHA_STARTS`: `init` keeps alpha.
+            percentile: Of |x|, for the start `percentile`.
+        """
+        x = x.float().flatten()
+        lowest = min(0.0, x.min().item())
+        sizes = x.abs()
         if start == "percentile":
             rank = max(1, round(sizes.numel() * percentile / 100))
             self.alpha.copy_(sizes.kthvalue(rank).values.clamp(min=FLOOR))
         elif start == "mse":
-            largest, errors = sizes.max().clamp(min=FLOOR), {}
-            for shrink in SHRINKAGES:
-                self.alpha.copy_(largest * shrink)
-                errors[shrink] = (self.forward(sizes) - sizes).square().sum().item()
-            self.alpha.copy_(largest * min(errors, key=errors.__getitem__))
+            self._fit_least_squares(x[:: -(-x.numel() // SEARCHED)], lowest)
+            return
+        self.zero_point = _zero_point(lowest, self.alpha.item(), self.bits)
+
+    def _fit_least_squares(self, x: Tensor, lowest: float) -> None:
+        """Take the best alpha of a grid, each with the zero-points on both sides of the exact one."""
+        largest = x.abs().max().clamp(min=FLOOR)
+        best = (math.inf, 0.0, 0)
+        for shrink in SHRINKAGES:
+            alpha = (largest * shrink).item()
+            self.alpha.fill_(alpha)
+            nearest = _zero_point(lowest, alpha, self.bits)
+            for zero_point in {nearest, max(nearest - 1, 0), min(nearest + 1, 1 << (self.bits - 1))}:
+                self.zero_point = zero_point if lowest < 0 else 0
+                error = (self.forward(x) - x).square().sum().item()
+                best = min(best, (error, alpha, self.zero_point))
+        self.alpha.fill_(best[1])
+        self.zero_point = best[2]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Quantise x of any shape; same shape and dtype back."""
-        steps = 2 ** (self.bits - 1) - 1 if self.signed else 2**self.bits - 1
-        quantised: Tensor = _ClipRound.apply(x, self.alpha, -steps if self.signed else 0, steps)
+        """Quantise x of any shape; the same shape and dtype come back."""
+        quantised: Tensor = _ClipRound.apply(x, self.alpha, -self.zero_point, self.top)
         return quantised
 
+    def get_extra_state(self) -> Tensor:
+        """Return the zero-point, so that a state dict holds it; in a pass it is a number that no GPU waits for."""
+        return torch.tensor(self.zero_point)
 
-def _read_sign(pact: nn.Module, *_: object) -> None:
-    """Keep the sign of the range, a buffer, as a Python value too: a pass reads it without waiting for a GPU."""
-    assert isinstance(pact, Pact)
-    pact.signed = bool(pact.lower < 0)
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take the zero-point of a state dict."""
+        self.zero_point = int(state)
+
+
+def _zero_point(lowest: float, alpha: float, bits: int) -> int:
+    """The integer for which a range up to alpha reaches down to `lowest` <= 0, or to -alpha if that is above.
+
+    >>> _zero_point(0.0, 6.0, 4), _zero_point(-0.375, 3.0, 4), _zero_point(-9.0, 3.0, 4)
+    (0, 2, 8)
+    """
+    share = min(-lowest, alpha) / (alpha + min(-lowest, alpha))
+    return math.floor(share * ((1 << bits) - 1) + 0.5)
 
 
 class Affine(nn.Module):

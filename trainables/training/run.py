@@ -25,6 +25,7 @@ from study_common.files import replacing
 from trainables.data import augmentation, batches
 from trainables.models.passes import extra_pass
 from trainables.quantisation.batchnorm import IMAGES, norms_of, settle
+from trainables.quantisation.learned import collapsed_inputs, dead_inputs, learned
 from trainables.quantisation.quantisers import calibrate, clipping_levels, keep_positive
 from trainables.saliency import attribution
 from trainables.saliency.suite import Assessment
@@ -78,11 +79,14 @@ def epochs(config: Config, resume: Path | None = None) -> Iterator[Epoch]:
     """
     run = Run(config)
     first = run.restore(resume) + 1 if resume else 1
+    if first == 1 and config.epochs:
+        run.warn("before epoch 1")
     for number in range(first, config.epochs + 1) if config.epochs else [0]:
         began = time.perf_counter()
         metrics = (run.epoch(number) if number else {}) | run.measure(number)
         seconds = time.perf_counter() - began
         run.finish(number, seconds, metrics)
+        run.warn(f"after epoch {number}" if number else "after calibration")
         yield Epoch(number=number, seconds=seconds, metrics=metrics, save=partial(run.save, number))
 
 
@@ -104,6 +108,7 @@ class Run:
             labels, classes = self.data.train.labels, len(self.data.class_names)
             self.class_weights = class_weights(labels, classes).to(self.device)
         self.curve: list[dict[str, float]] = []
+        self.recorded: dict[str, float] = {}
         self.finished: int | None = None
         self.confusion: Tensor | None = None
         self.faithfulness: Assessment | None = None
@@ -119,6 +124,21 @@ class Run:
         calibrate(self.model, X, start=self.config.alpha_start, percentile=self.config.alpha_percentile)
         with extra_pass(self.model):
             attribution.check(self.model, X[:1], self.config.attribution)
+
+    def warn(self, when: str) -> None:
+        """Log the layers that quantisation has cut off: their input is constant, or their range has collapsed."""
+        X = arranged(self.scale(self.images.images[: self.config.batch_size]))
+        if dead := dead_inputs(self.model, X):
+            log.warning(
+                "%s: the quantised input of %s is constant; choose another alpha_init, or alpha_start=percentile",
+                when, ", ".join(dead),
+            )  # fmt: skip
+        if collapsed := collapsed_inputs(self.model):
+            log.warning(
+                "%s: the clipping level of %s has collapsed; lower eta or lr_alpha",
+                when,
+                ", ".join(collapsed),
+            )
 
     def epoch(self, number: int) -> dict[str, float]:
         """Train on every image once; the mean of L over the steps."""
@@ -212,15 +232,16 @@ class Run:
         return measured | costs(config)
 
     def finish(self, number: int, seconds: float, metrics: dict[str, float]) -> None:
-        """Add an epoch to the curve; from now on it can be saved."""
-        self.curve.append({"epoch": number, "seconds": seconds, **metrics})
+        """Add an epoch to the curve, with what the quantisers learned; from now on it can be saved."""
+        self.recorded = {"epoch": number, "seconds": seconds, **metrics}
+        self.curve.append(self.recorded | learned(self.model))
         self.finished = number
 
     def save(self, number: int, directory: Path) -> None:
         """Write checkpoint, curve and resume files of an epoch; of the last one pictures, and no resume files."""
         assert self.finished == number, "an epoch is saved before the next one is asked for"
         directory.mkdir(parents=True, exist_ok=True)
-        about = {"config": self.config.flat(), "metrics": self.curve[-1], **described(self.data)}
+        about = {"config": self.config.flat(), "metrics": self.recorded, **described(self.data)}
         model = self.model.state_dict()
         checkpoint.write(directory / layout.CHECKPOINT_FILE, model, about)
         last = self.curve[-1]["epoch"] == self.config.epochs

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
@@ -26,7 +27,7 @@ EDGES = [-7.0, -1.1, -0.3, 0.0, 0.2, 0.7, 1.0999, 1.1, 1.2, 9.0]
 
 
 def paper_equation_2(x: float, alpha: float, k: int) -> float:
-    """Seed A eq. 1 and 2, one number at a time, in Python floats."""
+    """Paper A eq. 1 and 2, one number at a time, in Python floats."""
     y = 0.0 if x < 0 else min(x, alpha)
     return round(y * (2**k - 1) / alpha) * alpha / (2**k - 1)
 
@@ -41,28 +42,57 @@ def test_pact_is_the_papers_equation(bits: int, x: float, alpha: float) -> None:
 
 
 @pytest.mark.parametrize("bits", BITS)
-@pytest.mark.parametrize("signed", [False, True])
-def test_pact_has_exactly_its_levels(bits: int, signed: bool) -> None:
-    y = Pact(bits, alpha=1.5, signed=signed)(torch.linspace(-2, 2, 100_001)).detach()
-    assert y.unique().numel() == 2**bits - signed
-    assert y.max() == pytest.approx(1.5)
-    assert y.min() == pytest.approx(-1.5 if signed else 0.0)
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5])
+def test_pact_has_exactly_its_levels(bits: int, share: float) -> None:
+    zero_point = round(share * (2**bits - 1) + 0.1)
+    pact = Pact(bits, alpha=1.5, zero_point=zero_point)
+    y = pact(torch.linspace(-8, 8, 400_001)).detach()
+    step = 1.5 / (2**bits - 1 - zero_point)
+    expected = [code * step for code in range(-zero_point, 2**bits - zero_point)]
+    np.testing.assert_allclose(y.unique(), expected, atol=1e-5)
+    assert (y == 0).any()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("signed", [False, True])
-def test_pact_gradients_are_equation_3(dtype: torch.dtype, signed: bool) -> None:
-    pact = Pact(4, alpha=1.1, signed=signed)
+@pytest.mark.parametrize("zero_point", [0, 2, 8])
+def test_pact_gradients_are_equation_3(dtype: torch.dtype, zero_point: int) -> None:
+    pact = Pact(4, alpha=1.1, zero_point=zero_point)
     x = torch.tensor(EDGES, dtype=dtype, requires_grad=True)
-    alpha = pact.alpha.item()
+    alpha, share = pact.alpha.item(), zero_point / (15 - zero_point)
     upstream = torch.arange(1.0, 1 + len(EDGES)).to(dtype)
     pact(x).backward(upstream)
     values = x.detach().float()
-    bottom = -alpha if signed else 0.0
-    inside = (values > bottom) & (values < alpha)
+    inside = (values > -alpha * share) & (values < alpha)
     assert torch.equal(x.grad.float(), upstream.float() * inside)
-    sign = (values >= alpha).float() - ((values <= -alpha).float() if signed else 0)
-    assert pact.alpha.grad.item() == (upstream.float() * sign).sum().item()
+    slope = (values >= alpha).float() - share * (values <= -alpha * share).float() * (zero_point > 0)
+    assert pact.alpha.grad.item() == pytest.approx((upstream.float() * slope).sum().item(), rel=1e-6)
+
+
+def test_the_gradient_of_alpha_is_summed_in_float32_under_autocast() -> None:
+    """4,096 gradients above alpha and as many below the range nearly cancel; bfloat16 keeps two digits of each sum."""
+    x = torch.cat([torch.full((4096,), 9.0), torch.full((4096,), -9.0)]).bfloat16()
+    generator = torch.Generator().manual_seed(0)
+    upstream = (1 + torch.rand(8192, generator=generator) / 8).bfloat16()
+    pact = Pact(4, alpha=1.0, zero_point=8)
+    with torch.autocast("cpu", torch.bfloat16):
+        pact(x).backward(upstream)
+    exact = upstream[:4096].double().sum() - 8 / 7 * upstream[4096:].double().sum()
+    assert pact.alpha.grad.item() == pytest.approx(exact.item(), rel=1e-4)
+
+
+@pytest.mark.parametrize("activation", [nn.SiLU(), nn.Hardswish()], ids=["silu", "hardswish"])
+@pytest.mark.parametrize(("bits", "start"), [(4, "init"), (4, "percentile"), (4, "mse"), (8, "percentile")])
+def test_an_input_bounded_below_keeps_its_levels_above_0(
+    activation: nn.Module, bits: int, start: str
+) -> None:
+    """Symmetric levels would leave half of them below -0.4, where SiLU and Hardswish are never."""
+    x = activation(2 * torch.randn(20_000, generator=torch.Generator().manual_seed(0)))
+    pact = Pact(bits, alpha=x.max().item())
+    pact.fit(x, start=start, percentile=100)
+    assert (bits == 8) <= pact.zero_point < 2 ** (bits - 2)
+    symmetric = Pact(bits, alpha=pact.alpha.item(), zero_point=2 ** (bits - 1))
+    ours, theirs = ((q(x) - x).square().mean().item() for q in (pact, symmetric))
+    assert ours < 0.5 * theirs
 
 
 def test_clipping_has_the_gradient_of_finite_differences() -> None:
@@ -206,25 +236,32 @@ def test_every_layer_multiplies_with_what_its_weight_says() -> None:
     assert seen["x"].unique().numel() <= 16
 
 
-@pytest.mark.parametrize("signed", [False, True])
-def test_alpha_of_least_squared_error_is_the_best_of_a_fine_search(signed: bool) -> None:
+@pytest.mark.parametrize("kind", ["unsigned", "bounded below", "both sides"])
+def test_alpha_of_least_squared_error_is_the_best_of_a_fine_search(kind: str) -> None:
     x = torch.randn(4000, generator=torch.Generator().manual_seed(3))
-    x = x if signed else x.relu()
+    x = {"unsigned": x.relu(), "bounded below": F.silu(2 * x), "both sides": x}[kind]
     pact = Pact(3, alpha=1.0)
     pact.fit(x, start="mse", percentile=100.0)
 
-    def error(alpha: float) -> float:
-        return (Pact(3, alpha=alpha, signed=signed)(x) - x).square().mean().item()
+    def error(alpha: float, zero_point: int) -> float:
+        return (Pact(3, alpha=alpha, zero_point=zero_point)(x) - x).square().mean().item()
 
-    assert pact.lower.item() == (-1.0 if signed else 0.0)
-    assert error(pact.alpha.item()) <= min(error(alpha) for alpha in np.linspace(0.1, 5, 400)) * 1.02
+    best = min(error(alpha, zero) for alpha in np.linspace(0.1, 5, 200) for zero in range(5))
+    assert error(pact.alpha.item(), pact.zero_point) <= best * 1.02
+    assert pact.zero_point == 0 or kind != "unsigned"
 
 
-def test_calibration_finds_signs_and_percentiles() -> None:
+def test_calibration_finds_zero_points_and_percentiles() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.Tanh(), nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2))
     quantise(model, w_bits={}, a_bits={"2": 8, "4": 8}, weight_quantiser="lsq", alpha=1.0, norms={})
     x = torch.randn(64, 4, generator=torch.Generator().manual_seed(0))
     seen = model[1](model[0](x)).detach().abs().flatten().sort().values
     calibrate(model, x, start="percentile", percentile=90)
-    assert [model[2].input_quantiser.lower.item(), model[4].input_quantiser.lower.item()] == [-1, 0]
+    assert [model[2].input_quantiser.zero_point, model[4].input_quantiser.zero_point] == [128, 0]
     assert model[2].input_quantiser.alpha.item() == seen[round(0.9 * len(seen)) - 1].item()
+
+
+def test_a_state_dict_keeps_the_zero_point() -> None:
+    other = Pact(4, alpha=1.0)
+    other.load_state_dict(Pact(4, alpha=2.0, zero_point=3).state_dict())
+    assert (other.alpha.item(), other.zero_point) == (2.0, 3)

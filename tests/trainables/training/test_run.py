@@ -213,3 +213,23 @@ def test_epsilon_and_alpha_stay_in_their_bounds(settings: Settings) -> None:
 
 
 assert torch.get_num_threads() == 1  # conftest: a run is deterministic on one thread
+
+
+def test_the_curve_has_what_the_quantisers_learned(settings: Settings, tmp_path: Path) -> None:
+    for epoch in epochs(Config.parse(settings | {"epochs": 2, "bits.fc2": 32})):
+        epoch.save(tmp_path)
+    curve = pd.read_csv(tmp_path / layout.CURVE_FILE)
+    assert [name for name in curve if name.startswith("alpha.")] == ["alpha.conv2", "alpha.fc1"]
+    assert [name for name in curve if name.startswith("step.")] == ["step.conv1", "step.conv2", "step.fc1"]
+    tensors, about = checkpoint.read(tmp_path / layout.CHECKPOINT_FILE)
+    assert curve["alpha.fc1"].iloc[-1] == pytest.approx(tensors["fc1.input_quantiser.alpha"].item())
+    assert curve["alpha.fc1"].nunique() == 2
+    assert not [name for name in about["metrics"] if name.startswith(("alpha.", "step."))]
+
+
+def test_a_dead_network_is_warned_of(settings: Settings, caplog: pytest.LogCaptureFixture) -> None:
+    next(epochs(Config.parse(settings | {"epochs": 0, "alpha_init": 1e30})))
+    assert "the quantised input of conv2, fc1, fc2 is constant; choose another alpha_init" in caplog.text
+    caplog.clear()
+    next(epochs(Config.parse(settings | {"epochs": 0})))
+    assert not caplog.text
