@@ -4,7 +4,9 @@ A file that is missing is no fault: it was not copied, or the run did not get th
 named in `RunFiles.damaged`, so that the report can say which, and is otherwise treated as missing.
 """
 
+import hashlib
 import json
+import math
 import os
 import tomllib
 import zipfile
@@ -97,7 +99,7 @@ class RunFiles:
 def _text(file: Path) -> str:
     if file.stat().st_size > MAX_TEXT_BYTES:
         raise ValueError(f"it is larger than {MAX_TEXT_BYTES >> 20} MiB")
-    return file.read_text(encoding="utf-8")
+    return file.read_bytes().decode()
 
 
 def _config(file: Path, searched: Mapping[str, Any]) -> dict[str, Any]:
@@ -115,7 +117,10 @@ def _config(file: Path, searched: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _curve(file: Path) -> pd.DataFrame:
-    _text(file)  # its size and encoding
+    text = _text(file)
+    seal = file.with_name(layout.CURVE_DIGEST_FILE)
+    if seal.is_file() and _text(seal) != hashlib.sha256(text.encode()).hexdigest():
+        raise ValueError("it was altered since it was written")
     try:
         curve = pd.read_csv(file, dtype=float)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
@@ -149,7 +154,10 @@ def _examination(file: Path) -> dict[str, float]:
         raise ValueError("it holds no scores by name")
     if wrong := [name for name, value in found.items() if not isinstance(value, int | float)]:
         raise ValueError(f"{wrong[0]} is not a number")
-    return {name: float(value) for name, value in found.items()}
+    scores = {name: float(value) for name, value in found.items()}
+    if wrong := [name for name, score in scores.items() if math.isinf(score)]:
+        raise ValueError(f"{wrong[0]} is infinite")
+    return scores
 
 
 def _saliency(file: Path) -> dict[str, NDArray[Any]]:

@@ -1,5 +1,6 @@
 """Files of runs: what is missing is no fault, what is damaged is named, and nothing is read that is too large."""
 
+import hashlib
 import io
 import json
 import os
@@ -58,6 +59,7 @@ def test_a_missing_file_is_no_fault(folder, name):
         ("confusion.csv", "class,a,b\na,1,2\n", "not as many rows as columns"),
         ("faithfulness.json", "[1]", "it holds no scores"),
         ("faithfulness.json", '{"ssim": "high"}', "ssim is not a number"),
+        ("faithfulness.json", '{"ssim": Infinity}', "ssim is infinite"),
         ("faithfulness.json", '{"ssim": ' + "[" * 100_000, ""),
         ("saliency.npz", "junk", "not a zip file"),
     ],
@@ -102,6 +104,15 @@ def test_what_was_written_comes_back(folder):
     sample.write_saliency(folder.parents[1], 3)
     assert read(folder, "saliency.npz")[0]["maps"].shape == (8, 28, 28)
     assert damaged == {}
+
+
+def test_a_curve_is_compared_with_its_digest(folder):
+    text = "epoch,seconds,accuracy\n1,2.0,0.5\n"
+    (folder / "curve.csv").write_text(text)
+    (folder / "curve.sha256").write_text(hashlib.sha256(text.encode()).hexdigest())
+    assert read(folder, "curve.csv")[1] == {}
+    (folder / "curve.csv").write_text(text.replace("0.5", "0.6"))
+    assert "altered since it was written" in read(folder, "curve.csv")[1]["curve.csv"][0]
 
 
 @pytest.mark.parametrize(
