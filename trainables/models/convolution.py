@@ -37,6 +37,8 @@ class FastConvolutions(TorchFunctionMode):
 def _conv2d(x: Tensor, w: Tensor, b: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
             groups: int = 1, *, twice: bool) -> Tensor:  # fmt: skip
     """F.conv2d; casts as autocast would, since a backward runs outside of it."""
+    if isinstance(padding, str):  # "same" or "valid": PyTorch's own way
+        return F.conv2d(x, w, b, stride, padding, dilation, groups)
     stride, padding, dilation = _pair(stride), _pair(padding), _pair(dilation)
     if torch.is_autocast_enabled(x.device.type):
         dtype = torch.get_autocast_dtype(x.device.type)

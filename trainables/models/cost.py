@@ -75,7 +75,7 @@ def costs(
     """The cost of one image, and of the packed file.
 
     macs        multiply-accumulates of Conv2d and Linear
-    flops       effective FLOPs of seed B: sum of macs * w_bits / 32
+    flops       effective FLOPs of paper B: sum of macs * w_bits / 32
     bops        sum of macs * w_bits * a_bits; the first layer reads the 8-bit image
     size_bytes  sum of ceil(n * w_bits / 8), plus 4 bytes for each scale, zero-point, bias and alpha, and for each
                 number outside Conv2d and Linear; a BatchNorm behind a quantised layer is one number a channel

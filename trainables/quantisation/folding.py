@@ -1,4 +1,4 @@
-"""BatchNorm folded into the quantised convolution before it (seed B eq. 4-5, after Krishnamoorthi 2018).
+"""BatchNorm folded into the quantised convolution before it (paper B eq. 4-5, after Krishnamoorthi 2018).
 
 An integer engine multiplies with gamma W / sigma, so that is what must lie on the levels, with the running sigma: a
 batch's own sigma_B would move them at every step. Each channel has a step of its own, so scaling a channel scales its

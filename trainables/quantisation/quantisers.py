@@ -155,7 +155,7 @@ def _zero_point(lowest: float, alpha: float, bits: int) -> int:
 
 
 class Affine(nn.Module):
-    """Uniform affine fake quantisation, per output channel, range of the weights (seed B eq. 1-3).
+    """Uniform affine fake quantisation, per output channel, range of the weights (paper B eq. 1-3).
 
     w_q = Delta (clamp(round(w / Delta) + z, 0, N - 1) - z) with N = 2^k levels. Eq. 1 as printed drops the zero-point
     on the way back. The range always holds 0, so that a zero weight stays zero. Straight-through: dw_q/dw = 1, since

@@ -13,7 +13,7 @@ def prepare_process() -> None:
     """Compute on one thread, so that a seed decides every bit, and keep freed memory for the next step.
 
     Every step frees the activations that the next one asks for again. By default glibc hands them back to the system,
-    and fetching them anew costs a page fault each 4 KiB: about a fifth of a step of the CNN of seed B.
+    and fetching them anew costs a page fault each 4 KiB: about a fifth of a step of the CNN of paper B.
     """
     torch.set_num_threads(1)
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None

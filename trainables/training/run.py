@@ -101,6 +101,10 @@ class Run:
         self.scale = scale_of(self.data, self.device)
         self.steps = len(self.data.train.labels) // config.batch_size
         self.model = new_model(config, self.data).to(self.device)
+        if config.epochs and config.batch_size == 1 and norms_of(self.model):
+            raise UserError(
+                f"batch_size is 1 and {config.model} has BatchNorm, which needs two images; raise batch_size"
+            )
         self.prepare()
         self.optimizer = optimizer(self.model, config)
         self.class_weights: Tensor | None = None

@@ -63,3 +63,16 @@ def test_convolution_of_many_weights_on_a_small_map(
         assert taken.pop() == X.shape
         for a, b in zip(ours, all_of_it(), strict=True):
             torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+def test_padding_by_name_is_differentiated_twice(padding: str) -> None:
+    layer, X = nn.Conv2d(2, 3, 3, padding=padding).double(), torch.randn(2, 2, 6, 6).double().requires_grad_()
+
+    def second() -> Tensor:
+        (first,) = torch.autograd.grad((layer(X) ** 3).sum(), X, create_graph=True)
+        return torch.autograd.grad(first.square().sum(), layer.weight)[0]
+
+    with convolution.FastConvolutions(twice=True):
+        ours = second()
+    torch.testing.assert_close(ours, second())

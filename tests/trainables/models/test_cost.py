@@ -1,4 +1,4 @@
-"""Costs against hand counts and against the figures of seed B, Table II."""
+"""Costs against hand counts and against the figures of paper B, Table II."""
 
 import pytest
 

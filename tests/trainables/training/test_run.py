@@ -233,3 +233,8 @@ def test_a_dead_network_is_warned_of(settings: Settings, caplog: pytest.LogCaptu
     caplog.clear()
     next(epochs(Config.parse(settings | {"epochs": 0})))
     assert not caplog.text
+
+
+def test_one_image_per_step_is_refused_for_a_model_with_batchnorm(settings: Settings) -> None:
+    with pytest.raises(UserError, match="small_cnn has BatchNorm, which needs two images; raise batch_size"):
+        next(epochs(Config.parse(settings | {"model": "small_cnn", "batch_size": 1})))

@@ -54,7 +54,7 @@ def black(like: Tensor) -> Tensor:
 
 
 def slow_loss(model: nn.Module, X: Tensor, y: Tensor, config: Config) -> float:
-    """Seed A Algorithm 2 with seed B's k: one image at a time, one pixel at a time, sums as printed."""
+    """Paper A Algorithm 2 with paper B's k: one image at a time, one pixel at a time, sums as printed."""
     total = 0.0
     for x, label in zip(X, y, strict=True):
         image = x[None].clone().requires_grad_()
