@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
-from scipy.fft import dctn
+from scipy.fft import dct
 
 SIDE = 32
 """Pictures are reduced to so many pixels per side before their frequencies are taken."""
@@ -22,6 +22,8 @@ ALIKE = 0.97
 _FLAT = 2.0
 """A picture whose grey levels deviate less than this has no structure that could be compared."""
 _CHUNK = 256
+_BASIS = dct(np.eye(SIDE), axis=0, norm="ortho")[:FREQUENCIES]
+_WEIGHTS = np.hypot(*np.mgrid[:FREQUENCIES, :FREQUENCIES]) ** 0.5
 
 
 def perceptual_hash(image: Image.Image) -> np.ndarray:
@@ -29,8 +31,7 @@ def perceptual_hash(image: Image.Image) -> np.ndarray:
     grey = np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR), np.float64)
     if grey.std() < _FLAT:
         return np.zeros(LENGTH, np.int8)
-    rows, columns = np.mgrid[:FREQUENCIES, :FREQUENCIES]
-    low = dctn(grey, norm="ortho")[:FREQUENCIES, :FREQUENCIES] * np.hypot(rows, columns) ** 0.5
+    low = (_BASIS @ grey @ _BASIS.T) * _WEIGHTS
     damped = (np.sign(low) * np.abs(low) ** 0.5).ravel()[1:]
     hashed: np.ndarray = np.round(damped * (127 / np.abs(damped).max())).astype(np.int8)
     return hashed
