@@ -16,6 +16,9 @@ def prepare_process() -> None:
     and fetching them anew costs a page fault each 4 KiB: about a fifth of a step of the CNN of paper B.
     """
     torch.set_num_threads(1)
+    # On a GPU, float32 means float32: every evaluation counts on it, and training asks for bfloat16 by name.
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
     if libc and hasattr(libc, "mallopt"):
         libc.mallopt(_TRIM_THRESHOLD, 2**31 - 1)

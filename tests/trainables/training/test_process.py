@@ -4,6 +4,9 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from trainables.training.process import prepare_process
 
 SCRIPT = """
 import resource, torch
@@ -29,3 +32,11 @@ def test_memory_that_was_freed_is_used_again():
     faults, threads = (int(word) for word in done.stdout.split())
     assert threads == 1
     assert faults < 1000
+
+
+def test_float32_is_not_tf32() -> None:
+    """PyTorch's own default for convolutions is TF32, with 10 bits of mantissa, on Ampere and later."""
+    torch.backends.cudnn.allow_tf32 = True
+    prepare_process()
+    assert not torch.backends.cudnn.allow_tf32
+    assert not torch.backends.cuda.matmul.allow_tf32
