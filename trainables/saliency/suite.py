@@ -64,7 +64,7 @@ class Assessment:
             control = _mean_of_objective(removals)
             found |= _with_error(f"faithfulness.{name}", control)
             found |= _with_error(f"faithfulness.over_{name}", self.each - control)
-        return found | {"faithfulness.blank": self.blank.double().mean().item()}
+        return found | {"faithfulness.blank": self.blank.cpu().double().mean().item()}
 
     def curves(self, labels: Tensor) -> pd.DataFrame:
         """How predictions change as pixels are removed, for each removal of the model's maps and each order.
@@ -86,8 +86,8 @@ class Assessment:
                     "removal": removal,
                     "order": order,
                     "fraction": fraction,
-                    "kept": (classes == found.predicted).double().mean().item(),
-                    "accuracy": (classes == labels).double().mean().item(),
+                    "kept": (classes == found.predicted).cpu().double().mean().item(),
+                    "accuracy": (classes == labels).cpu().double().mean().item(),
                 }
                 for order, removed in orders.items()
                 for fraction, classes in zip((0.0, *FRACTIONS), (found.predicted, *removed.T), strict=True)
