@@ -131,7 +131,7 @@ def _retype_npz(file: Path, rng: np.random.Generator, odd: Any) -> str:
     name = list(kept)[rng.integers(len(kept))]
     old = kept[name]
     changed = (
-        old.astype("f8") * np.inf if old.dtype.kind in "fui" else old[:1],
+        np.full_like(old, np.inf, "f8") if old.dtype.kind in "fui" else old[:1],
         old.astype("U9"), old[..., None], old[:0], np.zeros((2**9, 2**20), np.uint8), np.array(odd, dtype=object),
     )[rng.integers(6)]  # fmt: skip
     if rng.random() < 0.2:

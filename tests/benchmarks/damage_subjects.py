@@ -122,7 +122,9 @@ def _study(folder: Path) -> Subject:
         (run / layout.CONFIG_FILE).write_text(
             f'lambda1 = {weight!r}\n"bits.conv1" = {bits}\nmask = "ratio"\n'
         )
-        (run / layout.CURVE_FILE).write_text("epoch,seconds,accuracy,kl\n1,2.0,0.5,0.1\n2,2.0,0.6,0.1\n")
+        curve = "epoch,seconds,accuracy,kl\n1,2.0,0.5,0.1\n2,2.0,0.6,0.1\n"
+        (run / layout.CURVE_FILE).write_text(curve)
+        (run / layout.CURVE_DIGEST_FILE).write_text(hashlib.sha256(curve.encode()).hexdigest())
         (run / layout.FAITHFULNESS_FILE).write_text(
             '{"faithfulness": 0.5, "ssim": 0.25, "sanity_passed": true}'
         )
