@@ -12,8 +12,9 @@ import pytest
 import results
 import study
 import trainables
+from study.execution import searcher
 from study.execution.batch import RETRIES
-from study.store import database
+from study.store import database, record
 from study.store.record import Record
 from study_common.layout import INIT_DIR, RESULT
 from tests.study import toys
@@ -95,7 +96,7 @@ def test_a_clock_that_jumps_changes_nothing(spec_of: SpecOf, monkeypatch: pytest
     real, jumps = time.time, itertools.cycle((0.0, 1e8, -1e8))
     monkeypatch.setattr(time, "time", lambda: real() + next(jumps))
     stamps = itertools.cycle(f"20{year}-11-01T00:00:00.000+00:00" for year in (26, 29, 23))
-    for module in (study.record, study.searcher):
+    for module in (record, searcher):
         monkeypatch.setattr(module, "now", lambda: next(stamps))
     outcome = study.run_study(spec_of(trials=6, scheduler="fifo", time_budget_s=600.0), train=toys.toy)
     assert (outcome.code, outcome.reason) == (0, "")

@@ -23,7 +23,7 @@ from study.store.options import SCHEDULERS
 from study.store.record import Record
 from study.store.request import Request
 from study_common.layout import RESULT, RESUMED_BY_SAMPLER
-from tests.study.test_searcher import check
+from tests.study.execution.test_searcher import check
 from tests.study.toys import metrics_of
 
 WRITES = ("set_trial_user_attr", "set_trial_state_values", "set_study_user_attr")

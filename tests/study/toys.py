@@ -179,3 +179,12 @@ def damaging(flat: Mapping[str, Any], directory: Path) -> Iterator[Epoch]:
             path.write_bytes(content if int(directory.name) else content[: len(content) // 2])
             _die_once(directory)
         yield epoch
+
+
+def freezing(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:
+    """As `toy`, but the worker of trial 1 is frozen before its second epoch, once."""
+    for epoch in toy(flat, directory):
+        if epoch.number == 2 and directory.name == "1" and not (directory / DIED).exists():
+            (directory / DIED).touch()
+            os.kill(os.getpid(), signal.SIGSTOP)
+        yield epoch

@@ -69,7 +69,7 @@ def test_a_study_outlives_a_machine_that_dies(head: str, tmp_path: Path) -> None
     assert len(frame) == 8
     assert set(frame["state"]) <= {"complete", "stopped"}
     logs = [path.read_text() for path in tmp_path.glob("s/trials/*/log.txt")]
-    assert sum("taking it up again" in log for log in logs) == 1
+    assert sum("resuming it" in log for log in logs) == 1
 
 
 def test_a_machine_without_the_disk_of_the_study_halts_it(head: str, tmp_path: Path) -> None:

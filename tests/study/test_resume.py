@@ -1,0 +1,78 @@
+"""What a resume may change, and what it says of other versions. No Ray gets to start."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from study.execution import driver
+from study.execution.searcher import Searcher
+from study.execution.worker import Report
+from study.store import database
+from study.store import directory as directories
+from study.store.record import Record
+from study.store.request import Request
+from study_common.layout import VERSIONS
+from tests.conftest import Command
+from tests.study.toys import metrics_of
+
+RequestOf = Callable[..., Request]
+
+
+@pytest.fixture
+def complete(request_of: RequestOf, tmp_path: Path) -> Path:
+    """A complete study of one trial, with a time budget."""
+    request = request_of(name="s", trials=1, time_budget_s=60.0)
+    directory = directories.create(request, str(tmp_path))
+    with Record.open(database.url_in(directory), "s", request.objectives, new=True) as record:
+        searcher = Searcher(request, record, directory, token="", extra={})
+        metrics = metrics_of(searcher.suggest("a")["job"].flat, 9)  # type: ignore[index]
+        searcher.on_trial_complete("a", {"report": Report(epoch=9, seconds=1.0, metrics=metrics, last=True)})
+    return directory
+
+
+def test_budget_workers_and_gpus_are_changed_for_good(command: Command, complete: Path) -> None:
+    words = ["--time-budget", "none", "--workers", "1", "--gpus-per-trial", "0.5"]
+    assert command("study.resume", "s", *words, "--runs-dir", str(complete.parent))[0] == 0
+    changed = Request.read(complete)
+    assert (changed.time_budget_s, changed.workers, changed.gpus_per_trial) == (math.inf, 1, 0.5)
+    assert command("study.resume", "s", "--time-budget", "2h", "--runs-dir", str(complete.parent))[0] == 0
+    assert Request.read(complete) == replace(changed, time_budget_s=7200.0)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ("--workers 0", "--workers is 0; it must be above 0"),
+        ("--time-budget soon", "'soon' is no duration"),
+        ("--time-budget 0", "--time-budget is 0; it must be above 0"),
+        ("--gpus-per-trial 1.5", "a whole number"),
+        ("--trials 0", "--trials is 0"),
+    ],
+)
+def test_a_bad_change_is_one_line_and_nothing_is_written(
+    words: str, says: str, command: Command, complete: Path
+) -> None:
+    before = (complete / "study.toml").read_bytes()
+    code, out, error = command("study.resume", "s", *words.split(), "--runs-dir", str(complete.parent))
+    assert (code, out, error.count("\n")) == (2, "", 1)
+    assert says in error
+    assert (complete / "study.toml").read_bytes() == before
+
+
+def test_other_versions_are_told_once_and_noted(complete: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    request = Request.read(complete)
+    monkeypatch.setattr(driver, "versions", lambda: request.versions | {"torch": "99.0"})
+    monkeypatch.setattr(driver, "git_commit", lambda: request.git_commit)
+    with Record.open(database.url_in(complete), "s", request.objectives) as record:
+        held = cast(Any, SimpleNamespace(request=request, record=record))
+        (line,) = driver._changed_versions(held)
+        assert f"torch {request.versions['torch']} -> 99.0" in line
+        assert driver._changed_versions(held) == []
+        (noted,) = record.notes()[VERSIONS]
+        assert (noted["torch"], noted["git_commit"]) == ("99.0", request.git_commit)
+        assert noted["since"]
