@@ -83,11 +83,11 @@ def _flush() -> None:
         raise UserError(f"stdout cannot be written to ({error.strerror}); send it elsewhere") from None
 
 
-def needs(module: str) -> None:
-    """Raise `MissingPackageError`, or end a `python -m` in one line, if `module` is missing."""
+def needs(module: str, extra: str = "study") -> None:
+    """Raise `MissingPackageError`, or end a `python -m` in one line, if `module`, of an `extra`, is missing."""
     if find_spec(module):
         return
-    error = MissingPackageError(f"this needs {module}; install it with pip install 'sgt-pact-study[study]'")
+    error = MissingPackageError(f"this needs {module}; install it with pip install 'sgt-pact-study[{extra}]'")
     if sys.argv[0] == "-m":  # Python imports the packages above the module that it is to run
         tell(str(error))
         raise SystemExit(2)

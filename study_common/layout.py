@@ -51,8 +51,16 @@ FAITHFULNESS_FILE = "faithfulness.json"
 REMOVAL_FILE = "removal.csv"
 LOG_FILE = "log.txt"
 
+# What `trainables.export` writes.
 PACKED_FILE = "model.packed"
-"""What `trainables.export` writes."""
+ONNX_FILE = "model.onnx"
+LOW_BIT_FILE = "model.lowbit.onnx"
+QONNX_FILE = "model.qonnx"
+CARD_FILE = "model_card.md"
+HUB_CARD_FILE = "README.md"
+"""The same card under the name that a model hub shows."""
+EXAMPLE_FILE = "classify.py"
+SALIENCY_IMAGE_FILE = "saliency.png"
 
 STATES = {
     "COMPLETE": "complete",

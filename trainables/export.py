@@ -1,40 +1,41 @@
-"""`python -m trainables.export`: a checkpoint as one packed file, its weights at their widths."""
+"""Export a checkpoint: a folder with the model in the formats that devices run, and a card that describes it."""
 
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from study_common import layout
-from study_common.commands import Parser
-from study_common.errors import UserError
-from trainables.deployment import packed
+from study_common.commands import Parser, needs
+from trainables.deployment.formats import DEFAULT, FILES
 from trainables.training import command_line
-from trainables.training.network import load_checkpoint
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Write the file, print its path, then the recorded metrics and its size as JSON; the exit code."""
+    """Write the folder, print its files, then the recorded metrics and all sizes as JSON; the exit code."""
     parser = Parser("trainables.export", __doc__)
     parser.add_argument("checkpoint", type=Path, help="a checkpoint.safetensors")
-    parser.add_argument("--out", type=command_line.folder, required=True, help="the folder for model.packed")
+    parser.add_argument("--out", type=command_line.folder, required=True, help="a folder, new or empty")
+    parser.add_argument(
+        "--format", action="append", choices=FILES, dest="formats",
+        help=f"what to write; may be repeated (default: {' and '.join(DEFAULT)})",
+    )  # fmt: skip
+    parser.add_argument("--data-dir", default="", metavar="DIR", help="where its images are now")
     return command_line.run(run, parser, argv)
 
 
 def run(arguments: argparse.Namespace) -> dict[str, float]:
-    """Pack the model, and read the file back to see that it holds the same weights."""
-    model, config, about = load_checkpoint(arguments.checkpoint)
-    metrics = about["metrics"]
-    path = arguments.out / layout.PACKED_FILE
-    if path.exists():
-        raise UserError(f"{path} exists already; choose another --out")
-    arguments.out.mkdir(parents=True, exist_ok=True)
-    body = packed.write(path, model, config, about)
-    assert body == metrics["size_bytes"], "the packed file is as large as the cost says"
-    for name, tensor in packed.read(path).tensors.items():
-        module, _, kind = name.rpartition(".")
-        assert tensor.equal(getattr(model.get_submodule(module), kind)), f"{name} comes back as it was"
-    print(path)
-    return {**metrics, "header_bytes": path.stat().st_size - body}
+    """Export, and print what was written and what stays float."""
+    formats = arguments.formats or list(DEFAULT)
+    if set(formats) - {"packed"}:
+        needs("onnx", extra="export")
+        needs("onnxruntime", extra="export")
+    from trainables.deployment.folder import export
+
+    made = export(arguments.checkpoint, arguments.out, formats, arguments.data_dir)
+    for path in made.files:
+        print(path)
+    for layer, reason in made.float_layers.items():
+        print(f"{layer} is computed in float: {reason}")
+    return made.metrics
 
 
 if __name__ == "__main__":

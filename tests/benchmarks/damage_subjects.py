@@ -176,7 +176,12 @@ def _run(folder: Path) -> list[Subject]:
     for epoch in trainables.epochs(config):
         epoch.save(run)
     export = folder / "packed"
-    assert trainables.export.main([str(run / layout.CHECKPOINT_FILE), "--out", str(export)]) == 0
+    assert (
+        trainables.export.main(
+            [str(run / layout.CHECKPOINT_FILE), "--out", str(export), "--format", "packed"]
+        )
+        == 0
+    )
 
     def read_packed(copy: Path, out: Path) -> int:
         def show() -> None:

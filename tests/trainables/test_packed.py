@@ -1,6 +1,7 @@
 """The packed file: as small as its cost says, and the same weights back, bit for bit."""
 
 import json
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,10 @@ from trainables import Config
 from trainables.deployment import packed
 from trainables.export import main
 from trainables.training.inputs import data_of, scale_of
+from trainables.training.network import load_checkpoint
 from trainables.training.run import epochs
+
+READER = Path(__file__).parents[2] / "examples" / "read_packed.py"
 
 
 @given(st.sampled_from([2, 3, 4, 6, 8]), st.data())
@@ -38,8 +42,15 @@ def test_an_exported_model_is_the_model(
 ) -> None:
     config = Config.parse({**settings, "epochs": 1, "weight_quantiser": weight_quantiser, **widths})
     next(epochs(config)).save(tmp_path)
-    assert main([str(tmp_path / "checkpoint.safetensors"), "--out", str(tmp_path / "out")]) == 0
-    path, last = capsys.readouterr().out.splitlines()
+    arguments = [
+        str(tmp_path / "checkpoint.safetensors"),
+        "--out",
+        str(tmp_path / "out"),
+        "--format",
+        "packed",
+    ]
+    assert main(arguments) == 0
+    path, *_, last = capsys.readouterr().out.splitlines()
     metrics = json.loads(last)
     assert path == str(tmp_path / "out" / "model.packed")
     size = Path(path).stat().st_size
@@ -50,8 +61,14 @@ def test_an_exported_model_is_the_model(
     expected = scale_of(data, torch.device("cpu"))(images).numpy()
     np.testing.assert_allclose((images.numpy() / 255 - mean) / std, expected, rtol=1e-4, atol=1e-5)
     assert header["class_names"] == ["across", "down", "plain"]
-    assert main([str(tmp_path / "checkpoint.safetensors"), "--out", str(tmp_path / "out")]) == 2
-    assert "exists already; choose another --out" in capsys.readouterr().err
+    reader = runpy.run_path(str(READER))
+    logits = [reader["paper_cnn"](image, *reader["read"](path)) for image in images[:3].numpy()]
+    model, _, _ = load_checkpoint(tmp_path / "checkpoint.safetensors")
+    with torch.no_grad():
+        wanted = model(scale_of(data, torch.device("cpu"))(images[:3])).numpy()
+    np.testing.assert_allclose(logits, wanted, atol=1e-3)
+    assert main(arguments) == 2
+    assert "holds other files" in capsys.readouterr().err
 
 
 def test_a_file_cut_short_is_refused(settings: dict[str, object], tmp_path: Path) -> None:
@@ -67,8 +84,9 @@ def test_a_file_cut_short_is_refused(settings: dict[str, object], tmp_path: Path
 def test_any_damage_is_one_line(settings: dict[str, object], tmp_path: Path) -> None:
     config = Config.parse({**settings, "epochs": 1})
     next(epochs(config)).save(tmp_path)
-    assert main([str(tmp_path / "checkpoint.safetensors"), "--out", str(tmp_path)]) == 0
-    path = tmp_path / "model.packed"
+    out = tmp_path / "out"
+    assert main([str(tmp_path / "checkpoint.safetensors"), "--out", str(out), "--format", "packed"]) == 0
+    path = out / "model.packed"
     whole = path.read_bytes()
     for place in np.linspace(0, len(whole) - 1, 60).astype(int):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])

@@ -11,7 +11,7 @@ channel, and its logits are those of `class_names`, in this order.
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,8 @@ from trainables.training.config import Config
 from trainables.training.inputs import DESCRIBED
 
 MAX_HEADER_BYTES = 2**24
+CHUNK = 2**17
+"""Codes that are packed at a time, a multiple of 8: what is needed besides the tensor itself is a few megabytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,45 +109,58 @@ def pack(tensor: Tensor, bits: int) -> bytes:
     >>> pack(torch.tensor([1, 2, 3, 0, 3]), 2).hex()
     '3903'
     """
-    values = tensor.detach().cpu().contiguous().flatten()
+    values = tensor.detach().cpu().contiguous().flatten().numpy()
     if bits == 32:
-        return values.float().numpy().astype("<f4").tobytes()
-    string = (values.numpy().astype(np.uint8)[:, None] >> np.arange(bits)) & 1
-    return np.packbits(string.astype(np.uint8), bitorder="little").tobytes()
+        return values.astype("<f4").tobytes()
+    string = bytearray()
+    for start in range(0, len(values), CHUNK):
+        codes = np.zeros(-(-len(values[start : start + CHUNK]) // 8) * 8, np.uint8)
+        codes[: len(values) - start] = values[start : start + CHUNK]
+        words = np.zeros(len(codes) // 8, "<u8")  # eight codes are as many bytes as a code has bits
+        for place, column in enumerate(codes.reshape(-1, 8).T):
+            words |= column.astype("<u8") << np.uint64(place * bits)
+        string += words.view(np.uint8).reshape(-1, 8)[:, :bits].tobytes()
+    return bytes(string[: -(-len(values) * bits // 8)])
 
 
 def unpack(blob: bytes, shape: list[int], bits: int) -> Tensor:
     """The inverse of `pack`, as float32 of the given shape."""
     if bits == 32:
         return torch.from_numpy(np.frombuffer(blob, "<f4").astype(np.float32)).view(shape)
-    count = math.prod(shape)
-    string = np.unpackbits(np.frombuffer(blob, np.uint8), count=count * bits, bitorder="little")
-    codes = (string.reshape(count, bits).astype(np.int64) << np.arange(bits)).sum(1)
-    return torch.from_numpy(codes.astype(np.float32)).view(shape)
+    values = np.empty(math.prod(shape), np.float32)
+    for start in range(0, len(values), CHUNK):
+        part = np.frombuffer(blob, np.uint8)[start * bits // 8 : (start + CHUNK) * bits // 8]
+        groups = np.zeros(-(-len(part) // bits) * bits, np.uint8)
+        groups[: len(part)] = part
+        words = np.zeros((len(groups) // bits, 8), np.uint8)
+        words[:, :bits] = groups.reshape(-1, bits)
+        shifts = np.arange(8, dtype=np.uint64) * np.uint64(bits)
+        codes = (words.view("<u8") >> shifts) & np.uint64(2**bits - 1)
+        values[start : start + CHUNK] = codes.ravel()[: len(values) - start]
+    return torch.from_numpy(values).view(shape)
 
 
-def _parts(model: nn.Module) -> list[tuple[dict[str, Any], Tensor]]:
+def _parts(model: nn.Module) -> Iterator[tuple[dict[str, Any], Tensor]]:
     """Everything in the file: its header entry, without the shape, and the tensor of codes or floats."""
-    parts: list[tuple[dict[str, Any], Tensor]] = []
     for name, layer in model.named_modules():
         if not parametrize.is_parametrized(layer, "weight"):
             continue
         quantiser, w = quantiser_of(layer)
         q = quantiser.encode(w)
         implied = {"zero": q.zero} if isinstance(q.zero, float) else {}
-        parts.append(({"name": f"{name}.weight", "bits": quantiser.bits, **implied}, q.codes))
-        parts.append(({"name": f"{name}.weight.step", "bits": 32}, q.step))
+        yield {"name": f"{name}.weight", "bits": quantiser.bits, **implied}, q.codes
+        yield {"name": f"{name}.weight.step", "bits": 32}, q.step
         if isinstance(q.zero, Tensor):
-            parts.append(({"name": f"{name}.weight.zero", "bits": 32}, q.zero))
+            yield {"name": f"{name}.weight.zero", "bits": 32}, q.zero
     folded = {name: module for name, module in model.named_modules() if isinstance(module, FoldedNorm)}
-    parts += [({"name": f"{name}.shift", "bits": 32}, norm.shift) for name, norm in folded.items()]
+    for name, norm in folded.items():
+        yield {"name": f"{name}.shift", "bits": 32}, norm.shift
     for name, tensor in model.state_dict().items():
         if name.rpartition(".")[0] in folded:
             continue
         plain = ".parametrizations." not in name
         if plain and name != "epsilon" and tensor.is_floating_point():
-            parts.append(({"name": name, "bits": 32}, tensor))
-    return parts
+            yield {"name": name, "bits": 32}, tensor
 
 
 def _dequantise(tensors: dict[str, Tensor], entry: dict[str, Any]) -> None:

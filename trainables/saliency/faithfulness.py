@@ -36,7 +36,9 @@ class Faithfulness:
     @cached_property
     def each(self) -> Tensor:
         """The score of every image, (n,) in [-1, 1]."""
-        lerf, morf = ((classes == self.predicted[:, None]).cpu().double() for classes in (self.lerf, self.morf))
+        lerf, morf = (
+            (classes == self.predicted[:, None]).cpu().double() for classes in (self.lerf, self.morf)
+        )
         return (lerf - morf).mean(1)
 
     @property

@@ -1,0 +1,116 @@
+"""An exported folder: complete, runnable where there is nothing but ONNX Runtime and numpy, or refused in one line."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from trainables.deployment import parity, runtime
+from trainables.export import main
+
+
+@pytest.fixture(scope="module")
+def folder(trained: tuple[Path, dict[str, float]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model of a short run in every format."""
+    out = tmp_path_factory.mktemp("exported") / "model"
+    formats = [word for name in ("onnx", "lowbit", "qonnx", "packed") for word in ("--format", name)]
+    assert main([str(trained[0] / "checkpoint.safetensors"), "--out", str(out), *formats]) == 0
+    return out
+
+
+def test_the_folder_holds_every_format_and_a_card(folder: Path) -> None:
+    assert {path.name for path in folder.iterdir()} == {
+        "model.onnx", "model.lowbit.onnx", "model.qonnx", "model.packed", "model_card.md", "README.md",
+        "classify.py", "saliency.png",
+    }  # fmt: skip
+    card = (folder / "model_card.md").read_text()
+    for part in (
+        "## Quality",
+        "## Confusion matrix",
+        "## Widths",
+        "## Saliency",
+        "python -m trainables.train --set",
+    ):
+        assert part in card
+    for line in (folder / "classify.py").read_text().splitlines():
+        assert line in card
+
+
+def clean(folder: Path, script: Path, image: np.ndarray) -> subprocess.CompletedProcess[str]:
+    """Run a script where nothing but numpy and onnxruntime can be imported."""
+    packages = folder / "packages"
+    packages.mkdir(exist_ok=True)
+    for module in (np, onnxruntime):
+        source = Path(str(module.__file__)).parent
+        for path in (source, source.with_name(f"{source.name}.libs")):
+            if path.exists() and not (packages / path.name).exists():
+                (packages / path.name).symlink_to(path)
+    np.save(folder / "image.npy", image)
+    return subprocess.run(
+        [sys.executable, "-S", str(script), str(folder / "image.npy")],
+        env={"PYTHONPATH": str(packages), "PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_the_script_of_the_card_classifies_an_image_in_a_clean_environment(
+    folder: Path, tmp_path: Path
+) -> None:
+    image = np.zeros((1, 28, 28), np.uint8)
+    done = clean(tmp_path, folder / "classify.py", image)
+    assert done.returncode == 0, done.stderr
+    session = runtime.session((folder / "model.onnx").read_bytes())
+    names = json.loads(session.get_modelmeta().custom_metadata_map["class_names"])
+    assert done.stdout.startswith(names[int(runtime.logits(session, image[None]).argmax())])
+
+
+def test_the_script_names_the_size_that_the_model_takes(folder: Path, tmp_path: Path) -> None:
+    done = clean(tmp_path, folder / "classify.py", np.zeros((1, 32, 32), np.uint8))
+    assert done.returncode == 1
+    assert "bring it to uint8 (1, 28, 28)" in done.stderr
+
+
+def test_a_folder_with_other_files_is_refused(
+    trained: tuple[Path, dict[str, float]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    assert main([str(trained[0] / "checkpoint.safetensors"), "--out", str(tmp_path)]) == 2
+    assert "holds other files (notes.txt); choose another --out" in capsys.readouterr().err
+
+
+def test_a_graph_that_disagrees_is_not_written(
+    trained: tuple[Path, dict[str, float]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    right = runtime.logits
+    monkeypatch.setattr(runtime, "logits", lambda session, images: -right(session, images))
+    out = tmp_path / "out"
+    assert main([str(trained[0] / "checkpoint.safetensors"), "--out", str(out), "--format", "onnx"]) == 2
+    assert "model.onnx was not written: without optimisation it gives" in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_an_old_runtime_is_told_which_release_can(
+    trained: tuple[Path, dict[str, float]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(onnxruntime, "__version__", "1.16.3")
+    arguments = [
+        str(trained[0] / "checkpoint.safetensors"),
+        "--out",
+        str(tmp_path / "out"),
+        "--format",
+        "onnx",
+    ]
+    assert main(arguments) == 2
+    assert "model.onnx needs ONNX Runtime 1.20 or later, and this is 1.16.3" in capsys.readouterr().err
+
+
+def test_the_logits_of_a_nan_do_not_pass() -> None:
+    found = parity.compare(np.eye(3), np.full((3, 3), np.nan))
+    with pytest.raises(ValueError, match="was not written"):
+        parity.require(found, "model.onnx", "optimised")

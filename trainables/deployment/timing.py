@@ -1,0 +1,109 @@
+"""How fast exported models are: warmed up, in turns, on a stated number of threads."""
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from study_common.errors import UserError
+from trainables.deployment import runtime
+
+WARM_UP = 10
+BATCH = 32
+"""Images at a time when throughput is measured."""
+MEMORY = """
+import resource, sys
+import numpy, onnxruntime
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads = int(sys.argv[2])
+model = onnxruntime.InferenceSession(sys.argv[1], options, providers=["CPUExecutionProvider"])
+given = model.get_inputs()[0]
+kind = numpy.uint8 if given.type == "tensor(uint8)" else numpy.float32
+for _ in range(5):
+    model.run(None, {given.name: numpy.zeros((1, *given.shape[1:]), kind)})
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timing:
+    """What one model costs to run."""
+
+    file_bytes: int
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    """Of the time of one image."""
+    images_per_s: float
+    """In batches of 32."""
+    peak_memory_bytes: int
+    """Of a process that does nothing else, with the runtime itself."""
+
+
+def time_models(paths: Sequence[Path], *, threads: int = 1, rounds: int = 200) -> dict[str, Timing]:
+    """Time models in turns, so that what else the machine does strikes all of them alike.
+
+    Args:
+        paths: Files of ONNX models with one input.
+        threads: How many threads compute one image.
+        rounds: How often each model runs on one image.
+
+    Raises:
+        UserError: A file is missing or no model of the runtime.
+    """
+    sessions = {str(path): _load(path, threads) for path in paths}
+    single = {name: _image(session, 1) for name, session in sessions.items()}
+    for name, session in sessions.items():
+        for _ in range(WARM_UP):
+            session.run(None, single[name])
+    took: dict[str, list[float]] = {name: [] for name in sessions}
+    for _ in range(rounds):
+        for name, session in sessions.items():
+            took[name].append(_seconds(session, single[name]))
+    found = {}
+    for path in paths:
+        p50, p95, p99 = (1e3 * float(np.quantile(took[str(path)], q)) for q in (0.5, 0.95, 0.99))
+        found[str(path)] = Timing(
+            file_bytes=path.stat().st_size, p50_ms=p50, p95_ms=p95, p99_ms=p99,
+            images_per_s=_throughput(sessions[str(path)], rounds), peak_memory_bytes=_peak_memory(path, threads),
+        )  # fmt: skip
+    return found
+
+
+def _load(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    if not path.is_file():
+        raise UserError(f"no model at {path}; write one with python -m trainables.export")
+    try:
+        return runtime.session(path.read_bytes(), threads=threads)
+    except Exception as error:  # the runtime has an exception for each of many reasons
+        reason = str(error).splitlines()[0]
+        raise UserError(f"ONNX Runtime {onnxruntime.__version__} cannot load {path} ({reason})") from None
+
+
+def _image(session: onnxruntime.InferenceSession, count: int) -> dict[str, np.ndarray]:
+    given = session.get_inputs()[0]
+    pixels = np.random.default_rng(0).integers(0, 256, (count, *given.shape[1:]))
+    return {given.name: pixels.astype(np.uint8 if given.type == "tensor(uint8)" else np.float32)}
+
+
+def _seconds(session: onnxruntime.InferenceSession, images: dict[str, np.ndarray]) -> float:
+    start = time.perf_counter()
+    session.run(None, images)
+    return time.perf_counter() - start
+
+
+def _throughput(session: onnxruntime.InferenceSession, rounds: int) -> float:
+    size = session.get_inputs()[0].shape[0]
+    count = size if isinstance(size, int) else BATCH
+    images = _image(session, count)
+    return count / float(np.median([_seconds(session, images) for _ in range(max(3, rounds // BATCH))]))
+
+
+def _peak_memory(path: Path, threads: int) -> int:
+    command = [sys.executable, "-c", MEMORY, str(path), str(threads)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
