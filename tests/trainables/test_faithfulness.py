@@ -54,16 +54,19 @@ def test_the_command_prints_every_figure_and_writes_the_curves(finished, tmp_pat
     assert json.loads((tmp_path / "out/faithfulness.json").read_text()) == found
     rows = pd.read_csv(tmp_path / "out/removal.csv")
     assert set(rows["removal"]) == set(REMOVALS)
-    kept = rows[rows["fraction"] > 0].pivot_table(index="removal", columns="order", values="kept")
-    for removal, gap in (kept["lerf"] - kept["morf"]).items():
+    means_of = rows[rows["fraction"] > 0].pivot_table(index="removal", columns="order", values="probability")
+    for removal, gap in (means_of["lerf"] - means_of["morf"]).items():
         assert gap == pytest.approx(recorded[f"faithfulness.{removal}"], abs=1e-6)
     objective = rows[rows["removal"].isin(OBJECTIVE)]
     with np.load(directory / layout.SALIENCY_FILE) as arrays:
         drawn = pd.DataFrame(
-            {name: arrays[f"curve_{name}"] for name in ("order", "fraction", "kept", "accuracy")}
+            {
+                name: arrays[f"curve_{name}"]
+                for name in ("order", "fraction", "kept", "probability", "accuracy")
+            }
         )
     assert set(drawn["order"]) == {"morf", "lerf", "random"}
-    means = objective.groupby(["order", "fraction"])[["kept", "accuracy"]].mean()
+    means = objective.groupby(["order", "fraction"])[["kept", "probability", "accuracy"]].mean()
     pd.testing.assert_frame_equal(drawn.set_index(["order", "fraction"]).sort_index(), means)
 
 

@@ -1,4 +1,4 @@
-"""Do two sets of saliency maps say the same? Three answers: by rank, by the top pixels, by local structure."""
+"""How far two sets of saliency maps agree: by rank, by the top pixels, by local structure."""
 
 import torch
 from torch import Tensor
@@ -9,11 +9,16 @@ TOP = 0.1  # of the pixels: those that the intersection over union compares
 
 
 def agreement(maps: Tensor, others: Tensor) -> dict[str, float]:
-    """Compare maps (n, H, W) of the same images, image by image; the means over images.
+    """Compare maps of the same images, image by image.
 
-    spearman   rank correlation of the pixels, in [-1, 1]; 0 if a map is constant
-    top_iou    intersection over union of the `TOP` pixels of either, in [0, 1]; chance gives about TOP / (2 - TOP)
-    ssim       structural similarity of the maps, each divided by its largest value, in [-1, 1]
+    Args:
+        maps: (n, H, W).
+        others: (n, H, W).
+
+    Returns:
+        The means over images: `spearman`, the rank correlation of the pixels in [-1, 1], 0 if a map is constant;
+        `top_iou`, the intersection over union of the `TOP` pixels of either in [0, 1], about TOP / (2 - TOP) by chance;
+        `ssim`, the structural similarity of the maps, each divided by its largest value, in [-1, 1].
     """
     structure = structural_similarity_index_measure(_to_one(maps), _to_one(others), data_range=1.0)
     assert isinstance(structure, Tensor)

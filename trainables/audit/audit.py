@@ -34,7 +34,7 @@ class Examination:
     metrics: dict[str, float]
     """See `examine`."""
     curves: pd.DataFrame
-    """Columns removal, order, fraction, kept, accuracy: see `suite.Assessment.curves`."""
+    """Columns removal, order, fraction, kept, probability, accuracy: see `suite.Assessment.curves`."""
 
     def write(self, directory: Path) -> None:
         """Write the curves as removal.csv and then faithfulness.json, in one step: where that is, all is."""

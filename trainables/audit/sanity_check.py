@@ -26,8 +26,18 @@ CALIBRATION = 128  # images that the quantisers of the new weights are fitted to
 def cascade(
     model: nn.Module, fresh: nn.Module, X: Tensor, target: Tensor, *, method: str
 ) -> dict[str, float]:
-    """Rank correlation of the maps of `target` (n,) on X (n, C, H, W) with those after the layers from the last to the
-    named one have taken the weights of `fresh`: one figure a layer, last layer first, the mean over images.
+    """Let a model forget layer by layer, and compare the maps with its own.
+
+    Args:
+        model: in evaluation mode.
+        fresh: the same model with weights drawn anew, see `redraw`.
+        X: images (n, C, H, W), as the model reads them.
+        target: classes (n,) that the maps explain.
+        method: one of `choices.ATTRIBUTIONS`.
+
+    Returns:
+        For each layer, the last one first: the rank correlation of the maps with those after this layer and all behind
+        it took the weights of `fresh`; the mean over images, in [-1, 1].
     """
     own = saliency_maps(model, X, target, method=method)
     forgetful = copy.deepcopy(model)

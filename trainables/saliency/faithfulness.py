@@ -23,21 +23,38 @@ SEED = 0  # of the order among equal values of a map
 
 
 @dataclass(frozen=True, kw_only=True)
+class Answers:
+    """What a model says of n images without a fraction of their pixels."""
+
+    classes: Tensor
+    """(n, fractions): the class that it predicts."""
+    probability: Tensor
+    """(n, fractions) in [0, 1]: of the class that it predicts for the whole image."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Faithfulness:
-    """The classes that a model predicts for n images, whole and with a fraction of the pixels removed."""
+    """What a model says of n images, whole and with a fraction of the pixels removed."""
 
     predicted: Tensor
-    """(n,): of the whole images."""
-    lerf: Tensor
-    """(n, fractions): without the least salient pixels."""
-    morf: Tensor
-    """(n, fractions): without the most salient pixels."""
+    """(n,): the classes of the whole images."""
+    confidence: Tensor
+    """(n,) in [0, 1]: the probabilities of these classes."""
+    lerf: Answers
+    """Without the least salient pixels."""
+    morf: Answers
+    """Without the most salient pixels."""
 
     @cached_property
     def each(self) -> Tensor:
-        """The score of every image, (n,) in [-1, 1]."""
+        """The score of every image, (n,) in [-1, 1]: by the probability of the predicted class."""
+        return (self.lerf.probability - self.morf.probability).cpu().double().mean(1)
+
+    @cached_property
+    def kept(self) -> Tensor:
+        """The same, (n,) in [-1, 1], by whether the predicted class stays."""
         lerf, morf = (
-            (classes == self.predicted[:, None]).cpu().double() for classes in (self.lerf, self.morf)
+            (answers.classes == self.predicted[:, None]).cpu().double() for answers in (self.lerf, self.morf)
         )
         return (lerf - morf).mean(1)
 
@@ -82,20 +99,31 @@ def faithfulness(
     Returns:
         What was predicted, with the score. It takes 1 + 2 * len(FRACTIONS) forward passes per image.
     """
-    seeds = seeds_of(X)
+    seeds, whole = seeds_of(X), _logits(model, X)
+    predicted = whole.argmax(1)
     ranks = (_ranks(maps), _ranks(maps, descending=True))
     parts = [
-        _classes(model, X[s], [rank[s, None] for rank in ranks], removal, background, seeds[s])
+        _answers(model, X[s], predicted[s], [rank[s, None] for rank in ranks], removal, background, seeds[s])
         for s in (slice(start, start + CHUNK) for start in range(0, len(X), CHUNK))
     ]
-    lerf, morf = (torch.cat([part[order] for part in parts]) for order in (0, 1))
-    return Faithfulness(predicted=predict(model, X), lerf=lerf, morf=morf)
+    lerf, morf = (
+        Answers(
+            classes=torch.cat([part[order].classes for part in parts]),
+            probability=torch.cat([part[order].probability for part in parts]),
+        )
+        for order in (0, 1)
+    )
+    return Faithfulness(predicted=predicted, confidence=whole.softmax(1).amax(1), lerf=lerf, morf=morf)
+
+
+def predict(model: nn.Module, X: Tensor) -> Tensor:
+    """The classes (n,) that the model gives images X (n, C, H, W)."""
+    return _logits(model, X).argmax(1)
 
 
 @torch.no_grad()
-def predict(model: nn.Module, X: Tensor) -> Tensor:
-    """The classes (n,) that the model gives images X (n, C, H, W)."""
-    return torch.cat([model(images).argmax(1) for images in X.split(CHUNK)])
+def _logits(model: nn.Module, X: Tensor) -> Tensor:
+    return torch.cat([model(images) for images in X.split(CHUNK)])
 
 
 def _ranks(maps: Tensor, *, descending: bool = False) -> Tensor:
@@ -107,19 +135,24 @@ def _ranks(maps: Tensor, *, descending: bool = False) -> Tensor:
 
 
 @torch.no_grad()
-def _classes(
+def _answers(
     model: nn.Module,
     X: Tensor,
+    predicted: Tensor,
     ranks: list[Tensor],
     removal: Removal,
     background: Background,
     seeds: list[int],
-) -> list[Tensor]:
-    """For each order of ranks (n, 1, H, W), the classes predicted without its first fraction q, (n, fractions)."""
-    found: list[list[Tensor]] = [[] for _ in ranks]
+) -> list[Answers]:
+    """For each order of ranks (n, 1, H, W), what the model says without its first fraction q."""
+    logits: list[list[Tensor]] = [[] for _ in ranks]
     for draw, q in enumerate(FRACTIONS):
         sources = Sources(background=background, seeds=[seed + draw for seed in seeds])
-        for classes, rank in zip(found, ranks, strict=True):
-            removed = rank < round(q * rank[0].numel())
-            classes.append(model(removal(X, removed, sources)).argmax(1))
-    return [torch.stack(classes, 1) for classes in found]
+        for found, rank in zip(logits, ranks, strict=True):
+            found.append(model(removal(X, rank < round(q * rank[0].numel()), sources)))
+    stacked = [torch.stack(found, 1) for found in logits]
+    of_class = predicted[:, None, None].expand(-1, len(FRACTIONS), 1)
+    return [
+        Answers(classes=found.argmax(2), probability=found.softmax(2).gather(2, of_class)[:, :, 0])
+        for found in stacked
+    ]

@@ -74,31 +74,41 @@ class Assessment:
 
         Returns:
             Rows for each removal, order (morf, lerf; random where that control was scored) and fraction (0.0 and
-            `FRACTIONS`): `kept`, the share of images that keep their predicted class, and `accuracy`.
+            `FRACTIONS`): `kept`, the share of images that keep their predicted class; `probability`, the mean
+            probability of that class; and `accuracy`.
         """
         rows = []
         for removal, found in self.by_removal.items():
             orders = {"morf": found.morf, "lerf": found.lerf}
             if removal in self.controls.get("random", {}):
                 orders["random"] = self.controls["random"][removal].morf
-            rows += [
-                {
-                    "removal": removal,
-                    "order": order,
-                    "fraction": fraction,
-                    "kept": (classes == found.predicted).cpu().double().mean().item(),
-                    "accuracy": (classes == labels).cpu().double().mean().item(),
-                }
-                for order, removed in orders.items()
-                for fraction, classes in zip((0.0, *FRACTIONS), (found.predicted, *removed.T), strict=True)
-            ]
+            for order, answers in orders.items():
+                classes = (found.predicted, *answers.classes.T)
+                probabilities = (found.confidence, *answers.probability.T)
+                rows += [
+                    {
+                        "removal": removal,
+                        "order": order,
+                        "fraction": fraction,
+                        "kept": (predicted == found.predicted).cpu().double().mean().item(),
+                        "probability": probability.cpu().double().mean().item(),
+                        "accuracy": (predicted == labels).cpu().double().mean().item(),
+                    }
+                    for fraction, predicted, probability in zip(
+                        (0.0, *FRACTIONS), classes, probabilities, strict=True
+                    )
+                ]
         return pd.DataFrame(rows)
 
     def objective_curves(self, labels: Tensor) -> pd.DataFrame:
-        """The mean of the curves of `OBJECTIVE`: order, fraction, kept, accuracy; see `curves`."""
+        """The mean of the curves of `OBJECTIVE`: order, fraction, kept, probability, accuracy."""
         rows = self.curves(labels)
         rows = rows[rows["removal"].isin(OBJECTIVE)]
-        return rows.groupby(["order", "fraction"], sort=False)[["kept", "accuracy"]].mean().reset_index()
+        return (
+            rows.groupby(["order", "fraction"], sort=False)[["kept", "probability", "accuracy"]]
+            .mean()
+            .reset_index()
+        )
 
 
 def assess(

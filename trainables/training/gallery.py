@@ -28,7 +28,7 @@ def write(path: Path, model: nn.Module, data: Data, scale: Scale, config: Config
     predictions   int64 (n,): the class that each map explains
     maps          float16 (n, H, W), each divided by its largest value; 0 throughout if it is constant 0
     class_names   str (classes,)
-    curve_*       the columns of `Assessment.objective_curves`: order, fraction, kept, accuracy
+    curve_*       the columns of `Assessment.objective_curves`: order, fraction, kept, probability, accuracy
 
     `found` is what the removals said of the model's maps on the validation images. Raises NonFiniteError for maps
     with NaN.

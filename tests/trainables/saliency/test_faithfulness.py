@@ -61,22 +61,25 @@ def explained(model, X):
 
 def loop(model, X, maps, fill):
     """The definition, one image, fraction and pixel at a time; for maps without equal values."""
-    scores = []
+    hard, soft = [], []
     for image, salience in zip(X, maps, strict=True):
         before = model(image[None]).argmax().item()
         places = list(itertools.product(*map(range, salience.shape)))
         order = sorted(places, key=lambda place: salience[place].item())
-        each = []
+        each, gaps = [], []
         for q in FRACTIONS:
-            kept = []
+            kept, probabilities = [], []
             for ranked in (order, order[::-1]):
                 changed = image.clone()
                 for y, x in ranked[: round(q * len(places))]:
                     changed[:, y, x] = fill
                 kept.append(model(changed[None]).argmax().item() == before)
+                probabilities.append(model(changed[None]).softmax(1)[0, before].item())
             each.append(kept[0] - kept[1])
-        scores.append(sum(each) / len(each))
-    return scores
+            gaps.append(probabilities[0] - probabilities[1])
+        hard.append(sum(each) / len(each))
+        soft.append(sum(gaps) / len(gaps))
+    return hard, soft
 
 
 @pytest.mark.parametrize(("shape", "fill"), [((1, SIDE, SIDE), 0.0), ((3, 9, 13), -0.7)])
@@ -84,10 +87,11 @@ def test_equals_the_definition_one_pixel_at_a_time(shape, fill):
     model, X = sensitive(math.prod(shape)), images(8, shape)
     maps = explained(model, X)
     found = scored(model, X, maps, fill)
-    expected = loop(model, X, maps, fill)
-    assert found.each.tolist() == pytest.approx(expected, abs=1e-12)
-    assert found.score == pytest.approx(np.mean(expected), abs=1e-12)
-    assert len(set(expected)) > 2, "the images must not all score alike"
+    hard, soft = loop(model, X, maps, fill)
+    assert found.kept.tolist() == pytest.approx(hard, abs=1e-12)
+    assert found.each.tolist() == pytest.approx(soft, abs=1e-5)
+    assert found.score == pytest.approx(np.mean(soft), abs=1e-5)
+    assert len(set(hard)) > 2, "the images must not all score alike"
 
 
 def test_the_score_of_an_image_does_not_depend_on_the_images_beside_it():
@@ -100,8 +104,9 @@ def test_the_score_of_an_image_does_not_depend_on_the_images_beside_it():
         for index in (0, 99, 149):
             one = slice(index, index + 1)
             alone = faithfulness(model, X[one], maps[one], removal=removal, background=background)
-            assert torch.equal(alone.morf[0], found.morf[index])
-            assert torch.equal(alone.lerf[0], found.lerf[index])
+            for ours, theirs in ((alone.morf, found.morf), (alone.lerf, found.lerf)):
+                torch.testing.assert_close(ours.probability[0], theirs.probability[index], atol=1e-3, rtol=0)
+            assert alone.each.item() == pytest.approx(found.each[index].item(), abs=1e-3)
 
 
 def test_random_attributions_score_0_within_the_standard_error():
@@ -123,8 +128,8 @@ def test_a_constant_predictor_scores_0():
 @pytest.mark.parametrize("value", [0.0, 3.0])
 def test_constant_maps_score_exactly_0(value):
     found = scored(sensitive(), images(30), torch.full((30, SIDE, SIDE), value))
-    assert torch.equal(found.lerf, found.morf)
-    assert (found.lerf != found.predicted[:, None]).any()
+    assert torch.equal(found.lerf.probability, found.morf.probability)
+    assert (found.lerf.classes != found.predicted[:, None]).any()
     assert found.score == 0
 
 
@@ -132,7 +137,7 @@ def test_equal_values_rank_at_random_not_by_position():
     """By position the upper rows would go first, and the class with them, at a quarter of the pixels."""
     reader = PatchReader(PIXELS // 2, 0.5)
     reader.patch.zero_()[: SIDE // 2] = 2 / PIXELS
-    kept = scored(reader, torch.ones(1, 1, SIDE, SIDE), torch.zeros(1, SIDE, SIDE)).lerf[0]
+    kept = scored(reader, torch.ones(1, 1, SIDE, SIDE), torch.zeros(1, SIDE, SIDE)).lerf.classes[0]
     assert kept.tolist()[:2] == [1] * 2
     assert kept.tolist()[3:] == [0] * 2
 
@@ -152,14 +157,14 @@ def test_an_oracle_that_reads_a_known_patch_scores_its_closed_form(size, share):
         ]
     )
     found = scored(reader, X, explained(reader, X))
-    assert found.score == pytest.approx(expected, abs=1e-12)
+    assert found.kept.mean().item() == pytest.approx(expected, abs=1e-12)
 
 
 def test_the_oracle_of_a_small_patch_scores_1():
     reader = PatchReader(PIXELS // 10, 0.5)
     X = torch.ones(3, 1, SIDE, SIDE)
-    assert scored(reader, X, explained(reader, X)).score == 1
-    assert scored(reader, X, 1 - reader.patch.expand(3, -1, -1)).score == -1
+    assert scored(reader, X, explained(reader, X)).kept.tolist() == [1] * 3
+    assert scored(reader, X, 1 - reader.patch.expand(3, -1, -1)).kept.tolist() == [-1] * 3
 
 
 def test_the_standard_error_is_the_bootstraps_also_of_a_paired_difference():
@@ -196,7 +201,7 @@ def test_relabelled_classes_change_nothing():
         model[-1].weight.data.roll(1, 0),
         model[-1].bias.data.roll(1),
     )
-    assert scored(turned, X, maps).score == scored(model, X, maps).score
+    assert scored(turned, X, maps).score == pytest.approx(scored(model, X, maps).score, abs=1e-6)
 
 
 def test_pixel_flipping_of_quantus_gives_the_same_curve():
@@ -222,6 +227,6 @@ def test_pixel_flipping_of_quantus_gives_the_same_curve():
         model=Kept(model).eval(), x_batch=X.numpy(), y_batch=found.predicted.numpy(), a_batch=maps[:, None].numpy(),
         softmax=False, device="cpu",
     )  # fmt: skip
-    ours = (found.morf == found.predicted[:, None]).float().numpy()
+    ours = (found.morf.classes == found.predicted[:, None]).float().numpy()
     assert np.abs(np.array(theirs)[:, :9:2] - ours).max() < 1e-6
     assert 0 < ours.mean() < 1

@@ -62,27 +62,33 @@ def planted():
     return model, X, background_of(data, scale), oracle
 
 
-def score(planted, maps, name):
+def scored(planted, maps, name):
     model, X, background, _ = planted
-    return faithfulness(model, X, maps, removal=REMOVALS[name], background=background).score
+    return faithfulness(model, X, maps, removal=REMOVALS[name], background=background)
+
+
+def kept(planted, maps, name):
+    return scored(planted, maps, name).kept.mean().item()
+
+
+def of_objective(planted, maps):
+    return sum(scored(planted, maps, name).score for name in OBJECTIVE) / len(OBJECTIVE)
 
 
 @pytest.mark.parametrize("name", REMOVALS)
 def test_a_planted_oracle_scores_high_above_a_random_map_and_above_the_edges(name, planted):
     """`blur` and `road` restore what lies between edges, and so reward the edge map; still less than the oracle."""
     _, X, background, oracle = planted
-    found = score(planted, oracle, name)
-    assert found > score(planted, CONTROLS["random"](X, background), name) + 0.3
-    assert found > score(planted, CONTROLS["edge"](X, background), name) + 0.15
-    assert score(planted, -oracle, name) == pytest.approx(-found, abs=0.05)
+    found = kept(planted, oracle, name)
+    assert found > kept(planted, CONTROLS["random"](X, background), name) + 0.3
+    assert found > kept(planted, CONTROLS["edge"](X, background), name) + 0.15
+    assert kept(planted, -oracle, name) == pytest.approx(-found, abs=0.05)
 
 
 def test_under_the_objective_a_planted_oracle_scores_0_3_above_random_and_edge_maps(planted):
     _, X, background, oracle = planted
-    found = sum(score(planted, oracle, name) for name in OBJECTIVE) / len(OBJECTIVE)
     for control in ("random", "edge"):
-        maps = CONTROLS[control](X, background)
-        assert found > sum(score(planted, maps, name) for name in OBJECTIVE) / len(OBJECTIVE) + 0.3
+        assert of_objective(planted, oracle) > of_objective(planted, CONTROLS[control](X, background)) + 0.3
 
 
 @pytest.mark.parametrize("name", REMOVALS)
@@ -160,9 +166,16 @@ def test_curves_hold_what_the_score_is_made_of(assessed):
     assert len(rows) == (2 * len(REMOVALS) + len(OBJECTIVE)) * (1 + len(FRACTIONS))
     whole = rows[rows["fraction"] == 0]
     assert (whole["kept"] == 1).all()
+    assert whole["probability"].nunique() == 1
     assert (whole["accuracy"] == 0.5).all()
-    kept = rows[rows["fraction"] > 0].pivot_table(index="removal", columns="order", values="kept")
+    means = rows[rows["fraction"] > 0].pivot_table(
+        index="removal", columns="order", values=["kept", "probability"]
+    )
     for name in REMOVALS:
-        gap = kept.loc[name, "lerf"] - kept.loc[name, "morf"]
-        assert gap == pytest.approx(assessed.by_removal[name].score)
+        hard, soft = (
+            means.loc[name, (kind, "lerf")] - means.loc[name, (kind, "morf")]
+            for kind in ("kept", "probability")
+        )
+        assert hard == pytest.approx(assessed.by_removal[name].kept.mean().item())
+        assert soft == pytest.approx(assessed.by_removal[name].score)
     assert set(rows[rows["order"] == "random"]["removal"]) == set(OBJECTIVE)
