@@ -14,44 +14,6 @@ def refused(document):
     return message
 
 
-@pytest.mark.parametrize(
-    ("domain", "message"),
-    [
-        (
-            {"type": "float", "low": 2.0, "high": 1.0},
-            "parameter p: low 2.0 is greater than high 1.0; swap them",
-        ),
-        ({"type": "float", "low": 0.0, "high": 1.0, "log": True}, "a log range cannot start at 0.0"),
-        ({"type": "float", "low": 0.0, "high": float("inf")}, "low and high must be numbers"),
-        ({"type": "float", "low": "0", "high": 1}, "low and high must be numbers"),
-        ({"type": "float", "low": True, "high": 2}, "low and high must be numbers"),
-        ({"type": "float", "low": 0.0, "high": 1.0, "log": 1}, "log must be true or false"),
-        ({"type": "float", "low": 0.0, "hihg": 1.0}, "unknown key 'hihg'; the nearest is 'high'"),
-        ({"type": "float", "low": 0.0}, "high is missing"),
-        ({"type": "floot", "low": 0.0, "high": 1.0}, "unknown type 'floot'; the nearest is 'float'"),
-        ({"type": ["float"]}, "unknown type"),
-        ({"low": 0.0, "high": 1.0}, "it must be a table such as"),
-        (3, "it must be a table such as"),
-        ({"type": "int", "low": 0, "high": 8, "log": True}, "a log range of integers cannot start at 0"),
-        ({"type": "int", "low": 1, "high": 8, "log": True, "step": 2}, "a log range has no step"),
-        ({"type": "int", "low": 1, "high": 8, "step": 0}, "step must be an integer of at least 1"),
-        ({"type": "int", "low": 64, "high": 250, "step": 64}, "end it at 192"),
-        ({"type": "int", "low": 1.5, "high": 8}, "low and high must be integers"),
-        ({"type": "choice", "values": []}, "at least one value"),
-        ({"type": "choice", "values": [1, 1.0]}, "1.0 is listed twice"),
-        ({"type": "choice", "values": [[1]]}, "no finite number"),
-        ({"type": "choice", "values": "adam"}, "values must be a list such as ['adam']"),
-        ({"type": "choice", "values": [1], "when": "x"}, "when must be a table"),
-        ({"type": "choice", "values": [1], "when": {"x": "y"}}, "when.x must be a list"),
-        ({"type": "choice", "values": [1], "when": {"x": []}}, "when.x must list at least one"),
-    ],
-)
-def test_bad_domains(domain, message):
-    said = refused({"parameters": {"p": domain}})
-    assert "parameter p: " in said
-    assert message in said
-
-
 ONE = {"type": "choice", "values": [1]}
 
 
@@ -104,41 +66,6 @@ ONE = {"type": "choice", "values": [1]}
 )
 def test_bad_documents(document, message):
     assert message in refused(document)
-
-
-@pytest.mark.parametrize(
-    "document",
-    [
-        {"bits": {"layers": "conv9", "values": [2]}},
-        {"bits": {"layers": "conv9", "values": [2], "shared": True}},
-        {"parameters": {"bits.conv9": {"type": "choice", "values": [2]}}},
-        {"parameters": {"lambda1": ONE}, "fixed": {"w_bits": {"conv9": 2}}},
-        {"points": [{"a_bits": {"conv9": 2}}]},
-    ],
-)
-def test_a_layer_the_model_does_not_have(document):
-    space = search_spaces.parse(document, "mine")
-    with pytest.raises(UserError, match="unknown layer 'conv9'; the nearest is 'conv2'"):
-        space.resolve(["fc1", "conv2"])
-
-
-@pytest.mark.parametrize(
-    "document",
-    [
-        {"a_bits": {"layers": "conv1", "values": [2]}},
-        {"a_bits": {"layers": ["fc1", "c*1"], "values": [2]}},
-        {"a_bits": {"layers": "conv1", "values": [2], "shared": True}},
-        {"parameters": {"a_bits.conv1": {"type": "choice", "values": [2]}}},
-        {"parameters": {"lambda1": ONE}, "fixed": {"a_bits": {"conv1": 32}}},
-        {"points": [{"a_bits": {"conv1": 2}}]},
-    ],
-)
-def test_a_width_of_the_image(document):
-    space = search_spaces.parse(document, "mine")
-    with pytest.raises(
-        ValueError, match="sets nothing: the input of the first layer, conv1, is the 8-bit image"
-    ):
-        space.resolve(["conv1", "conv2", "fc1"])
 
 
 def test_unknown_names_and_files(tmp_path):
