@@ -112,8 +112,8 @@ def _with_times(frame: pd.DataFrame) -> pd.DataFrame:
     for column in frame.columns[-2:]:
         try:
             times = pd.to_datetime(frame[column].astype(object), utc=True, format="ISO8601")
-        except (ValueError, OverflowError) as error:
-            raise UserError(f"a time is damaged ({error}); copy the study again") from None
+        except (ValueError, OverflowError):  # whose text has several lines
+            raise UserError(f"a time in the column {column} is not ISO 8601; copy the study again") from None
         frame[column] = times.dt.as_unit("us")
     return frame
 

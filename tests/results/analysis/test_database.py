@@ -1,0 +1,164 @@
+"""The record read in bulk: as Optuna reads it, whoever writes at that time, and nothing that is damaged."""
+
+import os
+import shutil
+import sqlite3
+
+import numpy as np
+import pytest
+
+import results
+from results.analysis.database import read_rows, read_rungs
+from study_common import layout
+from study_common.errors import UserError
+from study_common.objectives import Objective
+from tests.results import sample
+
+OBJECTIVES = {name: Objective(**pair) for name, pair in sample.OBJECTIVES.items()}
+
+
+@pytest.fixture
+def record(study_path, tmp_path):
+    """A copy of the study, to damage."""
+    return shutil.copytree(study_path, tmp_path / "copy") / layout.RECORD_FILE
+
+
+def change(record, sql):
+    """Change the record and close it."""
+    with sqlite3.connect(record) as connection:
+        assert connection.execute(sql).rowcount
+    connection.close()
+
+
+def test_rows_are_what_optuna_reads(study_path):
+    rows = read_rows(study_path / layout.RECORD_FILE, "sample", OBJECTIVES)
+    with sample.opened(study_path) as theirs:
+        trials = theirs.get_trials()
+    assert rows.directions == ["max", "min", "max"]
+    assert rows.states == {trial.number: trial.state.name for trial in trials}
+    for trial in trials:
+        whole = trial.user_attrs[layout.RESULT]
+        assert rows.results[trial.number] == {key: value for key, value in whole.items() if key != "rungs"}
+        stored = {name: values[trial.number] for (name, _), values in rows.params.items()}
+        assert stored == {
+            name: trial.distributions[name].to_internal_repr(v) for name, v in trial.params.items()
+        }
+
+
+def test_rungs_are_read_of_the_trials_asked_for_alone(study_path):
+    with sample.opened(study_path) as theirs:
+        trials = theirs.get_trials()
+    rungs = read_rungs(study_path / layout.RECORD_FILE, "sample", [7, 2])
+    assert rungs == {number: trials[number].user_attrs[layout.RESULT]["rungs"] for number in (2, 7)}
+    assert read_rungs(study_path / layout.RECORD_FILE, "sample", []) == {}
+
+
+@pytest.mark.parametrize(
+    ("sql", "why"),
+    [
+        (
+            "UPDATE trial_values SET value = value + 0.001 WHERE trial_id = 1",
+            "the objectives of trial 0 differ",
+        ),
+        (
+            "UPDATE trial_params SET param_value = 0.4 WHERE param_name = 'mask_ratio'",
+            "differs from its digest",
+        ),
+        (
+            "UPDATE trial_params SET param_value = 'x' WHERE param_name = 'lambda1'",
+            "a value of lambda1 is no number",
+        ),
+        ("UPDATE trials SET number = 99 WHERE number = 3", "its trials are not numbered 0, 1, 2"),
+    ],
+)
+def test_a_value_changed_by_hand_is_found(record, sql, why):
+    change(record, sql)
+    with pytest.raises(UserError, match=rf"cannot be read as a record \(.*{why}.*\); copy the study again"):
+        read_rows(record, "sample", OBJECTIVES)
+
+
+def test_a_record_of_other_objectives_is_rejected(record):
+    others = {"accuracy": OBJECTIVES["accuracy"], "flops": OBJECTIVES["flops"]}
+    with pytest.raises(UserError, match=r"study\.toml has other objectives than study\.db"):
+        read_rows(record, "sample", others)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "study.db is missing"),
+        ("not a database, but long enough to have a header" * 9, "file is not a database"),
+    ],
+)
+def test_a_study_without_a_record_is_one_clear_line(record, content, message):
+    record.unlink()
+    if content is not None:
+        record.write_text(content)
+    with pytest.raises(UserError, match=message) as caught:
+        results.load(record.parent)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_study_is_read_while_its_driver_writes(tmp_path):
+    path = sample.write_study(tmp_path / "s", sample.trials(4))
+    with sqlite3.connect(path / layout.RECORD_FILE, isolation_level=None) as writer:
+        writer.execute("PRAGMA journal_mode=WAL")
+        writer.execute("BEGIN IMMEDIATE")
+        writer.execute("UPDATE trials SET state = 'FAIL' WHERE number = 0")
+        assert results.load(path).trials["state"][0] == "complete"  # not committed yet
+        writer.execute("COMMIT")
+        assert (
+            results.load(path).trials["state"][0] == "failed"
+        )  # in the write-ahead log, not yet in the file
+    writer.close()
+
+
+@pytest.mark.parametrize("mode", ["WAL", "DELETE"])
+def test_reading_leaves_the_record_as_it_was(study_path, tmp_path, mode):
+    copy = shutil.copytree(study_path, tmp_path / "copy")
+    sample.set_journal(copy, mode)
+    before = (copy / layout.RECORD_FILE).read_bytes()
+    results.load(copy)
+    assert (copy / layout.RECORD_FILE).read_bytes() == before
+    assert sorted(os.listdir(copy)) == sorted(os.listdir(study_path))
+
+
+def test_a_study_on_read_only_media_is_read(read_only):
+    assert len(results.load(read_only).trials) == 60
+
+
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.02, 0.3, 0.6, 0.95])
+def test_a_record_cut_short_is_one_clear_line(study_path, tmp_path, share):
+    copy = shutil.copytree(study_path, tmp_path / "copy")
+    file = copy / layout.RECORD_FILE
+    file.write_bytes(file.read_bytes()[: int(file.stat().st_size * share)])
+    with pytest.raises(UserError, match=r"study.db cannot be read as a record .*; copy the study again"):
+        results.load(copy)
+
+
+def test_a_damaged_result_is_one_clear_line(study_path, tmp_path):
+    copy = shutil.copytree(study_path, tmp_path / "copy")
+    with sqlite3.connect(copy / layout.RECORD_FILE) as connection:
+        connection.execute("UPDATE trial_user_attributes SET value_json = substr(value_json, 1, 40)")
+    connection.close()
+    with pytest.raises(UserError, match="copy the study again"):
+        results.load(copy)
+
+
+def test_results_of_another_version_are_one_clear_line(tmp_path):
+    older = sample.result(0, [sample.outcome(dict.fromkeys(sample.SPACE, 4), np.random.default_rng(0))], [1])
+    older["worker"] = older.pop("intervals")[0]["worker"]
+    path = sample.write_study(tmp_path / "s", [sample.trial({"lambda1": 1.0}, older)])
+    with pytest.raises(
+        ValueError, match=r"study.db was written by another version; .* \[versions\]"
+    ) as caught:
+        results.load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_record_of_another_study_is_one_clear_line(study_path, tmp_path):
+    copy = shutil.copytree(study_path, tmp_path / "copy")
+    text = (copy / layout.REQUEST_FILE).read_text()
+    (copy / layout.REQUEST_FILE).write_text(text.replace('name = "sample"', 'name = "other"'))
+    with pytest.raises(UserError, match="holds no study named 'other'"):
+        results.load(copy)
