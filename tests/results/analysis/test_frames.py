@@ -141,7 +141,7 @@ def test_an_interval_that_reported_nothing_is_left_out_and_times_are_utc():
 def test_a_damaged_time_is_one_clear_line():
     made = rows(WIDTH, 0.0, results={0: {"started": "yesterday", "finished": None}})
     with pytest.raises(
-        UserError, match="^a time in the column started is not ISO 8601; copy the study again$"
+        UserError, match=r"^a time in the column started is not ISO 8601; copy the study again$"
     ):
         spans(made)
 

@@ -6,16 +6,15 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from optuna.distributions import CategoricalDistribution, FloatDistribution
+from optuna.distributions import CategoricalDistribution
 from optuna.trial import TrialState
 
 import results
 from results.analysis.formatting import format_metric
-from results.page import panels
 from results.page.page import page
 from study_common import layout
 from tests.results import sample
-from tests.results.page.html import ADDED, brute_front, data_of, elements
+from tests.results.page.html import ADDED, data_of, elements
 
 EVIL = "<script>window.evil = 1</script><img src=x onerror='window.evil = 1'>\"'&amp;"
 
@@ -40,36 +39,6 @@ def test_the_page_has_every_section_and_every_figure(study):
     assert kinds == {"scatter3d", "scatter", "heatmap", "parcoords", "bar"}
     parallel = figures["parallel-0"]["data"]
     assert len(parallel) == 1  # one trace, not one a trial
-
-
-def test_a_figure_shows_the_trials_of_its_role(study):
-    figure = data_of(page(study))["figures"]["front-1"]
-    shown = {trace["name"]: sorted(trace["customdata"]) for trace in figure["data"]}
-    front = sorted(study.front()["number"])
-    complete = study.trials.loc[study.trials["state"] == "complete", "number"]
-    assert shown == {"front": front, "dominated": sorted(set(complete) - set(front))}
-
-
-def test_stopped_trials_are_marked_in_the_curves(study):
-    traces = data_of(page(study))["figures"]["curves-0"]["data"]
-    ends = {trace["name"]: trace for trace in traces if trace["mode"] == "markers"}
-    stopped = study.trials.loc[study.trials["state"] == "stopped"]
-    assert ends["stopped"]["customdata"] == stopped["number"].to_list()
-    assert ends["stopped"]["x"] == stopped["epochs"].to_list()
-    assert len({trace["marker"]["symbol"] for trace in ends.values()}) == len(
-        ends
-    )  # told apart without colour
-
-
-def test_of_many_trials_the_front_has_its_curves(study, monkeypatch):
-    front = study.front()["number"]
-    chosen = {int(row["number"]) for row in study.recommend().values()}
-    for most, shown in ((len(front) + 3, set(front)), (len(chosen), chosen)):
-        monkeypatch.setattr(panels, "MAX_CURVES", most)
-        traces = data_of(page(study))["figures"]["curves-0"]["data"]
-        drawn = {number for trace in traces for number in trace["customdata"] if number is not None}
-        assert shown <= drawn
-        assert len(drawn) <= most
 
 
 def test_names_with_html_are_text(tmp_path):
@@ -152,35 +121,6 @@ def test_poor_studies_have_a_report(tmp_path, rows):
     assert len(front) == POOR[rows]
 
 
-def test_a_trial_that_pauses_counts_once_as_running(tmp_path):
-    study = results.write_results(sample.write_study(tmp_path / "s", all_running()))
-    assert "2 trials (2 running)" in (study.path / layout.REPORT_FILE).read_text("utf-8")
-
-
-def many_objectives(count, trials=40):
-    rng = np.random.default_rng(0)
-    names = [f"m{k}" for k in range(count)]
-    space = {"x": FloatDistribution(0, 1)}
-    rows = []
-    for number in range(trials):
-        metrics = dict(zip(names, rng.random(count), strict=True))
-        result = sample.result(number, [metrics], [1])
-        rows.append(sample.trial({"x": rng.random()}, result, objectives=names, space=space))
-    return rows, {name: {"direction": "min", "ideal": 0.0, "reference": 1.0} for name in names}
-
-
-@pytest.mark.parametrize("count", [1, 2, 10])
-def test_any_number_of_objectives(tmp_path, count):
-    rows, objectives = many_objectives(count)
-    study = results.write_results(sample.write_study(tmp_path / "s", rows, objectives=objectives))
-    figures = data_of((study.path / layout.REPORT_FILE).read_text("utf-8"))["figures"]
-    fronts_drawn = [name for name in figures if name.startswith("front")]
-    assert (
-        len(fronts_drawn) == {1: 0, 2: 1, 10: 7}[count]
-    )  # pairs, and from three objectives on the 3-D figure
-    assert brute_front(study.trials, study.directions) == study.front()["number"].to_list()
-
-
 def test_the_report_shows_the_matrix_of_each_recommended_trial(study_path, tmp_path):
     copy = shutil.copytree(study_path, tmp_path / "copy")
     study = results.load(copy)
@@ -236,19 +176,3 @@ def test_an_uncertain_member_is_faded_and_said_on_hover(tmp_path):
     assert traces["front, uncertain"]["marker"]["opacity"] < 0.5
     assert document["half_widths"]["accuracy"][0] == pytest.approx(1.96 * 0.02, rel=1e-3)
     assert document["half_widths"]["flops"] == [None] * 3
-
-
-def test_the_learned_clipping_levels_are_shown(study_path, tmp_path):
-    copy = shutil.copytree(study_path, tmp_path / "copy")
-    study = results.load(copy)
-    assert "clipping-0" not in data_of(page(study))["figures"]
-    number = int(study.recommend()["Knee"]["number"])
-    folder = copy / "trials" / str(number)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "curve.csv").write_text(
-        "epoch,seconds,accuracy,alpha.conv2,alpha.fc1\n1,2,0.5,6,7\n2,2,0.6,5,6.5\n"
-    )
-    figures = data_of(page(study))["figures"]
-    assert [(trace["name"], trace["y"]) for trace in figures["clipping-0"]["data"] if any(trace["y"])] == [
-        ("conv2", [6.0, 5.0]), ("fc1", [7.0, 6.5])
-    ]  # fmt: skip
