@@ -50,10 +50,16 @@ def add_record_options(parser: argparse.ArgumentParser, *, ray: bool = True) -> 
 
 
 def exit_code(action: Callable[[], int | None]) -> int:
-    """Run `action` and return its code, None as 0; 2 after printing its UserError, 130 after Ctrl-C.
+    """Run a command and return the exit code of the process.
 
     When the reader of a pipe leaves early, as `head` does, the rest is discarded and the code is the shell's, 141. When
     stdout cannot be written to for another reason, such as a full disk, that is a UserError.
+
+    Args:
+        action: What the command does; it returns an exit code, or None for 0.
+
+    Returns:
+        The code of `action`; 2 after printing its UserError; 130 after Ctrl-C.
     """
     reserve_standard_descriptors()
     warnings.showwarning = _show_warning
@@ -84,7 +90,16 @@ def _flush() -> None:
 
 
 def needs(module: str, extra: str = "study") -> None:
-    """Raise `MissingPackageError`, or end a `python -m` in one line, if `module`, of an `extra`, is missing."""
+    """Check that a package of an optional extra is installed.
+
+    Args:
+        module: What is imported.
+        extra: The extra of this project that installs it.
+
+    Raises:
+        MissingPackageError: It is not installed.
+        SystemExit: It is not installed, and Python runs a command: the error is printed in one line.
+    """
     if find_spec(module):
         return
     error = MissingPackageError(f"this needs {module}; install it with pip install 'sgt-pact-study[{extra}]'")

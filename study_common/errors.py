@@ -14,7 +14,7 @@ class UserError(ValueError):
 
 
 class StudyWarning(UserWarning):
-    """Something that a user should know, though all goes on: a command prints its message as one line."""
+    """Something that a user should know although the work continues: a command prints its message as one line."""
 
 
 class MissingPackageError(UserError, ModuleNotFoundError):

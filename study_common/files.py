@@ -1,4 +1,4 @@
-"""Files of a directory that somebody else may have made: written whole or not at all, and never through a link."""
+"""Files in a directory that somebody else may have made: written whole or not at all, and never through a link."""
 
 import os
 import secrets
@@ -15,9 +15,9 @@ STALE_S = 3600.0
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a new file beside `path` to write to; it takes the place of `path` when the block ends without an error.
+    """Make a new file beside `path` to write to; it replaces `path` when the block ends without an error.
 
-    A link at `path` is replaced, not followed. What killed processes left beside it is removed.
+    A link at `path` is replaced, not followed. Temporary files that killed processes left beside it are removed.
 
     >>> folder = getfixture("tmp_path")
     >>> with replacing(folder / "front.csv") as part:

@@ -1,7 +1,7 @@
 """Objectives and constraints: what a study optimises, in which direction, between which ideal and reference.
 
 The (ideal, reference) pair of an objective is fixed when the study is created and frozen in `study.toml`, so that
-hypervolumes of one study can be compared for ever.
+all hypervolumes of one study can be compared.
 """
 
 import math
@@ -30,7 +30,15 @@ class Objective:
 
 
 def parse(text: str, classes: int, float_costs: Mapping[str, float]) -> dict[str, Objective]:
-    """Read "accuracy:max,flops:min"; references are chance, or the 32-bit model's cost.
+    """Read objectives such as "accuracy:max,flops:min".
+
+    Args:
+        text: Names and directions, separated by commas.
+        classes: Of the data set; the reference of a score is what chance reaches.
+        float_costs: The costs of the 32-bit model, which are their references.
+
+    Raises:
+        UserError: A name or a direction is wrong, a name comes twice, or there are fewer than two.
 
     >>> parse("accuracy:max,flops:min", 10, {"flops": 12e6})["flops"]
     Objective(direction='min', ideal=0.0, reference=12000000.0)

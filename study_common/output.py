@@ -44,7 +44,7 @@ class TolerantStream:
                 self._give_up()
 
     def isatty(self) -> bool:
-        """Tell whether a person watches."""
+        """Tell whether the stream is a terminal."""
         with suppress(OSError, ValueError):
             return self._stream is not None and self._stream.isatty()
         return False

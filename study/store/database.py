@@ -26,7 +26,7 @@ DRIVERS = {"psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary"}
 
 
 class NoTablesError(UserError):
-    """A database has not the tables of a record: another program's, or a launch was cut short while it made them."""
+    """A database lacks the tables of a record: it is another program's, or a launch was killed while it made them."""
 
 
 _TABLES = {"studies", "trials", "version_info", "alembic_version"}
@@ -38,7 +38,11 @@ BUSY_SECONDS = 20
 
 
 def check(url: str) -> None:
-    """Raise ValueError unless `url` is "" or the URL of a database of a known kind whose driver is installed."""
+    """Check that a record can be kept at `url`; "" is the directory of the study.
+
+    Raises:
+        UserError: It is no URL, keeps nothing, or is of a kind that is not known or whose driver is not installed.
+    """
     if not url:
         return
     if _parse(url).get_backend_name() == "sqlite" and _parse(url).database in (None, "", ":memory:"):
@@ -100,7 +104,14 @@ def exists(url: str) -> bool:
 
 
 def connect(url: str, *, new: bool = False) -> RDBStorage:
-    """Open the database at `url`; only for a `new` record are tables made in one that has none.
+    """Open the database at `url`.
+
+    Args:
+        url: Of the record, with its password.
+        new: Whether tables are made in a database that has none.
+
+    Returns:
+        The storage, which `close` closes.
 
     Raises:
         UserError: It cannot be reached in `CONNECT_SECONDS`, is damaged, holds no records, or those of another version
@@ -143,7 +154,8 @@ def _check_tables(url: str, options: dict[str, Any]) -> None:
             if engine.dialect.name == "sqlite":
                 found = connection.execute(sqlalchemy.text("PRAGMA quick_check(1)")).scalar()
                 if found != "ok":
-                    raise UserError(f"the record {public(url)} is damaged ({found}); {KINDS['sqlite']}")
+                    reason = " ".join(str(found).split())  # SQLite writes several lines
+                    raise UserError(f"the record {public(url)} is damaged ({reason}); {KINDS['sqlite']}")
             if not set(sqlalchemy.inspect(connection).get_table_names()) >= _TABLES:
                 raise NoTablesError(
                     f"the database {public(url)} has no records of studies; name another --storage"

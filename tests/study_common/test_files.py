@@ -1,0 +1,120 @@
+"""Files are replaced whole or not at all, and never through a link."""
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from study_common.errors import LinkError
+from study_common.files import STALE_S, open_without_links, refuse_links, replacing
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
+    path, versions = tmp_path / "curve.csv", [bytes([digit]) * 200_000 for digit in b"01"]
+    path.write_bytes(versions[0])
+    read: set[bytes] = set()
+    ended = threading.Event()
+
+    def reader() -> None:
+        while not ended.is_set():
+            read.add(path.read_bytes())
+
+    thread = threading.Thread(target=reader)
+    thread.start()
+    for number in range(100):
+        with replacing(path) as part, part.open("wb") as file:
+            for start in range(0, 200_000, 50_000):
+                file.write(versions[number % 2][start : start + 50_000])
+                file.flush()
+    ended.set()
+    thread.join()
+    assert read <= set(versions)
+
+
+@contextmanager
+def _writing(path: Path, content: bytes) -> Iterator[None]:
+    with replacing(path) as part:
+        part.write_bytes(content)
+        yield
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    before=st.binary(max_size=20),
+    written=st.binary(max_size=20),
+    error=st.sampled_from([OSError, KeyboardInterrupt]),
+)
+def test_an_error_leaves_the_old_file_and_nothing_beside_it(
+    before: bytes, written: bytes, error: type[BaseException], tmp_path: Path
+) -> None:
+    path = tmp_path / "front.csv"
+    path.write_bytes(before)
+    with pytest.raises(error), _writing(path, written):
+        raise error
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["front.csv"]
+
+
+def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    with replacing(tmp_path / "link") as part:
+        part.write_text("new")
+    assert not (tmp_path / "link").is_symlink()
+    assert ((tmp_path / "link").read_text(), (tmp_path / "mine").read_text()) == ("new", "mine")
+
+
+def test_only_old_temporary_files_of_the_same_name_are_removed(tmp_path: Path) -> None:
+    names = {
+        ".front.csv.old.part": 2 * STALE_S,
+        ".front.csv.new.part": 0.0,
+        ".other.csv.old.part": 2 * STALE_S,
+    }
+    for name, age in names.items():
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    with replacing(tmp_path / "front.csv"):
+        pass
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"front.csv", ".front.csv.new.part", ".other.csv.old.part"}
+
+
+@pytest.mark.parametrize("link", ["trials", "trials/0", "trials/0/log.txt"])
+def test_a_link_anywhere_between_a_file_and_its_study_is_named(link: str, tmp_path: Path) -> None:
+    study = tmp_path / "s"
+    (study / link).parent.mkdir(parents=True)
+    (study / link).symlink_to(tmp_path)
+    with pytest.raises(LinkError, match=f"{study / link} is a link; copy the study with its files in it"):
+        refuse_links(study / "trials" / "0" / "log.txt", study)
+
+
+def test_the_study_itself_may_be_reached_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "s").symlink_to(tmp_path / "real")
+    refuse_links(tmp_path / "s" / "log.txt", tmp_path / "s")
+    with pytest.raises(AssertionError, match="is not in"):
+        refuse_links(tmp_path / "real" / "log.txt", tmp_path / "s")
+
+
+def test_a_file_is_made_only_if_that_is_asked_for(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        open_without_links(tmp_path / "driver.lock", os.O_RDWR)
+    os.close(open_without_links(tmp_path / "driver.lock", os.O_RDWR | os.O_CREAT))
+    assert (tmp_path / "driver.lock").is_file()
+
+
+def test_what_is_no_plain_file_is_not_opened(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "link").symlink_to(tmp_path / "mine")
+    os.mkfifo(tmp_path / "pipe")  # which would wait for a reader
+    (tmp_path / "folder").mkdir()
+    for name in ("link", "pipe", "folder"):
+        with pytest.raises(LinkError, match=f"{name} is not a plain file; remove it"):
+            open_without_links(tmp_path / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    assert (tmp_path / "mine").read_text() == "mine"
