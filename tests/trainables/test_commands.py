@@ -11,7 +11,6 @@ from study_common import layout
 from tests.conftest import Command
 from trainables.data import load
 from trainables.data.image_folder import GIVE_IT
-from trainables.training.checkpoint import read, write
 from trainables.training.config import Config
 from trainables.training.run import epochs
 
@@ -77,21 +76,6 @@ def test_a_checkpoint_does_not_meet_other_images(
     ):
         says = f"error: {out / file} was trained on other images than {folder} holds now; restore them\n"
         assert command(f"trainables.{typed[0]}", *typed[1:]) == (2, "", says)
-
-
-def test_a_reference_for_other_images(command: Command, settings: dict[str, object], tmp_path: Path) -> None:
-    for size in (16, 20):
-        next(epochs(Config.parse({**settings, "epochs": 1, "image_size": size}))).save(tmp_path / str(size))
-    own, other = (str(tmp_path / size / layout.CHECKPOINT_FILE) for size in ("16", "20"))
-    tensors, about = read(Path(own))
-    write(tmp_path / "elsewhere", tensors, about | {"fingerprint": "0" * 16})
-    for reference in (other, str(tmp_path / "elsewhere")):
-        says = f"error: {reference} was trained on other images, or such of another size; name a reference trained on"
-        assert command("trainables.faithfulness", own, "--reference", reference) == (
-            2,
-            "",
-            f"{says} the same\n",
-        )
 
 
 def test_images_that_moved_are_found(

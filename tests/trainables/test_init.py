@@ -52,16 +52,6 @@ with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
     assert loaded_after(code) == set()
 
 
-def test_help_lists_what_may_be_chosen(capsys: pytest.CaptureFixture[str]) -> None:
-    from trainables.train import main
-
-    with pytest.raises(SystemExit):
-        main(["--help"])
-    said = capsys.readouterr().out
-    for name in ("resnet18", "kvasir", "grad_cam", "paper_mnist", "weight_quantiser=lsq"):
-        assert name in said
-
-
 def test_a_run_imports_nothing_that_only_other_runs_need() -> None:
     """They take longer to import than torch; a study pays for them in its driver and in each worker."""
     code = "import study.execution.driver, trainables.training.run"

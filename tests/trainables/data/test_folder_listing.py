@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 
-from tests.trainables.data.pictures import fresh, noise, refused, rows, rows_of, two_classes
+from tests.trainables.data.pictures import fresh, noise, refused, two_classes
 from trainables.data import load_test
 
 
@@ -97,34 +97,6 @@ def parts(folder, *names, each=4):
         for number in range(2 * each):
             noise(folder / name / "ab"[number % 2] / f"{number}.png", 100 * place + number)
     return folder
-
-
-@pytest.mark.parametrize("names", [("train", "val", "test"), ("Training", "Validation", "Testing")])
-def test_three_stated_parts_are_used_as_they_are(tmp_path, names):
-    folder = parts(tmp_path / "set", *names)
-    data, test = fresh("folder", folder), load_test("folder", folder)
-    assert data.class_names == ("a", "b")
-    for split, name in zip((data.train, data.validation, test), names, strict=True):
-        assert rows(split) == rows_of(sorted((folder / name).rglob("*.png")), "ab")
-
-
-def test_a_missing_validation_part_comes_from_the_training_part_alone(tmp_path):
-    folder = parts(tmp_path / "set", "Training", "Testing", each=10)
-    data, test = fresh("folder", folder), load_test("folder", folder)
-    assert rows(test) == rows_of(sorted((folder / "Testing").rglob("*.png")), "ab")
-    assert rows(data.train) + rows(data.validation) == rows_of(
-        sorted((folder / "Training").rglob("*.png")), "ab"
-    )
-    assert data.validation.labels.bincount().tolist() == [2, 2]
-
-
-def test_a_test_part_larger_than_the_training_part_leaves_most_of_that(tmp_path):
-    folder = parts(tmp_path / "set", "train", each=10)
-    for number in range(150):
-        noise(folder / "test" / "ab"[number % 2] / f"{number}.png", 1000 + number)
-    data = fresh("folder", folder)
-    assert data.train.labels.bincount().tolist() == [8, 8]
-    assert data.validation.labels.bincount().tolist() == [2, 2]
 
 
 def test_a_copy_in_the_test_part_is_not_trained_on(tmp_path):

@@ -51,14 +51,6 @@ def test_groups_are_for_folders(tmp_path):
         fresh("fashion_mnist_small", None, group="x")
 
 
-def test_too_few_groups_of_a_class_are_refused_by_name(tmp_path):
-    folder = patients(tmp_path / "set", 5)
-    with pytest.raises(
-        UserError, match=r"the class b in .* has images in too few groups for train, validation, test"
-    ):
-        fresh("folder", folder, group=r"([^/]+)_\d+")
-
-
 def test_groups_that_share_a_picture_count_as_one(tmp_path):
     folder = patients(tmp_path / "set")
     apart = fresh("folder", folder, group=r"([^/]+)_\d+").fingerprint
