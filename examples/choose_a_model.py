@@ -1,6 +1,6 @@
 """From a finished study to the trial to deploy, in Python: neither Ray nor torch is needed.
 
-    python examples/choose_a_model.py runs/mixed_bits-1
+python examples/choose_a_model.py runs/mixed_bits-1
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """One SGT-PACT training run in Python, and what its configuration costs before it is trained.
 
-    python examples/one_run.py [--epochs 2] [--out DIR]
+python examples/one_run.py [--epochs 2] [--out DIR]
 """
 
 import argparse

@@ -7,13 +7,16 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("study", "trainables", "results", "search_spaces", "study_common", "examples")
+CODE = (".py", ".toml", ".html", ".js")
 TEXTS = sorted(
     [
-        *(file for package in PACKAGES for file in (ROOT / package).rglob("*") if file.suffix in (".py", ".toml", ".html", ".js")),
+        *(file for package in PACKAGES for file in (ROOT / package).rglob("*") if file.suffix in CODE),
         *(ROOT / "docs").glob("*.md"),
         *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     ]
-)  # fmt: skip
+)
+JOINED = "of|in|at|to|for|from|with|as|is|not|that|and|by|or"
+COUNTED = "trial|epoch|layer|class|channel|step|driver|configuration|parameter|study|rung"
 
 AVOIDED = {
     r"\bseed [AB]\b(?! alone)": "paper A, paper B: a seed is of random numbers",
@@ -29,7 +32,7 @@ AVOIDED = {
     r"\b([Ss]pell|spells of)\b": "run interval",
     r"\ball the same\b": "nevertheless",
     r"\bwould rather\b": "prefers to",
-    r"\b(one|an?) (\w+ )?(?!(of|in|at|to|for|from|with|as|is|not|that|and|by)\b)\w+ a (trial|epoch|layer|class|channel|step|driver|configuration|parameter|study|rung)\b": "per",
+    rf"\b(one|an?) (\w+ )?(?!({JOINED})\b)\w+ a ({COUNTED})\b": "per",
 }
 
 
