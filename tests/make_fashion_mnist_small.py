@@ -14,7 +14,7 @@ import numpy as np
 from study_common.commands import Parser, exit_code
 from trainables.data import mnist_files
 from trainables.data.dataset import EMBEDDED
-from trainables.data.splits import stratified
+from trainables.data.listing.splits import stratified
 
 TRAIN, VALIDATION, TEST = 5000, 1000, 1000
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from trainables.data.folder_listing import KVASIR
+from trainables.data.listing.folder_listing import KVASIR
 
 SIZES = ((720, 576), (1280, 1024), (1350, 1080), (1920, 1072))
 """Widths and heights, between the smallest and the largest of the releases."""

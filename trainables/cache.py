@@ -18,9 +18,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def run(arguments: argparse.Namespace) -> None:
     """List the sets, and remove them if asked to."""
-    from trainables.data.cache_files import cache_folder
-    from trainables.data.cached_sets import list_sets, remove_sets
-    from trainables.data.file_tree import printable
+    from trainables.data.images.cache_files import cache_folder
+    from trainables.data.images.cached_sets import list_sets, remove_sets
+    from trainables.data.listing.file_tree import printable
 
     sets = remove_sets() if arguments.clear else list_sets()
     for one in sets:

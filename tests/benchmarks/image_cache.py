@@ -25,8 +25,8 @@ from PIL import Image
 
 from tests.make_kvasir import make
 from trainables.data import Preparation, batches, load
-from trainables.data.folder_listing import KVASIR
-from trainables.data.parallel import on_all_cores
+from trainables.data.images.parallel import on_all_cores
+from trainables.data.listing.folder_listing import KVASIR
 
 SIZE = (1280, 1024)
 

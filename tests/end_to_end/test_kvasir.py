@@ -13,7 +13,7 @@ from tests.end_to_end.test_main_job import run
 from tests.make_kvasir import SIZES, make
 from trainables import Config, epochs
 from trainables.data import Preparation, load, load_test
-from trainables.data.folder_listing import KVASIR
+from trainables.data.listing.folder_listing import KVASIR
 
 PER_CLASS = 10
 SPLIT = (8, 1, 1)

@@ -16,7 +16,7 @@ from study_common.files import replacing
 from trainables.audit.agreement import agreement
 from trainables.audit.robustness import NOISE, infidelity, max_sensitivity
 from trainables.audit.sanity_check import LIMIT, cascade, redraw
-from trainables.data.normalisation import Scale
+from trainables.data.images.normalisation import Scale
 from trainables.models.passes import extra_pass
 from trainables.saliency.attribution import saliency_maps
 from trainables.saliency.faithfulness import predict

@@ -3,7 +3,7 @@
 from trainables.data.augmentation import augmentation
 from trainables.data.batches import batches
 from trainables.data.dataset import Data, Split, list_files, load, load_test, split_in_colour
-from trainables.data.preparation import Preparation
+from trainables.data.images.preparation import Preparation
 
 __all__ = [
     "Data",

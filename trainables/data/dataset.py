@@ -14,13 +14,13 @@ from search_spaces import unknown
 from study_common.errors import UserError
 from trainables.choices import DATASETS
 from trainables.data import medmnist_files, mnist_files
-from trainables.data.decoded_files import open_part
-from trainables.data.file_account import FileRow, file_account
-from trainables.data.image_cache import Decoded, report
 from trainables.data.image_folder import FOLDERS, GIVE_IT, open_folder
-from trainables.data.normalisation import mean_and_std
-from trainables.data.preparation import Preparation
-from trainables.data.splits import stratified
+from trainables.data.images.decoded_files import open_part
+from trainables.data.images.file_account import FileRow, file_account
+from trainables.data.images.image_cache import Decoded, report
+from trainables.data.images.normalisation import mean_and_std
+from trainables.data.images.preparation import Preparation
+from trainables.data.listing.splits import stratified
 
 EMBEDDED = Path(__file__).parent / "fashion_mnist_small"
 assert ("fashion_mnist_small", *mnist_files.RELEASES, "medmnist", *FOLDERS) == DATASETS

@@ -5,11 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from study_common.errors import UserError
-from trainables.data.folder_listing import KVASIR, Listing, list_folder, list_kvasir
-from trainables.data.groups import with_groups
-from trainables.data.image_cache import Decoded, open_images
-from trainables.data.label_files import list_hyper_kvasir, list_labels
-from trainables.data.preparation import Preparation
+from trainables.data.images.image_cache import Decoded, open_images
+from trainables.data.images.preparation import Preparation
+from trainables.data.listing.folder_listing import KVASIR, Listing, list_folder, list_kvasir
+from trainables.data.listing.groups import with_groups
+from trainables.data.listing.label_files import list_hyper_kvasir, list_labels
 
 FOLDERS = ("kvasir", "folder", "csv")
 """The data sets of this kind."""

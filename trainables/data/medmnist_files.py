@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from study_common.errors import UserError
-from trainables.data.folder_listing import PARTS
+from trainables.data.listing.folder_listing import PARTS
 
 PREFIXES = dict(zip(PARTS, ("train", "val", "test"), strict=True))
 """How the names of the arrays of a part begin."""
@@ -27,7 +27,7 @@ def read_parts(data_dir: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """
     path = _find(data_dir)
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             parts = {part: _read_part(path, arrays, prefix) for part, prefix in PREFIXES.items()}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
         if isinstance(error, UserError):

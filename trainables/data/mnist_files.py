@@ -18,7 +18,7 @@ from urllib.error import URLError
 import numpy as np
 
 from study_common.errors import UserError
-from trainables.data.cache_files import cache_folder
+from trainables.data.images.cache_files import cache_folder
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from trainables.data import Data, Split
-from trainables.data.normalisation import Scale
-from trainables.data.splits import stratified
+from trainables.data.images.normalisation import Scale
+from trainables.data.listing.splits import stratified
 from trainables.models.passes import extra_pass
 from trainables.saliency.attribution import CHUNK, saliency_maps
 from trainables.saliency.controls import CONTROLS

@@ -9,7 +9,7 @@ from torch import nn
 
 from study_common.files import replacing
 from trainables.data import Data
-from trainables.data.normalisation import Scale
+from trainables.data.images.normalisation import Scale
 from trainables.models.passes import extra_pass
 from trainables.saliency.attribution import saliency_maps
 from trainables.saliency.faithfulness import predict

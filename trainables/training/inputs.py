@@ -11,9 +11,9 @@ import torch
 from study_common.errors import UserError
 from trainables.choices import TORCHVISION
 from trainables.data import Data, Preparation, Split, list_files, load, load_test, split_in_colour
-from trainables.data.file_account import write_file_account
 from trainables.data.image_folder import FOLDERS
-from trainables.data.normalisation import Scale
+from trainables.data.images.file_account import write_file_account
+from trainables.data.images.normalisation import Scale
 from trainables.training.config import Config
 
 DESCRIBED = ("signature", "fingerprint", "class_names", "mean", "std")

@@ -14,8 +14,8 @@ from tests.trainables.data.released import DEBIAN, needs_debian
 from trainables.choices import DATASETS
 from trainables.data import Preparation, load, load_test
 from trainables.data.dataset import EMBEDDED
-from trainables.data.folder_listing import KVASIR
-from trainables.data.splits import stratified
+from trainables.data.listing.folder_listing import KVASIR
+from trainables.data.listing.splits import stratified
 
 
 def counts(labels):

@@ -14,7 +14,7 @@ from torchvision.datasets import MNIST, FashionMNIST
 from tests.trainables.data.pictures import fresh, refused
 from tests.trainables.data.released import DEBIAN, needs_debian
 from trainables.data import load, load_test
-from trainables.data.cache_files import cache_folder
+from trainables.data.images.cache_files import cache_folder
 from trainables.data.mnist_files import FILES
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from study_common.errors import UserError, unknown
-from trainables.data.file_tree import File, LeftOut, printable, scan
-from trainables.data.folder_listing import PART_NAMES, ListedImage, Listing, check_class_names
+from trainables.data.listing.file_tree import File, LeftOut, printable, scan
+from trainables.data.listing.folder_listing import PART_NAMES, ListedImage, Listing, check_class_names
 
 COLUMNS = ("path", "class", "split", "group")
 """The columns of a file of labels; `split` and `group` may be missing."""

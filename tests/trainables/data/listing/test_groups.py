@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from study_common.errors import UserError
 from tests.trainables.data.pictures import fresh, noise
-from trainables.data.groups import joined
+from trainables.data.listing.groups import joined
 
 
 def patients(folder, count=12):

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from study_common.errors import UserError
-from trainables.data.cache_files import cache_folder, locked, read_checked
-from trainables.data.decoded_files import FACTS_FILE
+from trainables.data.images.cache_files import cache_folder, locked, read_checked
+from trainables.data.images.decoded_files import FACTS_FILE
 
 
 class CachedSet(NamedTuple):

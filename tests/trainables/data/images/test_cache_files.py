@@ -7,13 +7,13 @@ import time
 
 import pytest
 
-from trainables.data import cache_files
-from trainables.data.cache_files import locked, read_checked, write_checked
+from trainables.data.images import cache_files
+from trainables.data.images.cache_files import locked, read_checked, write_checked
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from trainables.data.cache_files import locked
+from trainables.data.images.cache_files import locked
 with locked(Path(sys.argv[1]), "holds it"):
     print("held", flush=True)
     time.sleep(60)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.data.splits import TooFewGroupsError, grouped, stratified
+from trainables.data.listing.splits import TooFewGroupsError, grouped, stratified
 
 
 @given(st.lists(st.integers(0, 4), max_size=60), st.data())

@@ -7,7 +7,7 @@ import pytest
 
 from study_common.errors import UserError
 from tests.trainables.data.pictures import fresh, noise, refused, two_classes
-from trainables.data.file_tree import printable, scan
+from trainables.data.listing.file_tree import printable, scan
 
 
 def test_every_file_is_an_image_or_ignored_with_a_reason(tmp_path):

@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from study_common.errors import UserError
-from trainables.data.cache_files import check_temporary, locked, read_checked, write_checked
-from trainables.data.file_tree import File, LeftOut, printable
-from trainables.data.folder_listing import PARTS, ListedImage, Listing
-from trainables.data.groups import joined
-from trainables.data.parallel import on_all_cores
+from trainables.data.images.cache_files import check_temporary, locked, read_checked, write_checked
+from trainables.data.images.parallel import on_all_cores
+from trainables.data.listing.file_tree import File, LeftOut, printable
+from trainables.data.listing.folder_listing import PARTS, ListedImage, Listing
+from trainables.data.listing.groups import joined
 
 
 @dataclass(frozen=True, kw_only=True)

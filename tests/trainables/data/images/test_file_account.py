@@ -7,7 +7,7 @@ from PIL import Image
 
 from tests.trainables.data.pictures import fresh, noise, two_classes
 from trainables.data import Preparation, list_files, load_test
-from trainables.data.file_account import FileRow, write_file_account
+from trainables.data.images.file_account import FileRow, write_file_account
 
 
 def test_every_file_is_accounted_for(tmp_path):

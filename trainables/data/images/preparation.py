@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from study_common.errors import UserError, unknown
 from trainables.choices import ON_BAD_IMAGE, RESIZE
-from trainables.data.groups import compiled
+from trainables.data.listing.groups import compiled
 
 
 @dataclass(frozen=True, kw_only=True)

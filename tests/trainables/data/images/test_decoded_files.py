@@ -5,7 +5,7 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.data.decoded_files import RowFile
+from trainables.data.images.decoded_files import RowFile
 
 
 @given(st.integers(1, 30), st.integers(1, 5), st.data())

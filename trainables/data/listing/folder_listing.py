@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from study_common.errors import UserError
-from trainables.data.file_tree import File, FileTree, LeftOut, printable, scan
+from trainables.data.listing.file_tree import File, FileTree, LeftOut, printable, scan
 
 PARTS = ("train", "validation", "test")
 """The parts of a split, in this order everywhere."""

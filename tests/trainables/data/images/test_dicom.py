@@ -5,7 +5,7 @@ import pytest
 
 from study_common.errors import UserError
 from tests.trainables.data.pictures import fresh
-from trainables.data.decoding import read
+from trainables.data.images.decoding import read
 
 pydicom = pytest.importorskip("pydicom")
 
@@ -113,7 +113,7 @@ def test_a_text_named_dcm_is_refused(tmp_path):
 
 def test_without_pydicom_the_extra_is_named(tmp_path, monkeypatch):
     path = write(tmp_path / "x.dcm", np.zeros((20, 30), np.uint8))
-    monkeypatch.setattr("trainables.data.dicom.find_spec", lambda _: None)
+    monkeypatch.setattr("trainables.data.images.dicom.find_spec", lambda _: None)
     with pytest.raises(UserError, match=r"pip install 'sgt-pact-study\[dicom\]'"):
         read(path, 30)
 

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from study_common.errors import UserError
-from trainables.data import dicom
+from trainables.data.images import dicom
 
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
 """The formats that are read, whatever a file's name says, besides DICOM."""

@@ -16,18 +16,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from study_common.errors import UserError
-from trainables.data import decoded_files
-from trainables.data.cache_files import cache_folder, check_temporary, locked
-from trainables.data.decoded_files import IMAGES_FILE, RowFile
-from trainables.data.decoding import bit_depth, fit, is_deep, read, to_8_bits
-from trainables.data.deduplication import Contents, find_contents
-from trainables.data.file_tree import LeftOut
-from trainables.data.folder_listing import PARTS, Listing
-from trainables.data.near_duplicates import LENGTH, look_alikes, nearest_copies, perceptual_hash
-from trainables.data.normalisation import mean_and_std
-from trainables.data.parallel import on_all_cores
-from trainables.data.parts import split
-from trainables.data.preparation import Preparation
+from trainables.data.images import decoded_files
+from trainables.data.images.cache_files import cache_folder, check_temporary, locked
+from trainables.data.images.decoded_files import IMAGES_FILE, RowFile
+from trainables.data.images.decoding import bit_depth, fit, is_deep, read, to_8_bits
+from trainables.data.images.deduplication import Contents, find_contents
+from trainables.data.images.near_duplicates import LENGTH, look_alikes, nearest_copies, perceptual_hash
+from trainables.data.images.normalisation import mean_and_std
+from trainables.data.images.parallel import on_all_cores
+from trainables.data.images.preparation import Preparation
+from trainables.data.listing.file_tree import LeftOut
+from trainables.data.listing.folder_listing import PARTS, Listing
+from trainables.data.listing.parts import split
 
 VERSION = 4
 """Of decoding and split: with a new one, old caches are not used."""

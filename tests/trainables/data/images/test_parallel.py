@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from trainables.data.parallel import on_all_cores
+from trainables.data.images.parallel import on_all_cores
 
 
 def test_results_come_in_order_and_an_error_comes_through():

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from study_common.errors import UserError
-from trainables.data.file_tree import printable
-from trainables.data.folder_listing import ListedImage
+from trainables.data.listing.file_tree import printable
+from trainables.data.listing.folder_listing import ListedImage
 
 
 def with_groups(images: Sequence[ListedImage], pattern: str) -> tuple[ListedImage, ...]:

@@ -5,7 +5,7 @@ import torch
 
 from tests.trainables.data.pictures import fresh, rows, two_classes
 from trainables.data import Preparation, load_test
-from trainables.data.folder_listing import KVASIR
+from trainables.data.listing.folder_listing import KVASIR
 
 
 def test_the_split_hangs_on_contents_not_on_names(kvasir, tmp_path):

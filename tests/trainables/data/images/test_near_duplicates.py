@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from trainables.data.near_duplicates import ALIKE, LENGTH, look_alikes, nearest_copies, perceptual_hash
+from trainables.data.images.near_duplicates import ALIKE, LENGTH, look_alikes, nearest_copies, perceptual_hash
 
 
 def picture(seed):

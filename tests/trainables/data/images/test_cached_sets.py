@@ -2,7 +2,7 @@
 
 from tests.conftest import Command
 from tests.trainables.data.pictures import fresh, two_classes
-from trainables.data.cached_sets import list_sets, remove_sets
+from trainables.data.images.cached_sets import list_sets, remove_sets
 
 
 def test_sets_are_listed_and_removed(tmp_path, command: Command):

@@ -13,8 +13,9 @@ from PIL import Image
 
 from study_common.errors import UserError
 from tests.trainables.data.pictures import fresh, noise, refused, rows, two_classes
-from trainables.data import Preparation, image_cache, load_test
-from trainables.data.near_duplicates import nearest_copies, perceptual_hash
+from trainables.data import Preparation, load_test
+from trainables.data.images import image_cache
+from trainables.data.images.near_duplicates import nearest_copies, perceptual_hash
 
 
 def test_a_cached_set_is_not_decoded_again_and_a_changed_one_is(tmp_path):

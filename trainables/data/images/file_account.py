@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from study_common.files import replacing
-from trainables.data.file_tree import in_order, printable
-from trainables.data.folder_listing import Listing
-from trainables.data.image_cache import Decoded
+from trainables.data.images.image_cache import Decoded
+from trainables.data.listing.file_tree import in_order, printable
+from trainables.data.listing.folder_listing import Listing
 
 
 class FileRow(NamedTuple):

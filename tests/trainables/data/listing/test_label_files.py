@@ -7,7 +7,7 @@ import pytest
 from study_common.errors import UserError
 from tests.trainables.data.pictures import fresh, noise, rows, rows_of
 from trainables.data import Preparation, load, load_test
-from trainables.data.label_files import list_labels
+from trainables.data.listing.label_files import list_labels
 
 
 @pytest.fixture

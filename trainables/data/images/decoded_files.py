@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from trainables.data.cache_files import read_checked, write_checked
+from trainables.data.images.cache_files import read_checked, write_checked
 
 IMAGES_FILE = "images.bin"
 FACTS_FILE = "facts.json"

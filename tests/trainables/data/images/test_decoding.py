@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from study_common.errors import UserError
-from trainables.data.decoding import bit_depth, fit, is_deep, picture_box, read, to_8_bits
+from trainables.data.images.decoding import bit_depth, fit, is_deep, picture_box, read, to_8_bits
 
 RED, BLUE = (220, 30, 20), (20, 40, 210)
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from study_common.errors import UserError
-from trainables.data.folder_listing import PARTS, ListedImage, Listing
-from trainables.data.splits import TooFewGroupsError, grouped, stratified
+from trainables.data.listing.folder_listing import PARTS, ListedImage, Listing
+from trainables.data.listing.splits import TooFewGroupsError, grouped, stratified
 
 SHARE = 0.1
 """The share of all images that a part for validation or testing has, if it is not stated."""
