@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = StudyParser("results.front", "Print the non-dominated configurations of a study.")
-    parser.add_argument("name", metavar="NAME", help="a study's name, or its path")
+    parser.add_argument("name", metavar="NAME", help="name of the study, or its path")
     parser.add_argument(
         "--objectives",
         type=directions,

@@ -10,7 +10,7 @@ from study_common.layout import find_study
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit code."""
     parser = StudyParser("results.report", "Write trials.parquet, front.csv and report.html of a study.")
-    parser.add_argument("name", metavar="NAME", help="a study's name, or its path")
+    parser.add_argument("name", metavar="NAME", help="name of the study, or its path")
     arguments = parser.parse_args(argv)
     return exit_code(lambda: _report(arguments))
 

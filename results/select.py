@@ -14,7 +14,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = StudyParser(
         "results.select", "Print the best trial within bounds, and the command that exports it."
     )
-    parser.add_argument("name", metavar="NAME", help="a study's name, or its path")
+    parser.add_argument("name", metavar="NAME", help="name of the study, or its path")
     for option, what in (("--max", "largest"), ("--min", "smallest")):
         parser.add_argument(
             option,

@@ -74,10 +74,10 @@ def parse_group(kind: str, table: object) -> BitGroup:
 
 
 def check_widths(values: Iterable[object]) -> None:
-    """Raise UserError if one of `values` is no bit-width."""
+    """Raise UserError if one of `values` is not a bit-width."""
     for value in values:
         if type(value) is not int or value not in WIDTHS:
-            raise UserError(f"{value!r} is no bit-width; choose from {', '.join(map(str, WIDTHS))}")
+            raise UserError(f"{value!r} is not a valid bit-width; choose from {', '.join(map(str, WIDTHS))}")
 
 
 def is_width(name: str) -> bool:

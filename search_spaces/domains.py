@@ -105,7 +105,7 @@ class Choice:
             raise UserError("a choice needs at least one value")
         for index, value in enumerate(self.values):
             if not is_scalar(value):
-                raise UserError(f"{value!r} is no finite number, string or boolean")
+                raise UserError(f"{value!r} is not a finite number, string or boolean")
             if value in self.values[:index]:
                 raise UserError(f"{value!r} is listed twice; list each value once")
         _check_when(self.when)
@@ -159,7 +159,7 @@ def parse_domain(table: object) -> Domain:
 
 
 def as_tuple(key: str, values: object) -> tuple[Any, ...]:
-    """Return the list `values` of a space file as a tuple; UserError naming `key` if it is no list."""
+    """Return the list `values` of a space file as a tuple; UserError naming `key` if it is not a list."""
     if not isinstance(values, list | tuple):
         raise UserError(f"{key} must be a list such as [{values!r}]")
     return tuple(values)

@@ -58,14 +58,14 @@ def parse(document: Mapping[str, Any], name: str) -> Space:
 
     Args:
         document: The document.
-        name: Of the space.
+        name: Name of the space.
 
     Raises:
-        UserError: It is no space; the message names the key that is wrong.
+        UserError: It is not a space; the message names the key that is wrong.
 
     >>> parse({"bits": {"layers": "*", "values": [2, 5]}}, "mine")
     Traceback (most recent call last):
-    study_common.errors.UserError: space mine: [bits]: 5 is no bit-width; choose from 2, 3, 4, 6, 8, 32
+    study_common.errors.UserError: space mine: [bits]: 5 is not a valid bit-width; choose from 2, 3, 4, 6, 8, 32
     """
     with located(f"space {name}"):
         check_known("key", document, _KEYS)

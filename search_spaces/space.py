@@ -9,8 +9,8 @@ from search_spaces.bits import KINDS, BitGroup, check_widths, covers, is_width, 
 from search_spaces.domains import Choice, Domain, Scalar, is_scalar
 from study_common.errors import UserError, located
 
-Point = dict[str, Scalar]
-"""The values of one trial, by flat name."""
+Point = Mapping[str, Any]
+"""The values of one configuration, each a `Scalar`, by flat name."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Space:
     description: str = ""
     parameters: dict[str, Domain] = field(default_factory=dict)
     bits: tuple[BitGroup, ...] = ()
-    fixed: Point = field(default_factory=dict)
+    fixed: dict[str, Scalar] = field(default_factory=dict)
     points: tuple[Point, ...] = ()
 
     def __post_init__(self) -> None:
@@ -175,7 +175,7 @@ class Space:
             for head in self.combinations(heads)
         )
 
-    def grid(self) -> Iterator[Point]:
+    def grid(self) -> Iterator[dict[str, Any]]:
         """Yield every configuration of a finite space, in order, the last parameter varying fastest.
 
         Only the varied names are in a configuration.
@@ -195,7 +195,7 @@ class Space:
 
     def combinations(
         self, names: Sequence[str], values: Mapping[str, Scalar] | None = None
-    ) -> Iterator[Point]:
+    ) -> Iterator[dict[str, Any]]:
         """Yield every combination of the finite parameters `names` beside `values`, the last varying fastest.
 
         A parameter comes after those that its condition names; where it is not active, it is left out.

@@ -18,14 +18,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     parser = StudyParser("study.confirm", __doc__.splitlines()[0])
-    parser.add_argument("name", metavar="NAME", help="of the study, or its path")
+    parser.add_argument("name", metavar="NAME", help="name of the study, or its path")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--trials", metavar="0,1,2", help="numbers of complete trials")
     which.add_argument(
         "--top", type=int, metavar="K", help="the K front members that are best in the first objective"
     )
     parser.add_argument(
-        "--seeds", type=int, default=3, metavar="S", help="trainings of each (default: %(default)s)"
+        "--seeds", type=int, default=3, metavar="S", help="trainings per trial (default: %(default)s)"
     )
     parser.add_argument("--refit", action="store_true", help="train on train + validation")
     add_record_options(parser)

@@ -18,16 +18,22 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     parser = StudyParser("study.resume", __doc__)
-    parser.add_argument("name", metavar="NAME", help="of the study, or its path")
+    parser.add_argument("name", metavar="NAME", help="name of the study, or its path")
     parser.add_argument(
         "--trials", type=int, metavar="N", help="the new total: more to extend, fewer to end early"
     )
     parser.add_argument(
-        "--time-budget", type=_budget, metavar="30m|none", help="stop then, from now on; none lifts it"
+        "--time-budget",
+        type=_budget,
+        metavar="30m|none",
+        help="stop after this time, from now on; none: no limit",
     )
     parser.add_argument("--workers", type=int, metavar="N", help="trials at a time, from now on")
     parser.add_argument(
-        "--gpus-per-trial", type=float, metavar="F", help="a share of a GPU, or several, from now on"
+        "--gpus-per-trial",
+        type=float,
+        metavar="F",
+        help="GPUs per trial, from now on: a share of one, or several",
     )
     add_record_options(parser)
     arguments = parser.parse_args(argv)

@@ -15,7 +15,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _main(argv: Sequence[str] | None) -> int:
     parser = StudyParser("study.status", __doc__)
-    parser.add_argument("name", nargs="?", metavar="NAME", help="of a study, or its path (default: all)")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="name of a study, or its path (default: all)")
     add_record_options(parser, ray=False)
     arguments = parser.parse_args(argv)
     needs("ray")

@@ -41,12 +41,17 @@ class StudyParser(Parser):
 
 
 def add_record_options(parser: argparse.ArgumentParser, *, ray: bool = True) -> None:
-    """Add what says where a running Ray and a record elsewhere are."""
+    """Add the options that locate a running Ray and a record outside the study's directory."""
     parser.add_argument(
-        "--storage", default="", metavar="URL", help="the database of a study that was not launched here"
+        "--storage",
+        default="",
+        metavar="URL",
+        help="the database with the record of a study that was not launched here",
     )
     if ray:
-        parser.add_argument("--address", default="", metavar="RAY", help="join this Ray, or 'auto'")
+        parser.add_argument(
+            "--address", default="", metavar="RAY", help="address of a running Ray to join, or 'auto'"
+        )
 
 
 def exit_code(action: Callable[[], int | None]) -> int:

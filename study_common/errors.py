@@ -65,9 +65,9 @@ def located(where: str) -> Iterator[None]:
     """Put `where` in front of the message of a UserError raised in the block.
 
     >>> with located("[bits]"):
-    ...     raise UserError("5 is no bit-width")
+    ...     raise UserError("5 is not a valid bit-width")
     Traceback (most recent call last):
-    study_common.errors.UserError: [bits]: 5 is no bit-width
+    study_common.errors.UserError: [bits]: 5 is not a valid bit-width
     """
     try:
         yield

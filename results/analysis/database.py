@@ -154,7 +154,7 @@ def _check(
             check(rows.attributes[name], kind, f"{file}: {name}")
     for (name, _), stored in rows.params.items():
         if not all(isinstance(value, int | float) and math.isfinite(value) for value in stored.values()):
-            raise _damaged(file, f"a value of {name} is no number")
+            raise _damaged(file, f"a value of {name} is not a number")
     _check_digests(rows, file)
     names = list(objectives)
     for number, position, value in values:

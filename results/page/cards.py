@@ -52,7 +52,7 @@ def cards(study: Study, tests: pd.DataFrame, files: RunFiles) -> list[dict[str, 
 def half_width(trial: pd.Series, metric: str) -> float:
     """Return the half width of the 95 % interval of a metric, NaN where it has none.
 
-    It covers the errors of the images and, as far as it is known, of the seed; for a metric that is no objective
+    It covers the errors of the images and, as far as it is known, of the seed; for a metric that is not an objective
     that of the images alone.
     """
     images = trial.get(f"metrics.{metric}_se", math.nan)

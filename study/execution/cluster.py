@@ -21,10 +21,10 @@ class Cluster:
     """URL, "" if it runs without one."""
     cpus: int
     gpus: Sequence[int] = ()
-    """Of each machine."""
+    """The number of GPUs of each machine."""
 
     def workers(self, wanted: int, gpus_per_trial: float) -> int:
-        """Return how many trials run at a time: `wanted`, or if that is 0 as many as fit; ValueError if none fits.
+        """Return how many trials run at a time: `wanted`, or if that is 0 as many as fit; UserError if none fits.
 
         >>> Cluster(dashboard="", cpus=8, gpus=[2, 1]).workers(wanted=0, gpus_per_trial=0.6)
         3
@@ -65,7 +65,7 @@ class Cluster:
 def connected(address: str, workers: int) -> Iterator[Cluster]:
     """Join the Ray at `address`, or start one on this machine with a CPU for each of `workers` if it has them (0: all).
 
-    A Ray that is connected already is used as it is, and left so. ValueError if `address` cannot be joined.
+    A Ray that is connected already is used as it is, and stays connected. UserError if `address` cannot be joined.
     """
     if ray.is_initialized():
         yield _describe("")

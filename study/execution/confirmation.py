@@ -100,13 +100,16 @@ def confirm(
 ) -> None:
     """Retrain the trials `numbers` with seeds 1 to `seeds` above the study's own, and measure and examine them.
 
-    What was confirmed before is not trained or looked at again. ValueError if a training fails, or another driver
-    runs the study; `InterruptedBatchError` when `interrupt` says so.
+    What was confirmed before is not trained or measured again.
+
+    Raises:
+        UserError: A training fails, or another driver runs the study.
+        InterruptedBatchError: `interrupt` says so.
     """
     request = Request.read(directory)
     url = directories.record_url(request, directory, storage_url)
     with Record.open(url, request.name, request.objectives) as record, Lease(directory, record) as lease:
-        known = record.notes().get(CONFIRMATIONS, [])
+        known = record.attributes().get(CONFIRMATIONS, [])
         done = {(entry["trial"], entry["seed"], entry["refit"]) for entry in known}
         fresh = range(request.seed + 1, request.seed + 1 + seeds)
         wanted = [(n, seed) for n in numbers for seed in fresh if (n, seed, refit) not in done]
@@ -141,10 +144,10 @@ def _retrain(
     for (number, seed), job in zip(wanted, jobs, strict=True):
         now = datetime.now(UTC).isoformat(timespec="seconds")
         look = {"trial": number, "seed": seed, "time": now}
-        record.note(TEST_READS, [*record.notes().get(TEST_READS, []), look])
+        record.set_attribute(TEST_READS, [*record.attributes().get(TEST_READS, []), look])
         metrics = trainables.test_metrics(job.directory / layout.CHECKPOINT_FILE)
         confirmation = Confirmation(trial=number, seed=seed, refit=refit, metrics=metrics, time=now)
-        record.note(CONFIRMATIONS, [*record.notes().get(CONFIRMATIONS, []), confirmation])
+        record.set_attribute(CONFIRMATIONS, [*record.attributes().get(CONFIRMATIONS, []), confirmation])
 
 
 def _examine(directory: Path, numbers: Sequence[int], stop: Callable[[], bool]) -> None:

@@ -139,7 +139,7 @@ def resume_study(
         asked = changes.applied(request)
         known = record.trials(asked.epochs)
         another = replace(asked, trials=len(known) + 1).attainable > len(known)
-        another = another and EXHAUSTED not in record.notes()
+        another = another and EXHAUSTED not in record.attributes()
         tried = len(known) >= asked.trials or not another
         whole = tried and all(trial.state.is_finished() for trial in known)
         if not whole:
@@ -203,15 +203,15 @@ def _warn_of_password(url: str) -> None:
 
 
 def _changed_versions(held: _Held) -> list[str]:
-    """Return what differs from the versions that trained last, and note it in the record, once."""
-    noted = held.record.notes().get(VERSIONS, [])
+    """Return what differs from the versions that trained last, and write them to the record, once."""
+    recorded = held.record.attributes().get(VERSIONS, [])
     request = held.request
-    last = noted[-1] if noted else {"since": "", **request.versions, "git_commit": request.git_commit}
+    last = recorded[-1] if recorded else {"since": "", **request.versions, "git_commit": request.git_commit}
     now_used = {**versions(), "git_commit": git_commit()}
     changed = differences({name: last[name] for name in last if name != "since"}, now_used)
     if not changed:
         return []
-    held.record.note(VERSIONS, [*noted, {"since": now(), **now_used}])
+    held.record.set_attribute(VERSIONS, [*recorded, {"since": now(), **now_used}])
     return [f"other versions than before: {', '.join(changed)}; run intervals from now on are theirs"]
 
 

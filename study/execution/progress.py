@@ -37,28 +37,28 @@ class Progress:
         self._left = expected_epochs(request)
         self._first_rung = request.rungs[0]
 
-    def known(self, state: TrialState, result: Result) -> None:
+    def add_recorded(self, state: TrialState, result: Result) -> None:
         """Count a trial that is in the record already."""
         self._left -= result["epochs"]
-        self.started()
-        self.changed(TrialState.RUNNING, state, result)
+        self.add_new()
+        self.change_state(TrialState.RUNNING, state, result)
 
-    def trained(self, is_new: bool) -> None:
+    def add_epoch(self, is_new: bool) -> None:
         """Count an epoch; one that is not new was trained for an earlier driver."""
         if is_new:
             self.epochs += 1
         else:
             self._left -= 1
 
-    def exhausted(self) -> None:
+    def expect_no_more(self) -> None:
         """Count no further trials as to come: the space has no more configurations."""
         self.trials = self.states.total()
 
-    def started(self) -> None:
+    def add_new(self) -> None:
         """Count a new trial."""
         self.states[_name(TrialState.RUNNING)] += 1
 
-    def changed(self, before: TrialState, after: TrialState, result: Result) -> None:
+    def change_state(self, before: TrialState, after: TrialState, result: Result) -> None:
         """Count a trial that pauses, is resumed or ends."""
         self.states[_name(before)] -= 1
         self.states[_name(after)] += 1

@@ -40,7 +40,7 @@ def identity(flat: Mapping[str, Any], study: Path, data: str) -> dict[str, Any]:
     return dict(json.loads(json.dumps(found)))
 
 
-def claim(directory: Path, mine: Mapping[str, Any], study: Path) -> str:
+def prepare(directory: Path, mine: Mapping[str, Any], study: Path) -> str:
     """Make `directory` that of the run with the identity `mine`; return what the user should know, "" if nothing.
 
     Raises:

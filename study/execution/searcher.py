@@ -75,10 +75,10 @@ class Searcher(TuneSearcher):
         tried = [trial.params for trial in earlier]
         queue = [point for point in request.queue if point not in tried]
         self._proposals = make_proposals(request, len(earlier), queue)
-        notes = record.notes()
-        self._proposals.rejected |= notes.get(REJECTED, {})
+        attributes = record.attributes()
+        self._proposals.rejected |= attributes.get(REJECTED, {})
         self.progress.rejected = self._proposals.rejected
-        self._proposals.resumed_by_sampler = notes.get(RESUMED_BY_SAMPLER, 0)
+        self._proposals.resumed_by_sampler = attributes.get(RESUMED_BY_SAMPLER, 0)
         for trial in earlier:
             self._replay(trial)
         self._stop_surplus(max(0, request.trials - len(earlier) + len(self._open)))
@@ -87,14 +87,14 @@ class Searcher(TuneSearcher):
         """Tell sampler, scheduler and progress of a trial of an earlier driver."""
         known: Result = trial.user_attrs[RESULT]
         paused = trial.state == TrialState.WAITING
-        self.progress.known(trial.state, known)
+        self.progress.add_recorded(trial.state, known)
         self._proposals.start(trial.params)
         for rung in known["rungs"]:
             self._measure(trial.params, rung)
             waits = paused and rung["epoch"] == known["epochs"]
             self.scheduler.reached(trial.number, rung["epoch"], rung["metrics"], waits)
         if trial.state in (TrialState.PRUNED, TrialState.FAIL):
-            self.scheduler.stopped(trial.number)
+            self.scheduler.ended_early(trial.number)
         if paused:
             self._proposals.pause(trial.params)
         elif trial.state != TrialState.RUNNING:
@@ -128,7 +128,7 @@ class Searcher(TuneSearcher):
     def _next(self, trial_id: str) -> dict[str, Any] | str | None:
         if interrupted := self._open.interrupted:
             return self._job(trial_id, interrupted[0])
-        if (number := self.scheduler.promote()) is not None:
+        if (number := self.scheduler.next_to_resume()) is not None:
             trial = self._open.numbered(number)
             self._proposals.start(trial.point)
             return self._resume(trial_id, trial)
@@ -137,7 +137,7 @@ class Searcher(TuneSearcher):
                 paused = next((trial for trial in self._open.paused if trial.point == point), None)
                 if paused is None:
                     return self._start(trial_id, point)
-                self.scheduler.promoted(paused.number)
+                self.scheduler.resumed_by_sampler(paused.number)
                 return self._resume(trial_id, paused)
             self.scheduler.all_began = True
             return self._next(trial_id)
@@ -185,13 +185,13 @@ class Searcher(TuneSearcher):
         rejected, resumed = dict(self._proposals.rejected), self._proposals.resumed_by_sampler
         point = self._proposals.next()
         if rejected != self._proposals.rejected:
-            self._record.note(REJECTED, self._proposals.rejected)
+            self._record.set_attribute(REJECTED, self._proposals.rejected)
         if resumed != self._proposals.resumed_by_sampler:
-            self._record.note(RESUMED_BY_SAMPLER, self._proposals.resumed_by_sampler)
+            self._record.set_attribute(RESUMED_BY_SAMPLER, self._proposals.resumed_by_sampler)
         self.progress.rejected = self._proposals.rejected
         if point is None:
-            self._record.note(EXHAUSTED, True)
-            self.progress.exhausted()
+            self._record.set_attribute(EXHAUSTED, True)
+            self.progress.expect_no_more()
         return point
 
     def _start(self, trial_id: str, point: dict[str, Any]) -> dict[str, Any]:
@@ -199,7 +199,7 @@ class Searcher(TuneSearcher):
         known = new_result(self._request.seed)
         number = self._record.add(point, self._request.distributions(), known)
         self._proposed += 1
-        self.progress.started()
+        self.progress.add_new()
         trial = OpenTrial(number=number, point=point, known=known, status=Status.INTERRUPTED)
         self._open.add(trial)
         return self._job(trial_id, trial)
@@ -207,12 +207,12 @@ class Searcher(TuneSearcher):
     def _pause(self, trial: OpenTrial) -> None:
         if self._write(lambda: self._record.pause(trial.number, trial.known)):
             trial.rest(Status.PAUSED)
-            self.progress.changed(TrialState.RUNNING, TrialState.WAITING, trial.known)
+            self.progress.change_state(TrialState.RUNNING, TrialState.WAITING, trial.known)
             self._proposals.pause(trial.point)
 
     def _resume(self, trial_id: str, trial: OpenTrial) -> dict[str, Any]:
         self._record.resume(trial.number)
-        self.progress.changed(TrialState.WAITING, TrialState.RUNNING, trial.known)
+        self.progress.change_state(TrialState.WAITING, TrialState.RUNNING, trial.known)
         return self._job(trial_id, trial)
 
     def _job(self, trial_id: str, trial: OpenTrial) -> dict[str, Any]:
@@ -242,7 +242,7 @@ class Searcher(TuneSearcher):
             return False
         known["epochs"] = report.epoch
         known["duration_s"] += report.seconds
-        self.progress.trained(report.is_new)
+        self.progress.add_epoch(report.is_new)
         if report.epoch not in self._request.rungs:
             return False
         rung = Rung(epoch=report.epoch, seconds=report.seconds, metrics=report.metrics)
@@ -265,12 +265,12 @@ class Searcher(TuneSearcher):
             error = error or f"{', '.join(bad)}, which is not a finite number"
         known["error"], known["finished"] = error, max(now(), known["started"])
         if error is not None:
-            self.scheduler.stopped(trial.number)
+            self.scheduler.ended_early(trial.number)
         self._finish(trial, TrialState.RUNNING)
 
     def _stop(self, trial: OpenTrial) -> None:
         """End a trial that will not be resumed: it finished when it ran last."""
-        self.scheduler.stopped(trial.number)
+        self.scheduler.ended_early(trial.number)
         known = trial.known
         ran = [interval["ended"] for interval in known["intervals"] if interval["ended"]]
         known["finished"] = ran[-1] if ran else known["started"]
@@ -280,7 +280,7 @@ class Searcher(TuneSearcher):
         state = state_of(trial.known, self._request.epochs)
         if self._write(lambda: self._record.finish(trial.number, state, trial.known)):
             self._open.remove(trial)
-            self.progress.changed(before, state, trial.known)
+            self.progress.change_state(before, state, trial.known)
             if before == TrialState.RUNNING:  # the sampler knows already of one that pauses
                 self._proposals.end(trial.point)
 

@@ -38,13 +38,13 @@ def status_line(directory: Path, storage_url: str = "") -> str:
 def _line(directory: Path, storage_url: str) -> str:
     request = Request.read(directory)
     progress = Progress(request)
-    trials, notes = _read(request, directory, storage_url)
+    trials, attributes = _read(request, directory, storage_url)
     for ended, known in trials:
-        progress.known(ended, known)
-    progress.rejected |= notes.get(REJECTED, {})
-    if EXHAUSTED in notes:
-        progress.exhausted()
-    host = notes.get(lease.KEY, {}).get("host", "")
+        progress.add_recorded(ended, known)
+    progress.rejected |= attributes.get(REJECTED, {})
+    if EXHAUSTED in attributes:
+        progress.expect_no_more()
+    host = attributes.get(lease.KEY, {}).get("host", "")
     if lease.is_held(directory):
         state = "running"
     elif host not in ("", socket.gethostname()):  # whose lock may not reach this machine
@@ -63,7 +63,7 @@ Trials = list[tuple[TrialState, Any]]
 
 
 def _read(request: Request, directory: Path, storage_url: str) -> tuple[Trials, dict[str, Any]]:
-    """Return the trials and the notes of a study."""
+    """Return the trials and the user attributes of a study."""
     url = directories.record_url(request, directory, storage_url)
     return _read_elsewhere(request, url) if request.storage else _read_file(request, directory, url)
 
@@ -85,4 +85,4 @@ def _read_elsewhere(request: Request, url: str) -> tuple[Trials, dict[str, Any]]
         return [], {}
     with Record.open(url, request.name, request.objectives) as record:
         trials = record.study.get_trials(deepcopy=False)
-        return [(trial.state, trial.user_attrs[RESULT]) for trial in trials], record.notes()
+        return [(trial.state, trial.user_attrs[RESULT]) for trial in trials], record.attributes()

@@ -41,7 +41,7 @@ class Job:
     directory: Path
     study: Path
     token: str
-    """Of the driver's lease on the study."""
+    """The token of the driver's lease on the study."""
     recorded: int = 0
     """The last epoch that the record knows."""
     data: str = ""
@@ -60,7 +60,7 @@ class Report:
     """It was trained just now, and not read from disk."""
     error: str | None = None
     halts: bool = False
-    """The error is no fault of the configuration: it halts the study."""
+    """The configuration is not the cause of the error, so the study stops."""
     worker: str = ""
     notice: str = ""
     """What the user should know, once."""
@@ -106,7 +106,7 @@ def reports(job: Job, train: Train) -> Generator[Report, None, None]:
         return
     try:
         mine = run_folder.identity(job.flat, job.study, job.data)
-        notice = run_folder.claim(job.directory, mine, job.study)
+        notice = run_folder.prepare(job.directory, mine, job.study)
         with replacing(job.directory / layout.CONFIG_FILE) as part:
             part.write_text(tomli_w.dumps(job.flat), encoding="utf-8")
         with _logging_to(job.directory / layout.LOG_FILE):

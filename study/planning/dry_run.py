@@ -55,7 +55,7 @@ def _extremes(request: Request) -> list[dict[str, Any]]:
     """Return configurations that a study may try, the cheapest and the most expensive among them."""
     space = request.space
     if space.points:
-        return list(filter(request.is_feasible, space.points))
+        return [dict(point) for point in space.points if request.is_feasible(point)]
     corners = initial_points.corners(space, request.flat({}))
     return [point for point in corners if point in space or point in request.queue]
 

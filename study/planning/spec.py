@@ -43,9 +43,9 @@ class Spec(Options):
         )
     )
     name: str = field(
-        default="", metadata=flag("of the study (default: the space's, with the next free number)")
+        default="", metadata=flag("name of the study (default: the space's, with the next free number)")
     )
-    dataset: str = field(default="", metadata=flag("the images", choices=CHOICES["dataset"]))
+    dataset: str = field(default="", metadata=flag("the data set", choices=CHOICES["dataset"]))
     data_dir: str = field(default="", metadata=flag("where the files of the data set are", metavar="DIR"))
     labels: str = field(
         default="", metadata=flag("paths and classes of the images of --dataset csv", metavar="FILE.csv")
@@ -53,7 +53,8 @@ class Spec(Options):
     group: str = field(
         default="",
         metadata=flag(
-            "what images of one group, which stay in one split, share in their paths", metavar="PATTERN"
+            "pattern in their paths that images of one group share; a group stays in one split",
+            metavar="PATTERN",
         ),
     )
     group_near_duplicates: bool = field(
@@ -88,7 +89,9 @@ class Spec(Options):
     warm_start: str = field(
         default="", metadata=flag("try the front of that study after the corners", metavar="NAME")
     )
-    address: str = field(default="", metadata=flag("join this Ray, or 'auto'", metavar="RAY"))
+    address: str = field(
+        default="", metadata=flag("address of a running Ray to join, or 'auto'", metavar="RAY")
+    )
     fixed: Mapping[str, Any] = field(
         default_factory=dict,
         metadata=flag(

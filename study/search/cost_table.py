@@ -1,7 +1,7 @@
-"""Costs of configurations that differ in widths only, as sums over layers: looked up, where a `Config` takes a while.
+"""Costs of configurations that differ in widths only: looked up as sums over layers, since a `Config` is slow to make.
 
-A table holds for each layer what it costs at each of its widths, measured once with `trainables.costs`, which adds up
-over layers too; so its sums are exact. It tells which widths keep bounds, and finds some that do.
+A table holds the cost of each layer at each of its widths, measured once with `trainables.costs`. That is a sum over
+layers too, so the sums are exact. The table tells which widths keep the bounds, and finds some that do.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ class Layer:
     input_name: str
     input_width: int
     costs: Mapping[tuple[int, int], Costs]
-    """What it adds to the costs at each pair of widths (weights, input) that it may have."""
+    """What it adds to the costs for each possible pair of widths (weights, input)."""
 
     def at(self, widths: Widths) -> Costs:
         """Return what it costs at `widths`."""
@@ -40,7 +40,7 @@ class Layer:
         ]
 
     def least(self, widths: Widths) -> Costs:
-        """Return the least that it may cost, by each bound for itself, when `widths` are those known so far."""
+        """Return its least possible cost, for each bound separately, given the `widths` known so far."""
         possible = [
             cost
             for (weights, inputs), cost in self.costs.items()
@@ -52,13 +52,13 @@ class Layer:
 
 @dataclass(frozen=True)
 class CostTable:
-    """What the configurations cost that have values in `domains` for these bit-widths and are alike otherwise."""
+    """The costs of all configurations whose bit-widths are in `domains` and whose other values are equal."""
 
     domains: Mapping[str, Sequence[int]]
     """The possible widths, ascending."""
     layers: Sequence[Layer]
     others: Costs
-    """What a configuration costs to which the layers add: that of the least widths."""
+    """The cost of the configuration with the least widths, to which `layers` add the differences."""
     bounds: Costs
     _layers_of: dict[str, list[Layer]] = field(init=False, repr=False)
 
@@ -81,7 +81,7 @@ class CostTable:
         Args:
             config: The configuration with the given widths; each sets the width of some layers to its value.
             domains: The possible values of each, in any order.
-            bounds: By name of the cost.
+            bounds: The bound of each cost, by its name.
         """
         domains = {name: sorted(values) for name, values in domains.items()}
         least = {name: values[0] for name, values in domains.items()}
@@ -119,11 +119,11 @@ class CostTable:
         return _fits(self.costs(widths), self.bounds)
 
     def project(self, widths: Widths, random: np.random.Generator) -> dict[str, int] | None:
-        """Return `widths`, or where they break a bound, some that are no wider and keep it; None if there are none.
+        """Return `widths`, or, if they break a bound, widths that are not wider and keep it; None if there are none.
 
-        It starts from the cheapest ones and widens one after the other, in random order, as far towards `widths` as
-        the bounds allow. Where `widths` are far beyond a bound they say little of the cost that is wanted: then the
-        bounds are drawn too, between what is cheapest and what they are, so that not all come to lie at the bound.
+        The search starts from the cheapest widths and widens one after the other, in random order, as far towards
+        `widths` as the bounds allow. If `widths` are far beyond a bound, tighter bounds are drawn at random between the
+        cheapest cost and the bounds, so that not all results lie at a bound.
         """
         wanted = self.costs(widths)
         if _fits(wanted, self.bounds):
@@ -131,7 +131,7 @@ class CostTable:
         found = {name: values[0] for name, values in self.domains.items()}
         cheapest = spent = self.costs(found)
         if not _fits(cheapest, self.bounds):
-            return next(self.points(), None)  # the narrowest are cheapest but for some bytes
+            return next(self.points(), None)  # the narrowest widths may cost a few bytes more than others
         bounds = self.bounds
         if any(cost > 2 * bound - least for cost, bound, least in zip(wanted, bounds, cheapest, strict=True)):
             share = random.random()
@@ -150,7 +150,7 @@ class CostTable:
         return found
 
     def points(self) -> Iterator[dict[str, int]]:
-        """Yield all widths that keep the bounds, from the narrowest on; the time of each is that of some layers."""
+        """Yield all widths that keep the bounds, the narrowest first; the time per result is O(layers)."""
         names, zero = list(self.domains), (0,) * len(self.bounds)
 
         def complete(known: dict[str, int], least: Costs) -> Iterator[dict[str, int]]:
@@ -170,11 +170,11 @@ class CostTable:
 
     @cached_property
     def least(self) -> Costs:
-        """The least that any configuration costs, by each bound for itself."""
+        """The least cost of any configuration, for each bound separately."""
         return _sum([self.others, *(layer.least({}) for layer in self.layers)])
 
     def _costs_of(self, name: str, widths: Widths) -> Costs:
-        """Return what the layers add whose width `name` sets."""
+        """Return what those layers add whose width is set by `name`."""
         return _sum([(0,) * len(self.bounds), *(layer.at(widths) for layer in self._layers_of[name])])
 
 

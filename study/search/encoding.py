@@ -1,15 +1,13 @@
 """Configurations as vectors in the unit cube, and back: what numeric samplers work on."""
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from search_spaces import Choice, Domain, Int, Space
+from search_spaces import Choice, Domain, Int, Point, Space
 
-Point = Mapping[str, Any]
 Key = frozenset[tuple[str, Any]]
 
 

@@ -1,6 +1,6 @@
-"""The part of a space that keeps the constraints of a study: what costs too much is known before training.
+"""The part of a space that keeps the constraints of a study: costs are known before training.
 
-Samplers propose inside it, so that a bound which leaves a millionth of a space costs no more time than none.
+Samplers propose inside it, so that even a bound that leaves a millionth of a space costs no extra time.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,9 +10,9 @@ from typing import Any, Self
 import numpy as np
 
 import trainables
-from search_spaces import Choice, Space, is_width
+from search_spaces import Choice, Point, Space, is_width
 from study.search.cost_table import CostTable
-from study.search.encoding import Key, Point
+from study.search.encoding import Key
 from study.store.request import Request
 
 
@@ -20,17 +20,17 @@ class FeasibleSpace:
     """The configurations of a space that keep every constraint."""
 
     def __init__(self, space: Space, request: Request | None = None) -> None:
-        """Take all of `space`, or what the constraints of `request` leave of it."""
+        """Take the part of `space` that the constraints of `request` allow; all of it without a request."""
         self.space = space
         self.request = request
-        """That of the constraints; None without any."""
+        """The request with the constraints; None if there are none."""
         self._tables: dict[Key, CostTable] = {}
         self._decisive = [name for name in space.parameters if self._is_decisive(name)]
-        """Parameters that decide which widths there are, by a condition, or what they cost: projection keeps them."""
+        """Parameters that decide which widths exist (by a condition) or what widths cost; projection keeps them."""
 
     @classmethod
     def of(cls, request: Request) -> Self:
-        """Return what the constraints of a study leave of its space."""
+        """Return the part of a study's space that its constraints allow."""
         return cls(request.space, request if request.constraints else None)
 
     def __contains__(self, point: Point) -> bool:
@@ -42,9 +42,9 @@ class FeasibleSpace:
         return self._table(point).fits(point)
 
     def project(self, point: Mapping[str, Any], random: np.random.Generator) -> dict[str, Any] | None:
-        """Return `point`, or where it breaks a constraint one with narrower widths that keeps it.
+        """Return `point`, or, if it breaks a constraint, a copy with narrower widths that keeps all constraints.
 
-        None if there is none that is like it in all but widths. `random` is asked only where `point` changes.
+        None if no widths keep them with the other values of `point`. `random` is used only if `point` changes.
         """
         if self.request is None:
             return dict(point)
@@ -94,10 +94,10 @@ class FeasibleSpace:
 
     def _is_decisive(self, name: str) -> bool:
         below = [n for n, domain in self.space.parameters.items() if name in (domain.when or {})]
-        return any(is_width(n) or self._is_decisive(n) for n in below) or self._has_a_price(name)
+        return any(is_width(n) or self._is_decisive(n) for n in below) or self._changes_costs(name)
 
-    def _has_a_price(self, name: str) -> bool:
-        """Tell whether the costs depend on this parameter, which is no width: the weight quantiser's do."""
+    def _changes_costs(self, name: str) -> bool:
+        """Tell whether the costs depend on this parameter, though it is not a width, as for the weight quantiser."""
         domain = self.space.parameters[name]
         if self.request is None or is_width(name) or not isinstance(domain, Choice):
             return False

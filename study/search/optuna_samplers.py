@@ -14,8 +14,8 @@ from optuna.samplers import BaseSampler, GPSampler, NSGAIIISampler, NSGAIISample
 from optuna.storages import InMemoryStorage
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from search_spaces import Choice, Domain, Float, Int
-from study.search.encoding import Key, Point, identity
+from search_spaces import Choice, Domain, Float, Int, Point
+from study.search.encoding import Key, identity
 from study.search.feasible import FeasibleSpace
 from study.search.sampler import Proposal, Sampler
 

@@ -1,7 +1,7 @@
 """Proposals: which configuration to try next.
 
-The queue comes first, then the sampler. What breaks a constraint or was proposed before is rejected here and never
-reaches the record.
+The queue comes first, then the sampler. A proposal that breaks a constraint or was made before is rejected here and
+never reaches the record.
 """
 
 from collections.abc import Iterable
@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from study.search.encoding import Key, Point, identity
+from search_spaces import Point
+from study.search.encoding import Key, identity
 from study.search.feasible import FeasibleSpace
 from study.search.optuna_samplers import OptunaSampler
 from study.search.sampler import Proposal, Sampler
@@ -18,16 +19,17 @@ from study.store.request import Request
 from study_common.errors import UserError
 
 MAX_REJECTED = 500
-"""Proposals rejected in a row before a finite space is listed, or an infinite one given up; `SmsEgo` compares fewer."""
+"""Rejections in a row after which a finite space is listed, or the search of an infinite one ends; more than
+`SmsEgo` compares at once."""
 TRIALS_PER_RESUME = 6
-"""The sampler may resume one paused trial per so many trials: it bounds what a study of so many trials costs."""
+"""The sampler may resume one paused trial for every six trials, which bounds the cost of a study of N trials."""
 
 
 class Proposals:
     """The source of configurations of one study.
 
-    `rejected` counts proposals that were not tried, and `resumed_by_sampler` the paused trials that were resumed in
-    place of a new one.
+    `rejected` counts proposals that were not tried; `resumed_by_sampler` counts the paused trials that were resumed
+    instead of starting a new one.
     """
 
     def __init__(self, space: FeasibleSpace, sampler: Sampler | None, queue: Iterable[Point] = ()) -> None:
@@ -41,12 +43,12 @@ class Proposals:
         self._listed = None if sampler else space.points()
 
     def next(self) -> dict[str, Any] | None:
-        """Start and return a feasible configuration that was not proposed before; None if there is none left.
+        """Start and return a new feasible configuration, or that of a paused trial; None if no new one is left.
 
-        Or return that of a paused trial, if the sampler prefers to resume it and there is a new one too.
+        A paused trial is returned if the sampler prefers it to a new one that exists.
 
         Raises:
-            UserError: `MAX_REJECTED` proposals in a row could not be tried, of an infinite space.
+            UserError: `MAX_REJECTED` proposals in a row were rejected, in an infinite space.
         """
         while self._queue:
             if self._is_new(point := self._queue.pop(0)):
@@ -81,7 +83,7 @@ class Proposals:
         return None
 
     def start(self, point: Point) -> None:
-        """Learn that `point` runs, for the first time or after a pause."""
+        """Learn that `point` starts or is resumed."""
         self._seen.add(identity(point))
         if sampler := self._sampler_of(point):
             sampler.start(point)
@@ -102,11 +104,11 @@ class Proposals:
             sampler.end(point)
 
     def _sampler_of(self, point: Point) -> Sampler | None:
-        """Return the sampler if it can place `point`: the float corner need not be in the space."""
+        """Return the sampler if `point` is in its space; the float corner may be outside."""
         return self._sampler if point in self._space.space else None
 
     def _is_new(self, point: Point) -> bool:
-        """Tell whether `point` is feasible and was not proposed before; count why not."""
+        """Tell whether `point` is feasible and was not proposed before; otherwise count the reason."""
         if identity(point) in self._seen:
             self.rejected["repeat"] += 1
             return False
@@ -117,7 +119,7 @@ class Proposals:
 
 
 def make_proposals(request: Request, tried: int = 0, queue: Iterable[Point] = ()) -> Proposals:
-    """Return the proposals of a study of which so many trials were tried before: a resume draws others."""
+    """Return the proposals of a study with `tried` earlier trials, on which the seed depends: a resume draws others."""
     space = FeasibleSpace.of(request)
     seed = request.seed + tried
     sampler = make_sampler(request.sampler, space, len(request.objectives), seed, request.epochs)
@@ -125,7 +127,7 @@ def make_proposals(request: Request, tried: int = 0, queue: Iterable[Point] = ()
 
 
 def make_sampler(name: str, space: FeasibleSpace, objectives: int, seed: int, epochs: int) -> Sampler | None:
-    """Return the sampler behind a name of --sampler; None for "grid", and for a space that lists its points."""
+    """Return the sampler of this --sampler name; None for "grid", and for a space that lists its points."""
     if name == "grid" or space.space.points:
         return None
     if name == "sms_ego":

@@ -16,7 +16,7 @@ def best(gains: Points, k: int) -> NDArray[np.intp]:
 
     Whole layers of equal non-dominated rank come first; of the layer that does not fit whole, those that add most to
     its hypervolume (the selection of SMS-EMOA: Beume, Naujoks and Emmerich, EJOR 2007); ties go to the first row. An
-    objective in which all of that layer are equal is left out: at 0 it would make every volume 0. What is no finite
+    objective in which all of that layer are equal is left out: at 0 it would make every volume 0. What is not a finite
     number is worse than any number. O(n^2 log n) for m = 3.
 
     >>> best(np.array([[1.0, 0.1], [0.1, 1.0], [0.95, 0.11], [0.0, 0.0]]), 2).tolist()

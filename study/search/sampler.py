@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from study.search.encoding import Point
+from search_spaces import Point
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,7 @@ class Proposal:
 
     point: dict[str, Any]
     is_paused: bool = False
-    """Whether it is that of a paused trial, which should be resumed in place of a new trial."""
+    """True: resume this paused trial instead of starting a new one."""
 
 
 class Sampler(ABC):
@@ -27,15 +27,15 @@ class Sampler(ABC):
 
     @abstractmethod
     def propose(self) -> Proposal:
-        """Return the best proposal that was not made since a trial started, paused or ended; there is always one."""
+        """Return the best proposal; not one made since a trial last started, paused or ended. There is always one."""
 
     @abstractmethod
     def reject(self, proposal: Proposal) -> None:
-        """Learn that the last proposal is not tried, since it breaks a constraint or was tried before."""
+        """Learn that the last proposal is rejected because it breaks a constraint or was tried before."""
 
     @abstractmethod
     def start(self, point: Point) -> None:
-        """Learn that `point` runs, whether it was proposed or not, for the first time or after a pause."""
+        """Learn that `point` starts or is resumed, whether it was proposed or not."""
 
     @abstractmethod
     def measure(self, point: Point, epoch: int, gains: NDArray[np.float64]) -> None:

@@ -20,8 +20,8 @@ MIN_RESUMED = 3
 class Scheduler(FIFOScheduler, ABC):
     """Decides at each rung whether a trial continues, pauses there, or is resumed.
 
-    To Ray Tune a trial that pauses has ended: Tune asks `on_trial_result`, and the searcher starts what `promote`
-    returns as another trial of Tune's.
+    For Ray Tune a trial that pauses has ended. Tune calls `on_trial_result`; the searcher starts what `next_to_resume`
+    returns as a new trial of Tune.
     """
 
     all_began = False
@@ -43,15 +43,15 @@ class Scheduler(FIFOScheduler, ABC):
         """
 
     @abstractmethod
-    def stopped(self, number: int) -> None:
+    def ended_early(self, number: int) -> None:
         """Learn that trial `number` ended before its last epoch, whether it was paused, ran or failed."""
 
     @abstractmethod
-    def promote(self) -> int | None:
+    def next_to_resume(self) -> int | None:
         """Return the number of a paused trial to resume now, and count it as running; None if there is none."""
 
     @abstractmethod
-    def promoted(self, number: int) -> None:
+    def resumed_by_sampler(self, number: int) -> None:
         """Learn that the paused trial `number` is resumed because the sampler prefers it to a new one."""
 
     @abstractmethod
@@ -65,14 +65,14 @@ class Fifo(Scheduler):
     def reached(self, number: int, epoch: int, metrics: Mapping[str, float], paused: bool = False) -> None:
         """Do nothing."""
 
-    def stopped(self, number: int) -> None:
+    def ended_early(self, number: int) -> None:
         """Do nothing."""
 
-    def promote(self) -> int | None:
+    def next_to_resume(self) -> int | None:
         """Return None: no trial is paused."""
         return None
 
-    def promoted(self, number: int) -> None:
+    def resumed_by_sampler(self, number: int) -> None:
         """Do nothing."""
 
     def beyond(self, count: int) -> list[int]:
@@ -97,7 +97,7 @@ class ParetoAsha(Scheduler):
         self._rungs = {epoch: _Rung() for epoch in sorted(rungs, reverse=True)[1:]}
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Decide on the `Report` of one epoch. To Tune, a trial that pauses has ended: `promote` starts another."""
+        """Return whether a trial continues after the `Report` of one epoch, or pauses, which Tune sees as its end."""
         report, number = result["report"], trial.config["job"].number
         if report.error is not None or report.epoch not in self._rungs:
             return str(TrialScheduler.CONTINUE)
@@ -119,7 +119,7 @@ class ParetoAsha(Scheduler):
         if paused:
             rung.paused.add(number)
 
-    def stopped(self, number: int) -> None:
+    def ended_early(self, number: int) -> None:
         """Keep the trial among those that reached its rung, but not among those that continue.
 
         So when one that continues diverges, another one continues in its place.
@@ -128,10 +128,10 @@ class ParetoAsha(Scheduler):
             if number in rung.gains:
                 rung.paused.discard(number)
                 del rung.gains[number]
-                rung.stopped += 1
+                rung.ended_early += 1
                 return
 
-    def promote(self) -> int | None:
+    def next_to_resume(self) -> int | None:
         """Return the best paused trial of the highest rung that has one among its best."""
         found = self._next()
         if found is None:
@@ -140,7 +140,7 @@ class ParetoAsha(Scheduler):
         rung.paused.remove(number)
         return number
 
-    def promoted(self, number: int) -> None:
+    def resumed_by_sampler(self, number: int) -> None:
         """Count the trial among those that run."""
         for rung in self._rungs.values():
             rung.paused.discard(number)
@@ -170,12 +170,12 @@ class _Rung:
         self.gains: dict[int, tuple[float, ...]] = {}
         """Of those that are paused, continue or continued."""
         self.paused: set[int] = set()
-        self.stopped = 0
+        self.ended_early = 0
 
     @property
     def reached(self) -> int:
         """How many have reached it."""
-        return len(self.gains) + self.stopped
+        return len(self.gains) + self.ended_early
 
     def best(self, count: int, among: Collection[int]) -> list[int]:
         """Return the best `count` of some of its trials, all if these are fewer."""

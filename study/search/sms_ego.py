@@ -1,11 +1,11 @@
-"""The default sampler: the configuration that would add most hypervolume if it were as good as it may well be.
+"""The default sampler: the configuration that adds most hypervolume if its objectives reach their optimistic estimates.
 
 SMS-EGO (Ponweiser et al., "Multiobjective optimization on a limited budget of evaluations using model-assisted
-S-metric selection", PPSN 2008) with a `Surrogate` of each objective, over a sample of candidates. The bound is mean
-plus one standard deviation; candidates that would add nothing are ordered by the sum of their bounds, where the paper
-has a penalty. It learns from all rungs, so from trials that pause or were stopped too, and believes that running trials
-end as predicted, so that workers do not all try the same. Of the trials that it learns from, one that pauses is a
-candidate like any other (Swersky, Snoek and Adams, "Freeze-Thaw Bayesian Optimization", 2014).
+S-metric selection", PPSN 2008) with one `Surrogate` per objective, over a sample of candidates. The optimistic estimate
+is the mean plus one standard deviation. Candidates that would add nothing are ordered by the sum of their estimates;
+the paper uses a penalty. The sampler learns from all rungs, including those of paused and stopped trials. It assumes
+that running trials will measure what it predicts, so that workers do not all try the same configuration. Paused trials
+are candidates too (Swersky, Snoek and Adams, "Freeze-Thaw Bayesian Optimization", 2014).
 """
 
 import math
@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
-from study.search.encoding import Key, Point, encode, from_unit, identity, to_unit
+from search_spaces import Point
+from study.search.encoding import Key, encode, from_unit, identity, to_unit
 from study.search.feasible import FeasibleSpace
 from study.search.ranking import best, hypervolume_improvements
 from study.search.sampler import Proposal, Sampler
@@ -28,23 +29,23 @@ from study.search.surrogate import Hyperparameters, Inputs, Surrogate, choose
 Array = NDArray[np.float64]
 
 RANDOM_TRIALS = 6
-"""Trials that have to measure something before proposals are better than random."""
+"""Trials that must have measured something before the surrogates are used; until then proposals are random."""
 CANDIDATES = 120
 """Configurations that are compared: half random, half changes of the best trials."""
-MAX_COMPARED_WHOLE = 400
-"""The size up to which a finite space is compared whole instead."""
+MAX_COMPARED = 400
+"""Largest size of a finite space of which all configurations are compared instead."""
 PARENTS = 20
 """The best trials, of which candidates are changes."""
 MAX_MODELLED = 60
 """Trials that the surrogates are fitted to: the latest, and `PARENTS` of the best."""
 MAX_PENDING = 64
-"""Running trials that are believed to end as predicted."""
+"""Running trials that are assumed to measure what is predicted."""
 SMALL_CHANGE = 0.15
 """The standard deviation of a small change, of a range of 1."""
 REFIT_GROWTH = 1.2
-"""By what factor the trials grow before the hyperparameters of the surrogates are chosen anew."""
+"""Factor by which the number of trials grows before the hyperparameters are chosen again."""
 _BLAS = ThreadpoolController()
-"""Of small matrices: a second thread would only wait for a core that trains."""
+"""One BLAS thread is enough for these small matrices; the other cores train."""
 
 
 @dataclass(eq=False)
@@ -57,7 +58,7 @@ class _Trial:
 
 
 class SmsEgo(Sampler):
-    """The sampler of the module's docstring."""
+    """SMS-EGO as described above."""
 
     def __init__(self, space: FeasibleSpace, objectives: int, seed: int, epochs: int) -> None:
         self._feasible = space
@@ -67,7 +68,7 @@ class SmsEgo(Sampler):
         self._trials: dict[Key, _Trial] = {}
         self._running: dict[Key, _Trial] = {}
         self._paused: set[Key] = set()
-        self._whole = space.up_to(MAX_COMPARED_WHOLE)
+        self._whole = space.up_to(MAX_COMPARED)
         """All configurations, of a small space."""
         self._recent: deque[_Trial] = deque(maxlen=MAX_MODELLED)
         """The trials that measured something last."""
@@ -75,20 +76,20 @@ class SmsEgo(Sampler):
         """The best of the trials that measured the last rung."""
         self._front = np.empty((0, objectives))
         self._hyperparameters: list[Hyperparameters] = []
-        """Of the surrogate of each objective."""
+        """One per objective, of its surrogate."""
         self._chosen_for = 0
         self._ranked: deque[Proposal] | None = None
         """The candidates that are left, the most promising first; None: to be compared."""
 
     def start(self, point: Point) -> None:
-        """Count `point` among those that run, which are believed to end as predicted."""
+        """Count `point` as running: it is assumed to measure what is predicted."""
         key = identity(point)
         self._running[key] = self._trials.setdefault(key, _Trial(point, encode(self._space, point)))
         self._paused.discard(key)
         self._ranked = None
 
     def measure(self, point: Point, epoch: int, gains: Array) -> None:
-        """Learn what `point` measured at a rung; what is not finite is left out."""
+        """Learn what `point` measured at a rung; gains that are not finite are left out."""
         if not np.isfinite(gains).all():
             return
         trial = self._trials[identity(point)]
@@ -106,7 +107,7 @@ class SmsEgo(Sampler):
         self._paused.add(identity(point))
 
     def end(self, point: Point) -> None:
-        """Count `point` no more among those that run."""
+        """Count `point` as running no longer."""
         del self._running[identity(point)]
         self._ranked = None
 
@@ -123,8 +124,8 @@ class SmsEgo(Sampler):
     def _rank(self) -> list[Proposal]:
         """Return candidates by the hypervolume that they would add, the greatest first.
 
-        An objective that did not vary so far is left out. The volume is measured from 0, or in an objective in which
-        nothing is better than that from the worst that was measured.
+        An objective that has not varied so far is left out. The volume is measured from 0, or from the worst measured
+        value of an objective in which nothing is better than 0.
         """
         candidates = self._candidates(self._parents or list(self._recent))
         trials = [*self._parents, *(trial for trial in self._recent if trial not in self._parents)]
@@ -142,7 +143,7 @@ class SmsEgo(Sampler):
         return [candidates[i] for i in np.lexsort((-bounds.sum(axis=1), -improvements))]
 
     def _models(self, trials: list[_Trial]) -> list[Surrogate]:
-        """Return a surrogate of each objective; hyperparameters are chosen anew only now and then."""
+        """Return a surrogate of each objective; hyperparameters are chosen again only after `REFIT_GROWTH`."""
         rows = [
             (row, self._fidelity(epoch), values)
             for row, trial in enumerate(trials)
@@ -164,7 +165,7 @@ class SmsEgo(Sampler):
         return math.log(epoch) / math.log(self._epochs) if self._epochs > 1 else 1.0
 
     def _candidates(self, parents: list[_Trial]) -> list[Proposal]:
-        """Return what is paused and what was not tried: all of a small space, else random or `parents` changed."""
+        """Return paused and untried configurations: all of a small space, else random ones and changed `parents`."""
         found = self._whole
         if found is None:
             found = [self._complete({}) for _ in range(CANDIDATES // 2)]
@@ -178,14 +179,14 @@ class SmsEgo(Sampler):
         ]
 
     def _changed(self, point: Point) -> dict[str, Any]:
-        """Return `point` with one parameter changed, or now and then more."""
+        """Return `point` with one parameter changed, sometimes more."""
         names = list(self._space.parameters)
         count = min(self._random.geometric(0.6), len(names))
         chosen = set(self._random.choice(names, size=count, replace=False))
         return self._complete(point, chosen)
 
     def _complete(self, point: Point, changed: Container[str] = ()) -> dict[str, Any]:
-        """Return `point` with every active parameter: the `changed` moved or drawn anew, those it lacks drawn."""
+        """Return `point` with every active parameter: the `changed` ones moved or redrawn, missing ones drawn."""
         found: dict[str, Any] = {}
         for name, domain in self._space.parameters.items():
             if not self._space.active(name, found):

@@ -141,7 +141,7 @@ class _Unwritten:
     def trials(self, epochs: int) -> list[FrozenTrial]:
         return []
 
-    def notes(self) -> dict[str, Any]:
+    def attributes(self) -> dict[str, Any]:
         return {}
 
     def add(self, *_: object) -> int:
@@ -155,4 +155,4 @@ class _Unwritten:
 
     def finish(self, *_: object) -> None: ...
 
-    def note(self, *_: object) -> None: ...
+    def set_attribute(self, *_: object) -> None: ...

@@ -1,4 +1,4 @@
-"""Recorded learning curves of a whole finite space: what studies are replayed on."""
+"""Recorded learning curves of a complete finite space: what studies are replayed on."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -33,38 +33,38 @@ class Table:
     request: Request
     points: Sequence[dict[str, Any]]
     curves: Sequence[Sequence[Report]]
-    """Of each point, its epochs in order."""
+    """The epochs of each point, in order."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError for a table with gaps, which no replay could look up."""
+        """Raise UserError for a table with gaps: a replay could not look them up."""
         size, bounds = self.request.space.size(), self.request.constraints
         if len(self.points) != size:
             without = f" without bounds on {' and '.join(bounds)}," if bounds else ""
             raise UserError(
                 f"{len(self.points)} complete trials inside a space of {size or 'infinitely many'} configurations "
-                f"are no table; record one{without} with --sampler grid --scheduler fifo and enough --trials"
+                f"are not a table; record one{without} with --sampler grid --scheduler fifo and enough --trials"
             )
         for point, curve in zip(self.points, self.curves, strict=True):
             if [report.epoch for report in curve] != list(range(1, self.request.epochs + 1)):
                 raise UserError(
-                    f"{point} has {len(curve)} of {self.request.epochs} epochs on disk; copy the whole study again"
+                    f"{point} has {len(curve)} of {self.request.epochs} epochs on disk; copy the complete study again"
                 )
 
     @classmethod
     def read(cls, path: Path) -> "Table":
-        """Read a file that `write` wrote; ValueError for any other."""
+        """Read a file that `write` wrote; UserError for any other."""
         if not path.is_file():
             raise UserError(f"there is no file {path}; make it with --record NAME")
         try:
             request, points, curves = _parsed(pq.read_table(path))
         except (OSError, pa.ArrowException, LookupError, TypeError, ValueError, AttributeError) as error:
             raise UserError(
-                f"{path} is no table of learning curves ({error}); make one with --record NAME"
+                f"{path} is not a table of learning curves ({error}); make one with --record NAME"
             ) from None
         return cls(request, points, curves)
 
     def write(self, path: Path) -> None:
-        """Write one row an epoch: trial, epoch, seconds, metrics. ValueError if `path` cannot be written."""
+        """Write one row per epoch: trial, epoch, seconds, metrics. UserError if `path` cannot be written."""
         rows = [
             {"trial": i, "epoch": report.epoch, "seconds": report.seconds, **report.metrics}
             for i, curve in enumerate(self.curves)

@@ -30,7 +30,7 @@ class NoTablesError(UserError):
 
 
 _TABLES = {"studies", "trials", "version_info", "alembic_version"}
-"""Of a database that Optuna made: with all of them there, opening it alters nothing."""
+"""The tables of a database that Optuna made: when all are there, opening it changes nothing."""
 CONNECT_SECONDS = 10
 """How long a server may take to answer."""
 BUSY_SECONDS = 20
@@ -41,7 +41,7 @@ def check(url: str) -> None:
     """Check that a record can be kept at `url`; "" is the directory of the study.
 
     Raises:
-        UserError: It is no URL, keeps nothing, or is of a kind that is not known or whose driver is not installed.
+        UserError: It is not a URL, keeps nothing, or is of an unknown kind or one whose driver is not installed.
     """
     if not url:
         return
@@ -181,5 +181,5 @@ def _parse(url: str) -> URL:
         return make_url(url)
     except (ArgumentError, ValueError):  # ValueError: of the port
         raise UserError(
-            f"--storage {url!r} is no URL of a database; write one such as postgresql://user@host/database"
+            f"--storage {url!r} is not the URL of a database; write one such as postgresql://user@host/database"
         ) from None

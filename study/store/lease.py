@@ -1,9 +1,9 @@
-"""The lease: one driver a study, and no harm from what a killed driver left behind.
+"""The lease: one driver per study, and no harm from what a killed driver left behind.
 
 Two locks, since either alone has a hole. A lock on a file of the study's directory is dropped by the kernel the moment
 its driver dies, whatever the clocks say; but it need not reach other machines. So the record also carries a heartbeat,
 a counter that the holder advances: a contender elsewhere watches it on its own monotonic clock and takes over only
-when it has stood still for `PATIENCE` seconds.
+when it has stood still for `TAKEOVER_S` seconds.
 
 The token in the file fences workers: one that an earlier driver started finds another token there and stops before
 it writes.
@@ -29,7 +29,7 @@ KEY = "lease"
 """User attribute of the study: `token`, `beat`, `host`, `pid` and `directory` of the holder; {} if none."""
 BEAT = 2.0
 """Seconds between heartbeats."""
-PATIENCE = 15.0
+TAKEOVER_S = 15.0
 """Seconds that a heartbeat must stand still before a driver elsewhere may take over."""
 
 
@@ -37,7 +37,7 @@ class Lease:
     """Held until it is left as a context. `lost` says who took it over, "" as long as nobody did."""
 
     def __init__(self, directory: Path, record: Record) -> None:
-        """Take the study in `directory`; ValueError, naming the holder, if another driver runs it."""
+        """Take the study in `directory`; UserError, naming the holder, if another driver runs it."""
         self.lost = ""
         self._record = record
         self._holder: dict[str, Any] = {
@@ -50,7 +50,7 @@ class Lease:
         self._file = _lock(directory / layout.LOCK_FILE)
         try:
             self._wait_for_silence()
-            record.note(KEY, self._holder)
+            record.set_attribute(KEY, self._holder)
             self._file.truncate(0)
             self._file.write(json.dumps(self._holder))
             self._file.flush()
@@ -79,19 +79,19 @@ class Lease:
         self._thread.join()
         try:
             if not self.lost:
-                self._record.note(KEY, {})
-        except FAULTS:  # the kernel drops the lock anyway; elsewhere they wait for PATIENCE
+                self._record.set_attribute(KEY, {})
+        except FAULTS:  # the kernel drops the lock anyway; elsewhere they wait for TAKEOVER_S
             pass
         self._file.close()
 
     def _wait_for_silence(self) -> None:
-        holder = self._record.notes().get(KEY)
+        holder = self._record.attributes().get(KEY)
         if not holder or all(holder[key] == self._holder[key] for key in ("host", "directory")):
             return  # nobody, or a driver whose lock on the file is gone: it is dead
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + TAKEOVER_S
         while time.monotonic() < deadline:
             time.sleep(BEAT / 2)
-            now = self._record.notes().get(KEY)
+            now = self._record.attributes().get(KEY)
             if not now:
                 return
             if now != holder:
@@ -100,12 +100,12 @@ class Lease:
     def _keep(self) -> None:
         while not self._stop.wait(BEAT):
             try:
-                now = self._record.notes().get(KEY) or {}
+                now = self._record.attributes().get(KEY) or {}
                 if now.get("token") != self.token:
                     self.lost = _refusal(now)
                     return
                 self._holder["beat"] += 1
-                self._record.note(KEY, self._holder)
+                self._record.set_attribute(KEY, self._holder)
             except FAULTS:  # the driver meets the same fault and says so
                 continue
 
@@ -119,7 +119,7 @@ def is_current(directory: Path, token: str) -> bool:
 
 
 def check_locks(directory: Path) -> None:
-    """Raise ValueError if the disk of a new study has no locks."""
+    """Raise UserError if the disk of a new study has no locks."""
     _lock(directory / layout.LOCK_FILE).close()
 
 

@@ -1,7 +1,7 @@
-"""The options of a study, each declared once: its flag, its help, its default and what it may be.
+"""The options of a study, each declared once: its flag, help text, default and valid values.
 
 `Options` are those that `study.toml` keeps; `study.planning.spec.Spec` adds those that only a launch needs. The command
-line, the checks and the [request] table are read off these fields, so a new option is one new field.
+line, the checks and the [request] table are derived from these fields, so a new option is one new field.
 """
 
 import math
@@ -32,10 +32,10 @@ class Flag:
     """How the option of a field is typed and checked."""
 
     name: str
-    """Such as "--time-budget"; "" is the name of the field."""
+    """Such as "--time-budget"; "": derived from the name of the field."""
     help: str
     parse: Callable[[str], Any]
-    """From what is typed to a value; ValueError or `UserError` if it is none."""
+    """Converts the typed text; raises ValueError or `UserError` if it is invalid."""
     metavar: str | None
     choices: Sequence[str]
     """The valid values; empty if they cannot be listed."""
@@ -87,7 +87,7 @@ def duration(text: str) -> float:
     """
     match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d*)?)s?)?", text)
     if not text or not match:
-        raise UserError(f"{text!r} is no duration; write one such as 90s, 30m or 1h30m")
+        raise UserError(f"{text!r} is not a duration; write one such as 90s, 30m or 1h30m")
     hours, minutes, seconds = (float(part or 0) for part in match.groups())
     return hours * 3600 + minutes * 60 + seconds
 
@@ -115,32 +115,39 @@ class Options:
     epochs: int | None = field(
         default=None,
         metadata=flag(
-            "of a trial that completes (default: the preset's)", parse=int, metavar="N", rule=ABOVE_0
+            "epochs per complete trial (default: the preset's)", parse=int, metavar="N", rule=ABOVE_0
         ),
     )
     time_budget_s: float = field(
         default=math.inf,
         metadata=flag(
-            "stop then; a resume continues", name="--time-budget", parse=duration, metavar="30m", rule=ABOVE_0
+            "stop after this time; a resume continues",
+            name="--time-budget",
+            parse=duration,
+            metavar="30m",
+            rule=ABOVE_0,
         ),
     )
     workers: int | None = field(
         default=None,
         metadata=flag(
-            "trials at a time (default: one per CPU)", parse=int, metavar="N", rule=ABOVE_0
+            "trials at a time (default: one per CPU, or as many as the GPUs fit)", parse=int, metavar="N", rule=ABOVE_0
         ),
     )  # fmt: skip
     gpus_per_trial: float = field(
         default=0.0,
         metadata=flag(
-            "a share of a GPU, or several (default: 0, on a CPU)", parse=float, metavar="F", rule=SHARE
+            "GPUs per trial: a share of one, or several (default: 0, train on a CPU)",
+            parse=float,
+            metavar="F",
+            rule=SHARE,
         ),
     )
     trial_timeout: float = field(
         default=20.0,
         metadata=flag(
-            "a trial that reports nothing for X times the longest epoch so far, and for 5 minutes, is ended and "
-            "retried; 0: never",
+            "a trial that reports nothing for the longer of 5 minutes and X times the longest epoch so far is ended "
+            "and retried; 0: never",
             parse=float, metavar="X", rule=AT_LEAST_0,
         ),
     )  # fmt: skip
@@ -158,7 +165,7 @@ class Options:
     reduction_factor: int = field(
         default=3,
         metadata=flag(
-            "of pareto_asha: the best one in N continues at each rung",
+            "for pareto_asha: the best 1/N of the trials continue at each rung",
             parse=int,
             metavar="N",
             rule=AT_LEAST_2,
@@ -170,7 +177,7 @@ class Options:
     )
     seed: int = field(
         default=0,
-        metadata=flag("of the sampler and of every trial", parse=int, metavar="S", rule=SEED),
+        metadata=flag("seed of the sampler and of every trial", parse=int, metavar="S", rule=SEED),
     )
     storage: str = field(
         default="",
@@ -188,7 +195,7 @@ def check_choices(options: type, values: Mapping[str, Any]) -> None:
 
 
 def check_rules(options: type, values: Mapping[str, Any]) -> None:
-    """Raise UserError for a value that breaks the rule of its option; None is no value."""
+    """Raise UserError for a value that breaks the rule of its option; None, not given, breaks none."""
     for name, of in flags(options).items():
         value = values[name]
         if of.rule and value is not None and not of.rule.holds(value):

@@ -67,7 +67,8 @@ class Record:
     def open(cls, url: str, name: str, objectives: Mapping[str, Objective], new: bool = False) -> Self:
         """Open the record of a study; create that of a `new` one.
 
-        Raises ValueError if the database cannot be opened, lacks the study, or already has one of a new one's name.
+        Raises:
+            UserError: The database cannot be opened, lacks the study, or already has one of the `new` one's name.
         """
         if not new and not database.exists(url):
             raise UserError(_missing(name))
@@ -106,7 +107,7 @@ class Record:
         """Add a running trial with the searched `values`, and return its number.
 
         One transaction of four statements. Optuna's `create_new_trial` from a template writes the same rows with
-        four statements a parameter, which takes ten times as long at 56 bit-widths. Raises OSError if another driver
+        four statements per parameter, which takes ten times as long at 56 bit-widths. Raises OSError if another driver
         has taken the study over and this one, on a machine that was suspended, has not seen it yet.
         """
         number = len(self._ids)
@@ -167,18 +168,18 @@ class Record:
         values = [result["metrics"][name] for name in self._objectives] if complete else None
         self.rdb.set_trial_state_values(self._ids[number], state, values)
 
-    def note(self, key: str, value: Any) -> None:
+    def set_attribute(self, key: str, value: Any) -> None:
         """Write a user attribute of the study."""
         self.rdb.set_study_user_attr(self.study._study_id, key, value)
 
-    def notes(self) -> dict[str, Any]:
+    def attributes(self) -> dict[str, Any]:
         """Read the user attributes of the study."""
         return self.rdb.get_study_user_attrs(self.study._study_id)
 
     def snapshot(self, path: Path) -> None:
         """Write the whole record into a SQLite file at `path`, replacing it in one step.
 
-        One statement a table, where Optuna's `copy_study` writes several a parameter: minutes for a long study.
+        One statement per table, where Optuna's `copy_study` writes several per parameter: minutes for a long study.
         """
         draft = path.with_suffix(".draft")
         draft.unlink(missing_ok=True)
@@ -203,7 +204,7 @@ class Record:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close the database; a SQLite file is then whole in itself."""
+        """Close the database; a SQLite file is then complete in itself."""
         database.close(self.rdb)
 
 
@@ -250,7 +251,7 @@ def state_of(result: Result, epochs: int) -> TrialState:
 
 @contextmanager
 def faults_as_user_errors() -> Iterator[None]:
-    """Raise ValueError that says why in place of one of `FAULTS`; who reads our output may still leave early."""
+    """Raise a UserError that says why in place of one of `FAULTS`; a BrokenPipeError of our output passes through."""
     try:
         yield
     except BrokenPipeError:

@@ -44,16 +44,16 @@ class Request(Options):
     rungs: tuple[int, ...]
     """The epochs at which trials are measured in full and compared; the last is `epochs`."""
     workers: int
-    """Trials at a time; 0: as many as the cluster has CPUs (or shares of a GPU)."""
+    """Trials at a time; 0: one per CPU, or as many as the GPUs fit."""
     data: dict[str, Any]
     """Name, classes, fingerprint and sizes of the data set."""
     versions: dict[str, str]
 
     @property
     def attainable(self) -> int:
-        """How many trials there can be: a finite space, with what the queue adds to it, has no more.
+        """The largest number of trials: `trials`, or the size of a finite space with its queue if that is smaller.
 
-        Of a space that does not list its points, constraints may leave fewer.
+        It is an upper bound: constraints may leave fewer, except in a space that lists its points.
         """
         listed = self.space.points
         size = sum(map(self.is_feasible, listed)) if listed else self.space.size()
@@ -70,7 +70,7 @@ class Request(Options):
         return self.config(values).flat()
 
     def check_images(self) -> None:
-        """Raise UserError if the images are missing, or are not those that the study began with."""
+        """Raise UserError if the images are missing or differ from those at the launch."""
         if dataset_facts(self.config({})).fingerprint != self.data.get("fingerprint"):
             raise UserError(
                 f"{self.fixed.get('data_dir') or self.fixed['dataset']} holds other images than when the study "
@@ -78,14 +78,14 @@ class Request(Options):
             )
 
     def is_feasible(self, values: Mapping[str, Any]) -> bool:
-        """Tell whether these searched `values` keep every constraint, as is known before training."""
+        """Tell whether these searched `values` keep every constraint; costs are known without training."""
         known = costs(self.config(values)) if self.constraints else {}
         return all(known[name] <= bound for name, bound in self.constraints.items())
 
     def distributions(self) -> dict[str, BaseDistribution]:
         """Return the Optuna distribution of each searched name, as the record keeps it.
 
-        A choice also has the values that only the queue brings: a float corner in a space without the width 32.
+        A choice also has the values that occur only in the queue, such as width 32 of the float corner.
         """
         return {
             name: _distribution(domain, [point[name] for point in self.queue if name in point])
@@ -125,7 +125,7 @@ class Request(Options):
 
         Raises:
             UserError: It has the format of another version of this program, or values that `plan` does not write.
-            KeyError: It is not whole.
+            KeyError: It is not complete.
         """
         if document["format"] != FORMAT:
             raise UserError(
@@ -154,13 +154,13 @@ class Request(Options):
         try:
             return cls.from_document(tomllib.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
-            raise UserError(f"{directory} is no study: it has no {REQUEST_FILE}") from None
+            raise UserError(f"{directory} is not a study: it has no {REQUEST_FILE}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UserError(f"{path} is not a TOML file: {error}; restore it from a copy") from None
         except KeyError as error:
-            raise UserError(f"{path} is not whole (it lacks {error}); restore it from a copy") from None
+            raise UserError(f"{path} is not complete (it lacks {error}); restore it from a copy") from None
         except (TypeError, AttributeError) as error:
-            raise UserError(f"{path} is not whole ({error}); restore it from a copy") from None
+            raise UserError(f"{path} is not complete ({error}); restore it from a copy") from None
 
     def write(self, directory: Path) -> None:
         """Write `study.toml` into `directory`, in one step."""
@@ -177,7 +177,7 @@ def _check(request: Mapping[str, Any]) -> None:
     for name in (option.name for option in fields(Options)):
         value, kind = request[name], kinds[name]
         if isinstance(value, bool) or not isinstance(value, int | float if kind is float else kind):
-            raise UserError(f"{REQUEST_FILE}: {name} is {value!r}, which is no {kind.__name__}")
+            raise UserError(f"{REQUEST_FILE}: {name} is {value!r}, which is not of type {kind.__name__}")
     with located(REQUEST_FILE):
         check_choices(Options, request)
 

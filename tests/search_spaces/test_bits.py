@@ -64,7 +64,7 @@ def test_a_width_is_one_of_the_integers_listed(value):
     if type(value) is int and value in WIDTHS:
         check_widths([value])
     else:
-        with pytest.raises(UserError, match="is no bit-width; choose from 2, 3, 4, 6, 8, 32"):
+        with pytest.raises(UserError, match="is not a valid bit-width; choose from 2, 3, 4, 6, 8, 32"):
             check_widths([2, value])
 
 

@@ -35,7 +35,7 @@ from study_common.errors import UserError
         ({"type": "int", "low": 1.5, "high": 8}, "low and high must be integers"),
         ({"type": "choice", "values": []}, "at least one value"),
         ({"type": "choice", "values": [1, 1.0]}, "1.0 is listed twice"),
-        ({"type": "choice", "values": [[1]]}, "no finite number"),
+        ({"type": "choice", "values": [[1]]}, "not a finite number"),
         ({"type": "choice", "values": "adam"}, "values must be a list such as ['adam']"),
         ({"type": "choice", "values": [1], "when": "x"}, "when must be a table"),
         ({"type": "choice", "values": [1], "when": {"x": "y"}}, "when.x must be a list"),

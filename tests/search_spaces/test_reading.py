@@ -25,10 +25,10 @@ ONE = {"type": "choice", "values": [1]}
         ({"parameters": [ONE]}, "parameters must be a table"),
         (
             {"bits": {"layers": "*", "values": [2, 5]}},
-            "[bits]: 5 is no bit-width; choose from 2, 3, 4, 6, 8, 32",
+            "[bits]: 5 is not a valid bit-width; choose from 2, 3, 4, 6, 8, 32",
         ),
-        ({"bits": {"layers": "*", "values": [4.0]}}, "4.0 is no bit-width"),
-        ({"bits": {"layers": "*", "values": [True]}}, "True is no bit-width"),
+        ({"bits": {"layers": "*", "values": [4.0]}}, "4.0 is not a valid bit-width"),
+        ({"bits": {"layers": "*", "values": [True]}}, "True is not a valid bit-width"),
         ({"bits": {"layers": "*", "values": []}}, "at least one value"),
         ({"bits": {"layers": "*", "values": [2, 2]}}, "2 is listed twice"),
         (
@@ -42,13 +42,13 @@ ONE = {"type": "choice", "values": [1]}
         ({"bits": "conv1"}, "it must be a table"),
         (
             {"parameters": {"bits": {"conv1": {"type": "choice", "values": [5]}}}},
-            "parameter bits.conv1: 5 is no bit-",
+            "parameter bits.conv1: 5 is not a valid bit-",
         ),
         (
             {"parameters": {"bits": {"type": "int", "low": 2, "high": 4, "step": 2}}, "fixed": {"w_bits": 1}},
             "1 is no",
         ),
-        ({"parameters": {"bits": {"type": "float", "low": 2, "high": 4}}}, "no bit-width"),
+        ({"parameters": {"bits": {"type": "float", "low": 2, "high": 4}}}, "not a valid bit-width"),
         ({"parameters": {"p": ONE}, "fixed": {"p": 1}}, "p is both varied and in [fixed]"),
         ({"parameters": {"p": ONE}, "fixed": {"q": [1]}}, "[fixed]: q must be a finite number"),
         ({"parameters": {"p": ONE}, "points": [{"q": 1}]}, "leave out [parameters] and [bits]"),
@@ -57,7 +57,7 @@ ONE = {"type": "choice", "values": [1]}
             "[[points]] number 2: every point must set the same names; q is not",
         ),
         ({"points": [{"q": 1}, {"q": 2}, {"q": 1}]}, "[[points]] number 3: it repeats"),
-        ({"points": [{"w_bits": {"conv1": 5}}]}, "5 is no bit-width"),
+        ({"points": [{"w_bits": {"conv1": 5}}]}, "5 is not a valid bit-width"),
         ({"points": [3]}, "must be a table of names and values"),
         ({"parameters": {"p": ONE | {"when": {"q": [1]}}, "q": ONE}}, "names q, which must stand above it"),
         ({"parameters": {"q": ONE, "p": ONE | {"when": {"q": [2]}}}}, "asks for q = 2, which q never is"),

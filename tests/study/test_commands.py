@@ -146,8 +146,8 @@ def test_a_space_leaves_alone_what_has_a_flag(name: str, command: Command, tmp_p
     [
         ('sampler = "sms_ego"', 'sampler = "sms_eg"', "the nearest is 'sms_ego'"),
         ('scheduler = "', 'scheduler = "a', "unknown scheduler"),
-        ("trials = ", "trials = 1.", "which is no int"),
-        ("seed = ", "seed = true #", "seed is True, which is no int"),
+        ("trials = ", "trials = 1.", "which is not of type int"),
+        ("seed = ", "seed = true #", "seed is True, which is not of type int"),
         ('init = ""', 'init = "flaot"', "'float'"),
         ("[objectives.flops]", "[elsewhere.flops]", "other objectives than"),
     ],
@@ -270,7 +270,7 @@ def test_status_knows_a_driver_of_another_machine(
     request = request_of(name="s")
     directory = directories.create(request, str(tmp_path))
     with Record.open(database.url_in(directory), "s", request.objectives, new=True) as record:
-        record.note(lease.KEY, {"host": "another", "pid": 1})
+        record.set_attribute(lease.KEY, {"host": "another", "pid": 1})
     out = command("study.status", "s", "--runs-dir", str(tmp_path))[1]
     assert out.startswith("s (running on another, or interrupted there): trials 0/15")
 

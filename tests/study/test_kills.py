@@ -130,7 +130,7 @@ def test_nothing_is_lost_or_changed(
             for trial in found:
                 if trial.state.is_finished():
                     assert ended.setdefault(trial.number, told(trial)) == told(trial), "what has ended stays"
-            assert record.notes().get(RESUMED_BY_SAMPLER, 0) <= len(found) // TRIALS_PER_RESUME
+            assert record.attributes().get(RESUMED_BY_SAMPLER, 0) <= len(found) // TRIALS_PER_RESUME
             if whole:
                 break
             if found and random.random() < 0.2:

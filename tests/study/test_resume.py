@@ -48,7 +48,7 @@ def test_budget_workers_and_gpus_are_changed_for_good(command: Command, complete
     ("words", "says"),
     [
         ("--workers 0", "--workers is 0; it must be above 0"),
-        ("--time-budget soon", "'soon' is no duration"),
+        ("--time-budget soon", "'soon' is not a duration"),
         ("--time-budget 0", "--time-budget is 0; it must be above 0"),
         ("--gpus-per-trial 1.5", "a whole number"),
         ("--trials 0", "--trials is 0"),
@@ -73,6 +73,6 @@ def test_other_versions_are_told_once_and_noted(complete: Path, monkeypatch: pyt
         (line,) = driver._changed_versions(held)
         assert f"torch {request.versions['torch']} -> 99.0" in line
         assert driver._changed_versions(held) == []
-        (noted,) = record.notes()[VERSIONS]
+        (noted,) = record.attributes()[VERSIONS]
         assert (noted["torch"], noted["git_commit"]) == ("99.0", request.git_commit)
         assert noted["since"]

@@ -46,9 +46,9 @@ def test_the_first_unknown_name_is_the_one_that_is_told() -> None:
 
 
 def test_a_place_is_put_in_front_once_per_level() -> None:
-    message = r"^mine\.toml: \[bits\]: 5 is no bit-width$"
+    message = r"^mine\.toml: \[bits\]: 5 is not a valid bit-width$"
     with pytest.raises(UserError, match=message), located("mine.toml"), located("[bits]"):
-        raise UserError("5 is no bit-width")
+        raise UserError("5 is not a valid bit-width")
 
 
 def test_a_fault_of_this_program_gets_no_place() -> None:

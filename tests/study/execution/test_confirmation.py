@@ -34,7 +34,7 @@ def runs(request_of: Callable[..., Request], tmp_path: Path, request: pytest.Fix
         metrics = metrics_of(flat, 9)
         searcher.on_trial_complete("a", {"report": Report(epoch=9, seconds=1.0, metrics=metrics, last=True)})
         directories.write_results(asked, directory, record)
-        record.note(
+        record.set_attribute(
             CONFIRMATIONS, [Confirmation(trial=0, seed=1, refit=False, metrics=metrics, time="2026-05-04")]
         )
     return tmp_path
@@ -96,5 +96,5 @@ def test_a_confirmation_that_is_stopped_has_not_looked_at_the_test_split(runs: P
     assert interrupt.reason == "the test says so"
     asked = Request.read(runs / "s")
     with Record.open(directories.record_url(asked, runs / "s"), "s", asked.objectives) as record:
-        assert [done["seed"] for done in record.notes()[CONFIRMATIONS]] == [1]
-        assert TEST_READS not in record.notes()
+        assert [done["seed"] for done in record.attributes()[CONFIRMATIONS]] == [1]
+        assert TEST_READS not in record.attributes()

@@ -104,7 +104,7 @@ def test_a_link_outside_is_no_matter(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "linked").symlink_to(tmp_path / "real")
     study = tmp_path / "linked"
-    assert not run_folder.claim(study / "trials" / "0", {"a": 1}, study)
+    assert not run_folder.prepare(study / "trials" / "0", {"a": 1}, study)
     (study / "trials" / "1").symlink_to(tmp_path)
     with pytest.raises(UserError, match="is a link"):
-        run_folder.claim(study / "trials" / "1", {"a": 1}, study)
+        run_folder.prepare(study / "trials" / "1", {"a": 1}, study)

@@ -203,7 +203,7 @@ def test_the_sampler_may_have_a_paused_trial_go_on_also_after_a_resume(
     assert trials[0].state == TrialState.RUNNING
     assert searcher.progress.states["paused"] == searcher.progress.tried == len(trials) - 1
     searcher.scheduler.all_began = True
-    assert 0 not in iter(searcher.scheduler.promote, None), "it runs already"
+    assert 0 not in iter(searcher.scheduler.next_to_resume, None), "it runs already"
 
 
 def test_the_sampler_has_no_more_go_on_for_being_resumed(
@@ -214,7 +214,7 @@ def test_the_sampler_has_no_more_go_on_for_being_resumed(
         searcher = searcher_of(request, record, tmp_path)
         for name in "abc":
             pause(searcher, name)
-    assert 1 <= record.notes()[RESUMED_BY_SAMPLER] <= 18 // TRIALS_PER_RESUME
+    assert 1 <= record.attributes()[RESUMED_BY_SAMPLER] <= 18 // TRIALS_PER_RESUME
 
 
 def pause(searcher: Searcher, name: str) -> None:
@@ -341,12 +341,12 @@ def test_a_snapshot_is_the_record(record: Record, request_of: RequestOf, tmp_pat
     searcher = searcher_of(request_of(trials=3), record, tmp_path)
     for name, end in {"a": "complete", "b": "paused", "c": "left"}.items():
         play(searcher, name, start(searcher, name), end)
-    record.note("said", [1])
+    record.set_attribute("said", [1])
     record.snapshot(tmp_path / "copy.db")
     url = f"sqlite:///{tmp_path / 'copy.db'}"
     with Record.open(url, "s", objectives) as copy:
         assert copy.study.get_trials() == record.study.get_trials()
-        assert copy.notes() == record.notes()
+        assert copy.attributes() == record.attributes()
     with pytest.raises(UserError, match="there is no record of other"):
         Record.open(url, "other", objectives)
     assert [path.name for path in tmp_path.glob("copy*")] == ["copy.db"]

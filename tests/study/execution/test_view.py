@@ -27,11 +27,13 @@ def play(request: Request, stream: io.StringIO, monkeypatch: pytest.MonkeyPatch)
     """Show a study of two trials of which one ends after the last time that the figures were shown."""
     monkeypatch.setattr(sys, "stdout", stream)
     progress = Progress(request)
-    progress.started()
+    progress.add_new()
     with View(request, Path("runs/s")) as view:
         view.begin("")
         view.show(progress)
-        progress.changed(TrialState.RUNNING, TrialState.FAIL, new_result(0) | {"error": "ValueError: no"})  # type: ignore[arg-type]
+        progress.change_state(
+            TrialState.RUNNING, TrialState.FAIL, new_result(0) | {"error": "ValueError: no"}
+        )  # type: ignore[arg-type]
         view.end("", progress)
     return stream.getvalue()
 

@@ -57,13 +57,13 @@ def test_whoever_is_among_the_best_goes_on_and_nobody_else(
         if tell(scheduler, n, 1, point):
             went_on.add(n)
         assert tell(scheduler, n, 1, point), "a rung is decided once"
-        while data.draw(st.booleans()) and (number := scheduler.promote()) is not None:
+        while data.draw(st.booleans()) and (number := scheduler.next_to_resume()) is not None:
             assert number not in went_on
             went_on.add(number)
         now = allowed(points[: n + 1], factor, all_began=False)
         assert went_on - now <= set().union(*(allowed(points[:i], factor, False) for i in range(n + 1)))
     scheduler.all_began = True
-    while (number := scheduler.promote()) is not None:
+    while (number := scheduler.next_to_resume()) is not None:
         went_on.add(number)
     assert allowed(points, factor, all_began=True) <= went_on
 
@@ -81,12 +81,12 @@ def test_the_best_goes_on_and_the_worst_never_whatever_the_order() -> None:
     for order in permutations(range(4)):
         scheduler = ParetoAsha(TARGETS, [1, 3], 3)
         went_on = [n for n in order if tell(scheduler, n, 1, points[n])]
-        while (number := scheduler.promote()) is not None:
+        while (number := scheduler.next_to_resume()) is not None:
             went_on.append(number)
         assert set(went_on) <= {0, min(order[:3])}, "the best of all, or of the first three"
         assert 0 in went_on
         scheduler.all_began = True
-        went_on += iter(scheduler.promote, None)
+        went_on += iter(scheduler.next_to_resume, None)
         assert sorted(went_on) == [0, 1, 2], "a short study needs a front"
 
 
@@ -96,11 +96,13 @@ def test_of_those_that_may_go_on_the_farthest_does_first() -> None:
         scheduler.reached(number, 1, metrics((0.5, 0.5, number / 4)), paused=number < 2)
     for number in (2, 3):
         scheduler.reached(number, 3, metrics((0.5, 0.5, number / 4)), paused=True)
-    assert list(iter(scheduler.promote, None)) == [3], (
+    assert list(iter(scheduler.next_to_resume, None)) == [3], (
         "2 and 3 are the best at epoch 1, 3 is the best at epoch 3"
     )
     scheduler.all_began = True
-    assert list(iter(scheduler.promote, None)) == [2, 1], "and one of the others comes so that three go on"
+    assert list(iter(scheduler.next_to_resume, None)) == [2, 1], (
+        "and one of the others comes so that three go on"
+    )
 
 
 def test_what_a_resume_hears_of_counts() -> None:
@@ -108,7 +110,7 @@ def test_what_a_resume_hears_of_counts() -> None:
     for number in range(3):
         scheduler.reached(number, 1, metrics((0.9, 0.9, 0.9)))
     assert not tell(scheduler, 7, 1, (0.1, 0.1, 0.1))
-    assert scheduler.promote() is None, "the best have gone on or ended"
+    assert scheduler.next_to_resume() is None, "the best have gone on or ended"
     assert tell(scheduler, 8, 1, (1.0, 1.0, 1.0))
 
 
@@ -117,19 +119,19 @@ def test_others_go_on_in_the_place_of_those_that_fail() -> None:
     for number in range(6):
         tell(scheduler, number, 1, (0.5, 0.5, 1 - number / 10))
     scheduler.all_began = True
-    first = [*iter(scheduler.promote, None)]
+    first = [*iter(scheduler.next_to_resume, None)]
     assert sorted(first) == [0, 1, 2]
     for number in first:
-        scheduler.stopped(number)
-    assert sorted(iter(scheduler.promote, None)) == [3, 4, 5]
+        scheduler.ended_early(number)
+    assert sorted(iter(scheduler.next_to_resume, None)) == [3, 4, 5]
 
 
 def test_what_was_stopped_counts_but_takes_no_place() -> None:
     scheduler = ParetoAsha(TARGETS, [1, 3], 3)
     for number in range(3):
         scheduler.reached(number, 1, metrics((0.9, 0.9, 0.9)), paused=True)
-        scheduler.stopped(number)
-    assert scheduler.promote() is None
+        scheduler.ended_early(number)
+    assert scheduler.next_to_resume() is None
     assert tell(scheduler, 3, 1, (0.1, 0.1, 0.1)), (
         "one of the four that have reached it, and the only one left"
     )
@@ -141,15 +143,15 @@ def test_under_fifo_no_trial_pauses() -> None:
     fifo = Fifo()
     for number in range(6):
         fifo.reached(number, 1, metrics((0.5, 0.5, number / 6)), paused=False)
-        fifo.stopped(number)
+        fifo.ended_early(number)
     fifo.all_began = True
-    assert fifo.promote() is None
+    assert fifo.next_to_resume() is None
     assert fifo.beyond(0) == []
 
 
 def test_a_scheduler_has_to_decide_everything() -> None:
     class Half(Scheduler):
-        def promote(self) -> int | None:
+        def next_to_resume(self) -> int | None:
             return None
 
     with pytest.raises(TypeError, match="abstract"):

@@ -105,9 +105,9 @@ def test_a_table_that_cannot_be_written_is_one_line(command: Command, table: Tab
 
 BAD = {
     "--table nowhere.parquet": "there is no file nowhere.parquet; make it with --record",
-    "--table OTHER": "no table of learning curves",
-    "--table LIST": "no table of learning curves",
-    "--table EMPTY": "no table of learning curves",
+    "--table OTHER": "is not a table of learning curves",
+    "--table LIST": "is not a table of learning curves",
+    "--table EMPTY": "is not a table of learning curves",
     "--table FILE --record s": "exists already; choose another --table",
     "--table FILE --workers 0": "--workers",
     "--table FILE --workers 1,x": "--workers",

@@ -48,8 +48,8 @@ def test_the_url_of_a_file_leads_to_the_file(parts: list[str]) -> None:
 @pytest.mark.parametrize(
     ("url", "says"),
     [
-        ("nonsense", "is no URL of a database"),
-        ("postgresql://me@db:port/studies", "is no URL of a database"),
+        ("nonsense", "is not the URL of a database"),
+        ("postgresql://me@db:port/studies", "is not the URL of a database"),
         (
             "mysql://me:secret@db/studies",
             r"--storage mysql://me@db/studies is of no known kind; use sqlite or",

@@ -31,7 +31,7 @@ def record(tmp_path: Path, request_of: Callable[..., Request]) -> Iterator[Recor
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lease, "BEAT", 0.1)
-    monkeypatch.setattr(lease, "PATIENCE", 0.6)
+    monkeypatch.setattr(lease, "TAKEOVER_S", 0.6)
 
 
 def test_a_second_driver_is_refused_and_told_who_runs_it(record: Record, tmp_path: Path) -> None:
@@ -71,8 +71,8 @@ def test_no_room_for_the_lease_is_told(record: Record, small_disk: Path) -> None
 
 def test_a_dead_driver_of_this_machine_is_followed_at_once(record: Record, tmp_path: Path) -> None:
     with Lease(tmp_path, record) as dead:
-        left_behind = record.notes()[KEY]
-    record.note(KEY, left_behind)  # as kill -9 leaves it: the heartbeat is there, the lock is not
+        left_behind = record.attributes()[KEY]
+    record.set_attribute(KEY, left_behind)  # as kill -9 leaves it: the heartbeat is there, the lock is not
     began = time.monotonic()
     with Lease(tmp_path, record) as alive:
         assert time.monotonic() - began < 0.5
@@ -103,7 +103,7 @@ def test_a_heart_that_beats_elsewhere_is_respected(record: Record, tmp_path: Pat
 
 
 def test_a_heart_that_stands_still_is_taken_over(record: Record, tmp_path: Path) -> None:
-    record.note(KEY, ELSEWHERE)
+    record.set_attribute(KEY, ELSEWHERE)
     began = time.monotonic()
     with Lease(tmp_path, record):
         assert time.monotonic() - began > 0.5
@@ -112,12 +112,12 @@ def test_a_heart_that_stands_still_is_taken_over(record: Record, tmp_path: Path)
 def test_a_driver_that_lost_its_lease_notices(record: Record, tmp_path: Path) -> None:
     with Lease(tmp_path, record) as ours:
         assert not ours.lost
-        record.note(KEY, ELSEWHERE)
+        record.set_attribute(KEY, ELSEWHERE)
         deadline = time.monotonic() + 5
         while not ours.lost and time.monotonic() < deadline:
             time.sleep(0.05)
         assert "process 7 on elsewhere" in ours.lost
-    assert record.notes()[KEY] == ELSEWHERE, "the other's lease is left alone"
+    assert record.attributes()[KEY] == ELSEWHERE, "the other's lease is left alone"
 
 
 def test_clocks_play_no_part(record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
