@@ -1,4 +1,4 @@
-"""Recorded learning curves of a complete finite space: what studies are replayed on."""
+"""Recorded learning curves of every configuration of a finite space: studies are replayed on them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -47,7 +47,7 @@ class Table:
         for point, curve in zip(self.points, self.curves, strict=True):
             if [report.epoch for report in curve] != list(range(1, self.request.epochs + 1)):
                 raise UserError(
-                    f"{point} has {len(curve)} of {self.request.epochs} epochs on disk; copy the complete study again"
+                    f"{point} has {len(curve)} of {self.request.epochs} epochs on disk; copy the whole study again"
                 )
 
     @classmethod

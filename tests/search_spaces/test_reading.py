@@ -46,7 +46,7 @@ ONE = {"type": "choice", "values": [1]}
         ),
         (
             {"parameters": {"bits": {"type": "int", "low": 2, "high": 4, "step": 2}}, "fixed": {"w_bits": 1}},
-            "1 is no",
+            "1 is not",
         ),
         ({"parameters": {"bits": {"type": "float", "low": 2, "high": 4}}}, "not a valid bit-width"),
         ({"parameters": {"p": ONE}, "fixed": {"p": 1}}, "p is both varied and in [fixed]"),

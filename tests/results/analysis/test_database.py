@@ -66,7 +66,7 @@ def test_rungs_are_read_of_the_trials_asked_for_alone(study_path):
         ),
         (
             "UPDATE trial_params SET param_value = 'x' WHERE param_name = 'lambda1'",
-            "a value of lambda1 is no number",
+            "a value of lambda1 is not a number",
         ),
         ("UPDATE trials SET number = 99 WHERE number = 3", "its trials are not numbered 0, 1, 2"),
     ],

@@ -110,8 +110,8 @@ def test_a_duration_is_the_sum_of_its_parts(hours: int, minutes: int, seconds: i
 
 
 @pytest.mark.parametrize("text", ["", "soon", "-5", "1d", "30s5m", "1h 30m", "1.5h", "inf", "s"])
-def test_what_is_no_duration_names_one(text: str) -> None:
-    with pytest.raises(UserError, match="is no duration; write one such as 90s, 30m or 1h30m"):
+def test_what_is_not_a_duration_names_one(text: str) -> None:
+    with pytest.raises(UserError, match="is not a duration; write one such as 90s, 30m or 1h30m"):
         duration(text)
 
 
