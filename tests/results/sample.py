@@ -1,6 +1,6 @@
-"""Writes study directories as the engine leaves them, by Optuna's public API, for the tests of this room.
+"""Writes study directories as the engine leaves them, by Optuna's public API, for the tests of results.
 
-The trials are made up but not arbitrary: costs are the seed B network's, accuracy saturates with the widths,
+The trials are made up but not arbitrary: costs are those of the CNN of paper B, accuracy saturates with the widths,
 faithfulness grows with lambda1, so that figures made from them look like real ones.
 """
 
@@ -51,14 +51,14 @@ def request(name: str = "sample", **changes: Any) -> dict[str, Any]:
         "name": name,
         "created": START.isoformat(),
         "command": f"python -m study.launch --space mixed_bits --name {name} --trials 60",
-        "description": "Everything in the design card",
+        "description": "All settings of SGT and PACT",
         "git_commit": "",
         "request": {
             "dataset": "fashion_mnist_small", "model": "paper_cnn", "preset": "best", "trials": 60, "epochs": 9,
             "workers": 2, "sampler": "tpe", "scheduler": "pareto_asha", "reduction_factor": 3, "seed": 0,
         },
         "fixed": {},
-        "space": {"description": "Everything in the design card"},
+        "space": {"description": "All settings of SGT and PACT"},
         "objectives": OBJECTIVES,
         "constraints": {},
         "data": {"dataset": "fashion_mnist_small", "classes": 10, "fingerprint": "0f" * 8,

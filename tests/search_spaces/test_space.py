@@ -100,7 +100,7 @@ def test_fixing_a_value_keeps_the_points_that_have_it(space, data):
         assert [{**point, name: value} for point in fixed.grid()] == kept
 
 
-def test_mixed_bits_is_the_example_of_the_design():
+def test_mixed_bits_varies_loss_weights_masking_clipping_and_one_width_per_layer():
     space = search_spaces.load("mixed_bits")
     assert list(space.parameters) == ["lambda1", "lambda2", "eta", "mask_ratio", "alpha_init"]
     assert space.parameters["lambda1"] == Float(low=0.01, high=10.0, log=True)

@@ -1,24 +1,25 @@
-"""How far two sets of saliency maps agree: by rank, by the top pixels, by local structure."""
+"""How far two sets of saliency maps agree: in ranks, in the top pixels, and in local structure."""
 
 import torch
 from torch import Tensor
 from torchmetrics.functional import spearman_corrcoef
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-TOP = 0.1  # of the pixels: those that the intersection over union compares
+TOP = 0.1
+"""The fraction of the pixels that the intersection over union compares."""
 
 
 def agreement(maps: Tensor, others: Tensor) -> dict[str, float]:
     """Compare maps of the same images, image by image.
 
     Args:
-        maps: (n, H, W).
-        others: (n, H, W).
+        maps: (n, H, W), 0 or above.
+        others: (n, H, W), 0 or above.
 
     Returns:
         The means over images: `spearman`, the rank correlation of the pixels in [-1, 1], 0 if a map is constant;
-        `top_iou`, the intersection over union of the `TOP` pixels of either in [0, 1], about TOP / (2 - TOP) by chance;
-        `ssim`, the structural similarity of the maps, each divided by its largest value, in [-1, 1].
+        `top_iou`, the intersection over union of their `TOP` pixels in [0, 1], about TOP / (2 - TOP) by chance;
+        `ssim`, the structural similarity (Wang et al. 2004) of the maps, each divided by its largest value, in [-1, 1].
     """
     structure = structural_similarity_index_measure(_to_one(maps), _to_one(others), data_range=1.0)
     assert isinstance(structure, Tensor)
@@ -30,7 +31,14 @@ def agreement(maps: Tensor, others: Tensor) -> dict[str, float]:
 
 
 def rank_correlation(maps: Tensor, others: Tensor) -> Tensor:
-    """Spearman's correlation of each image's pixels, (n,), from maps (n, H, W); 0 if a map is constant.
+    """Return Spearman's correlation of the pixels of each image.
+
+    Args:
+        maps: (n, H, W).
+        others: (n, H, W).
+
+    Returns:
+        (n,) in [-1, 1]; 0 if a map is constant.
 
     >>> a = torch.tensor([[[1.0, 2.0, 3.0]]])
     >>> round(rank_correlation(a, -a.exp()).item(), 3)

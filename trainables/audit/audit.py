@@ -1,4 +1,4 @@
-"""All that is asked of a front member's maps: every removal, controls, robustness, agreement, the sanity check."""
+"""The examination of a checkpoint's maps: every removal, controls, robustness, agreement and the sanity check."""
 
 import json
 from collections.abc import Mapping
@@ -24,7 +24,8 @@ from trainables.training.evaluation import FAITHFULNESS_IMAGES, choose, measure_
 from trainables.training.inputs import check_images, data_of, scale_of
 from trainables.training.network import load_checkpoint
 
-FEW = 50  # images for what takes many passes per image: robustness and sanity
+FEW = 50
+"""The number of images for measures that need many passes per image: robustness and the sanity check."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +38,11 @@ class Examination:
     """Columns removal, order, fraction, kept, probability, accuracy: see `suite.Assessment.curves`."""
 
     def write(self, directory: Path) -> None:
-        """Write the curves as removal.csv and then faithfulness.json, in one step: where that is, all is."""
+        """Write removal.csv, and then faithfulness.json atomically: where that exists, the examination is complete.
+
+        Args:
+            directory: The folder to write into; it is created if needed.
+        """
         directory.mkdir(parents=True, exist_ok=True)
         self.curves.to_csv(directory / layout.REMOVAL_FILE, index=False)
         with replacing(directory / layout.FAITHFULNESS_FILE) as part:
@@ -49,20 +54,20 @@ def examine(path: Path, *, reference: Path | None = None, data_dir: str = "") ->
 
     faithfulness, faithfulness.*       as a trial records them, see `suite.Assessment.metrics`
     infidelity, infidelity_share, max_sensitivity     see `robustness`
-    sanity.LAYER                       rank correlation with the maps once this layer and all behind it are redrawn
+    sanity.LAYER                       rank correlation with the maps after this layer and all behind it were redrawn
     sanity_spearman, sanity_passed     the same for all layers, and whether it is below `LIMIT`
     spearman, top_iou, ssim            agreement with the maps of the `reference`
 
     Args:
-        path: a checkpoint of a finished model.
-        reference: the checkpoint of a float model of the same images, to compare the maps with.
-        data_dir: where the images are now; "" for where the run had them.
+        path: A checkpoint of a finished model.
+        reference: The checkpoint of a float model trained on the same images, whose maps are compared.
+        data_dir: The folder of the images now; "" for the folder that the run used.
 
     Returns:
-        The figures, and the removal curves.
+        The metrics, and the removal curves.
 
     Raises:
-        UserError: A file cannot be used.
+        UserError: A file is missing or damaged, the images changed, or the reference was trained on other images.
         NonFiniteError: A map has NaN.
     """
     model, config, about = load_checkpoint(path, data_dir)
@@ -72,7 +77,7 @@ def examine(path: Path, *, reference: Path | None = None, data_dir: str = "") ->
     scale = scale_of(data, torch.device("cpu"))
     split = choose(data.validation, FAITHFULNESS_IMAGES)
     X, method = scale(split.images), config.attribution
-    few = slice(None, None, max(1, len(X) // FEW))  # spread, should the images be sorted by class
+    few = slice(None, None, max(1, len(X) // FEW))  # spread out, in case the images are sorted by class
     found = measure_faithfulness(model, data.validation, data, scale, config)
     metrics = found.metrics()
     with extra_pass(model):
@@ -104,6 +109,6 @@ def _reference(path: Path, about: Mapping[str, Any]) -> nn.Module:
     cropped = config.crop_border != about["config"]["crop_border"]
     if cropped or any(other[name] != about[name] for name in ("signature", "fingerprint", "class_names")):
         raise UserError(
-            f"{path} was trained on other images, or such of another size; name a reference trained on the same"
+            f"{path} was trained on other images, or on images of another size; name a reference trained on the same"
         )
     return model

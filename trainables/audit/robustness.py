@@ -1,9 +1,10 @@
-"""Do saliency maps predict what a small change of the image does, and stay as they are under it? Measures by Captum.
+"""Infidelity and maximal sensitivity of saliency maps under small changes of the image (Yeh et al. 2019), by Captum.
 
-The changes must be larger than the quantisers' steps, or they measure rounding: at 2 bits the logits answer in
-proportion to noise from 0.05 of the images' range on, and 3 times too much to 1/255 (docs/faithfulness.md).
+The changes must be larger than the steps of the quantisers, otherwise they measure rounding: at 2 bits the logits
+respond in proportion to noise of at least 0.05 of the images' range, and 3 times too strongly to noise of 1/255
+(docs/faithfulness.md).
 
-Every image meets the same changes, so that its value does not depend on the images beside it.
+The changes are the same for every image, so that its value does not depend on the other images of the batch.
 """
 
 import torch
@@ -13,25 +14,27 @@ from torch import Tensor, nn
 
 from trainables.saliency.attribution import saliency_maps, slopes
 
-NOISE = 0.1  # of the images' range: the size of the changes
-SAMPLES = 20  # changes per image
+NOISE = 0.1
+"""The size of the changes, as a fraction of the images' range."""
+SAMPLES = 20
+"""Changes per image."""
 SEED = 0
 
 
 def infidelity(model: nn.Module, X: Tensor, target: Tensor, *, method: str, noise: float) -> dict[str, float]:
-    """How badly the slopes predict f(X) - f(X - I) for Gaussian changes I of the image (Yeh et al. 2019).
+    """Measure how badly the slopes predict f(X) - f(X - I) for Gaussian changes I (Yeh et al. 2019).
 
     Args:
-        model: in evaluation mode, from images to logits; f is the logit of `target`.
-        X: images (n, C, H, W), as the model reads them.
-        target: classes (n,), int64.
-        method: one of `choices.ATTRIBUTIONS`.
-        noise: the standard deviation of I, in units of X, above 0.
+        model: In evaluation mode, from images to logits; f is the logit of `target`.
+        X: Normalised images, (n, C, H, W).
+        target: Classes, (n,), int64.
+        method: One of `choices.ATTRIBUTIONS`.
+        noise: The standard deviation of I, in units of X, above 0.
 
     Returns:
-        `infidelity`, the mean squared error in squared logits, with the slopes scaled as fits each image best; and
-        `infidelity_share`, the same over the mean of (f(X) - f(X - I))^2, which compares models whose logits differ
-        in size: 0 predicts all of it, 1 nothing.
+        `infidelity`, the mean squared error in squared logits, with the slopes of each image scaled to fit best; and
+        `infidelity_share`, the same divided by the mean of (f(X) - f(X - I))^2, in [0, 1], which compares models whose
+        logits differ in size: at 0 the slopes predict all of the change, at 1 nothing.
     """
     generator = torch.Generator()
 
@@ -54,18 +57,18 @@ def infidelity(model: nn.Module, X: Tensor, target: Tensor, *, method: str, nois
 
 
 def max_sensitivity(model: nn.Module, X: Tensor, target: Tensor, *, method: str, radius: float) -> float:
-    """The largest relative change of the maps M under small changes of the image (Yeh et al. 2019).
+    """Measure the largest relative change of the maps M under small changes I (Yeh et al. 2019).
 
     Args:
-        model: in evaluation mode, from images to logits.
-        X: images (n, C, H, W), as the model reads them.
-        target: classes (n,), int64.
-        method: one of `choices.ATTRIBUTIONS`.
-        radius: the changes I are uniform in [-radius, radius], in units of X; 0 or above.
+        model: In evaluation mode, from images to logits.
+        X: Normalised images, (n, C, H, W).
+        target: Classes, (n,), int64.
+        method: One of `choices.ATTRIBUTIONS`.
+        radius: The changes I are uniform in [-radius, radius], in units of X; 0 or above.
 
     Returns:
-        The mean over images of max |M(X + I) - M(X)| / |M(X)|: 0 for maps that do not change, about 1 once they share
-        nothing with the old ones.
+        The mean over images of max |M(X + I) - M(X)| / |M(X)|: 0 for maps that do not change, about 1 for maps that
+        have nothing in common with the old ones.
     """
     generator = torch.Generator().manual_seed(SEED)
 

@@ -1,6 +1,6 @@
-"""The randomisation sanity check (Adebayo et al. 2018): do the maps change when the model forgets what it learned?
+"""The cascading randomisation check (Adebayo et al. 2018): do the maps change when the weights are drawn again?
 
-A map that stays as it is once the weights are drawn anew shows the image, not the model.
+A map that does not change after the weights were replaced by random ones shows the image, not the model.
 """
 
 import copy
@@ -19,25 +19,26 @@ from trainables.training.inputs import scale_of
 from trainables.training.network import new_model
 
 LIMIT = 0.5
-"""The check is passed if the rank correlation with the maps of all-new weights is below this."""
-CALIBRATION = 128  # images that the quantisers of the new weights are fitted to
+"""The check is passed if the rank correlation with the maps of entirely new weights is below this."""
+CALIBRATION = 128
+"""The number of images to which the quantisers of the new weights are fitted."""
 
 
 def cascade(
     model: nn.Module, fresh: nn.Module, X: Tensor, target: Tensor, *, method: str
 ) -> dict[str, float]:
-    """Let a model forget layer by layer, and compare the maps with its own.
+    """Replace the weights of a model layer by layer, from the last one on, and compare the maps with its own.
 
     Args:
-        model: in evaluation mode.
-        fresh: the same model with weights drawn anew, see `redraw`.
-        X: images (n, C, H, W), as the model reads them.
-        target: classes (n,) that the maps explain.
-        method: one of `choices.ATTRIBUTIONS`.
+        model: In evaluation mode, from images to logits; it is not changed.
+        fresh: The same model with new random weights, see `redraw`.
+        X: Normalised images, (n, C, H, W).
+        target: The classes that the maps explain, (n,), int64.
+        method: One of `choices.ATTRIBUTIONS`.
 
     Returns:
         For each layer, the last one first: the rank correlation of the maps with those after this layer and all behind
-        it took the weights of `fresh`; the mean over images, in [-1, 1].
+        it have the weights of `fresh`; the mean over images, in [-1, 1].
     """
     own = saliency_maps(model, X, target, method=method)
     forgetful = copy.deepcopy(model)
@@ -52,7 +53,7 @@ def cascade(
 
 
 def redraw(config: Config, data: Data) -> nn.Module:
-    """The configuration's model with weights of another seed and quantisers fitted to them."""
+    """Return the model of a configuration with the weights of another seed, and quantisers fitted to them."""
     model = new_model(replace(config, seed=(config.seed + 1) % 2**31, init="", pretrained=""), data).to(
         memory_format=torch.channels_last
     )
@@ -67,6 +68,6 @@ def redraw(config: Config, data: Data) -> nn.Module:
 
 
 def _layers(model: nn.Module) -> list[str]:
-    """Every layer with weights or statistics of its own, in order; quantisers belong to theirs."""
+    """Return the name of every layer with weights or statistics, in order; a quantiser belongs to its layer."""
     kinds = (nn.Conv2d, nn.Linear, nn.modules.batchnorm._BatchNorm)
     return [name for name, m in model.named_modules() if isinstance(m, kinds)]

@@ -11,15 +11,21 @@ from study_common.errors import UserError
 from trainables.choices import TORCHVISION
 
 SMALLEST = {"paper_cnn": 6, "small_cnn": 16} | dict.fromkeys(TORCHVISION, 64)
-"""Side of the smallest images. Below it the paper's CNN has nothing to pool, and a 3x3 convolution of the others sees
-one pixel, where PyTorch's bfloat16 weight gradient reads memory that nobody wrote, on CPUs (seen in 2.14)."""
+"""Height and width of the smallest images, in pixels. Below it the CNN of paper B has nothing to pool, and a 3x3
+convolution of the other models reads one pixel; there PyTorch's bfloat16 weight gradient reads uninitialised memory on
+CPUs (seen in 2.14)."""
 
 
 class PaperCNN(nn.Module):
     """The CNN of paper B, Table I: conv 32, conv 64 (3x3, stride 1, no padding), max-pool 2x2, FC 128, FC classes.
 
-    Takes (n, channels, size, size); on 28x28 grey images and 10 classes it has 1,199,882 parameters and 11,992,448
-    multiply-accumulates. The papers do not say where they pool; we pool after the second convolution.
+    For 28x28 grey images and 10 classes it has 1,199,882 parameters and 11,992,448 multiply-accumulates. The papers do
+    not say where they pool; here the pool follows the second convolution.
+
+    Args:
+        channels: Of the images, 1 or 3.
+        size: Height and width of the images, in pixels, at least 6.
+        classes: The number of classes.
     """
 
     def __init__(self, channels: int, size: int, classes: int) -> None:
@@ -30,10 +36,13 @@ class PaperCNN(nn.Module):
         self.fc2 = nn.Linear(128, classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of shape (n, classes). ReLU comes after the pool: the same values at a quarter of the work."""
+        """Return logits (n, classes) of images (n, channels, size, size).
+
+        ReLU follows the pool, which gives the same values at a quarter of the work.
+        """
         if (
             x.shape[1] == 1
-        ):  # strides that say "channels last": torch cannot tell for one channel, and is 2x slower
+        ):  # the strides of channels-last, which torch cannot infer for one channel, and is 2x slower
             x = x.reshape(-1, *x.shape[2:], 1).permute(0, 3, 1, 2)
         x = F.relu(self.conv1(x), inplace=True)
         x = F.relu(F.max_pool2d(self.conv2(x), 2), inplace=True)
@@ -46,8 +55,12 @@ class PaperCNN(nn.Module):
 class SmallCNN(nn.Module):
     """Four times conv 3x3, BatchNorm, ReLU and max-pool 2x2, with 16, 32, 64 and 128 channels; mean over the map; FC.
 
-    It trains from scratch on photographs: takes (n, channels, size, size), size at least 16. On 64x64 colour images and
-    8 classes it has 98,712 parameters and 15,926,272 multiply-accumulates.
+    It can be trained from scratch on photographs. For 64x64 colour images and 8 classes it has 98,712 parameters and
+    15,926,272 multiply-accumulates.
+
+    Args:
+        channels: Of the images, 1 or 3.
+        classes: The number of classes.
     """
 
     def __init__(self, channels: int, classes: int) -> None:
@@ -59,7 +72,7 @@ class SmallCNN(nn.Module):
         self.fc = nn.Linear(widths[-1], classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Logits of shape (n, classes)."""
+        """Return logits (n, classes) of images (n, channels, size, size), size at least 16."""
         for i in range(1, 5):
             x = self.get_submodule(f"bn{i}")(self.get_submodule(f"conv{i}")(x))
             x = F.relu(F.max_pool2d(x, 2), inplace=True)
@@ -71,12 +84,25 @@ class HardSigmoid(nn.Module):
     """clip(x / 6 + 1/2, 0, 1), as nn.Hardsigmoid, whose gradient PyTorch cannot differentiate again for lambda2."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Of any shape; the same shape comes back."""
+        """Return the values for x of any shape, in the same shape."""
         return F.relu6(x + 3) / 6
 
 
 def build(name: str, *, channels: int, size: int, classes: int) -> nn.Module:
-    """A float model with random weights from torch's global generator."""
+    """Build a float model with random weights from torch's global generator.
+
+    Args:
+        name: One of `choices.MODELS`.
+        channels: Of the images, 1 or 3; torchvision's models need 3.
+        size: Height and width of the images, in pixels, at least `SMALLEST[name]`.
+        classes: The number of classes.
+
+    Returns:
+        The model, from normalised images (n, channels, size, size) to logits (n, classes).
+
+    Raises:
+        UserError: The model does not accept images of these channels or this size.
+    """
     if name in TORCHVISION and channels != 3:
         raise UserError(
             f"{name} takes images in colour and these have {channels} channel; choose small_cnn or paper_cnn"
@@ -100,13 +126,13 @@ def build(name: str, *, channels: int, size: int, classes: int) -> nn.Module:
 
 
 def quantisable(model: nn.Module) -> dict[str, nn.Module]:
-    """Every Conv2d and Linear by its name, in the model's order."""
+    """Return every Conv2d and Linear by its name, in the order of the model."""
     return {name: m for name, m in model.named_modules() if isinstance(m, nn.Conv2d | nn.Linear)}
 
 
 @lru_cache(maxsize=32)
 def norms(name: str) -> dict[str, str]:
-    """The BatchNorm that reads the output of each convolution of a model, by their names.
+    """Return the name of the BatchNorm that reads the output of each convolution of the model `name`.
 
     >>> norms("resnet18")["layer1.0.conv2"]
     'layer1.0.bn2'
@@ -133,7 +159,7 @@ def norms(name: str) -> dict[str, str]:
 
 @lru_cache(maxsize=32)
 def layer_names(name: str) -> tuple[str, ...]:
-    """The names of a model's quantisable layers, which do not depend on the images.
+    """Return the names of the quantisable layers of the model `name`, which do not depend on the images.
 
     >>> layer_names("paper_cnn")
     ('conv1', 'conv2', 'fc1', 'fc2')

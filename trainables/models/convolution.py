@@ -1,11 +1,11 @@
-"""Convolutions in the two shapes where PyTorch's own are slow on a processor; the values are the same.
+"""Convolutions for the two cases in which PyTorch's own are slow on a CPU; the values are the same.
 
-Many weights on a small map (the last stage of a resnet on images of 64 or 128 pixels): oneDNN needs up to five times as
+Many weights on a small map (the last stage of a ResNet on images of 64 or 128 pixels): oneDNN takes up to five times as
 long as one matrix product of all patches with all kernels.
 
-Double backward: lambda2 differentiates an input gradient again. PyTorch's own formula for that weighs every image
-against every other as one convolution with kernels as large as the feature map; written as a transposed convolution
-instead, the input gradient has the ordinary, fast backward.
+Double backward: lambda2 differentiates an input gradient again. PyTorch's own formula for that combines every image
+with every other, as one convolution whose kernels are as large as the feature map. If the input gradient is written as
+a transposed convolution instead, it has the ordinary, fast backward.
 """
 
 from typing import Any
@@ -17,18 +17,22 @@ from torch.overrides import TorchFunctionMode
 
 Pair = tuple[int, int]
 MANY_WEIGHTS, SMALL_MAP = 2**20, 16
-"""At least so many weights and at most so many output pixels, as measured on a processor with AMX."""
+"""At least this many weights and at most this many output pixels, as measured on a CPU with AMX."""
 
 
 class FastConvolutions(TorchFunctionMode):
-    """Within this context every conv2d of numeric padding takes the fast way; `twice` if it is differentiated twice."""
+    """Within this context every conv2d with numeric padding uses the fast implementation.
+
+    Args:
+        twice: Whether the result is differentiated twice.
+    """
 
     def __init__(self, *, twice: bool) -> None:
         super().__init__()
         self.twice = twice
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Replace conv2d by ours; leave everything else alone."""
+        """Replace conv2d, and call every other function unchanged."""
         if func is not torch.conv2d:
             return func(*args, **(kwargs or {}))
         return _conv2d(*args, **(kwargs or {}), twice=self.twice)
@@ -36,7 +40,7 @@ class FastConvolutions(TorchFunctionMode):
 
 def _conv2d(x: Tensor, w: Tensor, b: Tensor | None = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
             groups: int = 1, *, twice: bool) -> Tensor:  # fmt: skip
-    """F.conv2d; casts as autocast would, since a backward runs outside of it."""
+    """As F.conv2d, with the casts of autocast, because a backward runs outside of it."""
     if isinstance(padding, str):  # "same" or "valid": PyTorch's own way
         return F.conv2d(x, w, b, stride, padding, dilation, groups)
     stride, padding, dilation = _pair(stride), _pair(padding), _pair(dilation)
@@ -59,7 +63,7 @@ def _conv2d(x: Tensor, w: Tensor, b: Tensor | None = None, stride: Any = 1, padd
 def _as_matrix_product(
     x: Tensor, w: Tensor, b: Tensor | None, stride: Pair, padding: Pair, out: Pair
 ) -> Tensor:
-    """Every patch as a row, channels last, times every kernel; (n, channels, *out)."""
+    """Multiply every patch, as a row with channels last, by every kernel; (n, channels, *out)."""
     x = F.pad(x, (padding[1], padding[1], padding[0], padding[0])).permute(0, 2, 3, 1)
     rows, columns = ((size - 1) * s + 1 for size, s in zip(out, stride, strict=True))
     patches = [
@@ -97,7 +101,7 @@ class _Conv2d(torch.autograd.Function):
             )
         ]
         grad_x = F.conv_transpose2d(grad, w, None, stride, padding, left_over, groups, dilation)
-        if torch.is_grad_enabled():  # the saliency pass: nobody asks for the weights' gradient
+        if torch.is_grad_enabled():  # the saliency pass needs no gradient of the weights
             return grad_x, None, None, None, None, None, None
         _, grad_w, grad_b = torch.ops.aten.convolution_backward(
             grad, x, w, [w.shape[0]], stride, padding, dilation, False, [0, 0], groups,

@@ -20,15 +20,15 @@ class Layer:
     weights: int
     """Numbers in the weight tensor."""
     channels: int
-    """Output channels: each has a scale of its own."""
+    """Output channels; each has its own scale."""
     biases: int
     normed: bool = False
-    """Whether a BatchNorm follows, which a quantised weight takes up but for one number a channel."""
+    """Whether a BatchNorm follows; it is folded into a quantised weight, except for one number per channel."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
-    """What a model is made of, as far as its cost goes."""
+    """The parts of a model that determine its cost."""
 
     layers: tuple[Layer, ...]
     others: int
@@ -37,7 +37,16 @@ class Inventory:
 
 @lru_cache(maxsize=32)
 def inventory(model: str, channels: int, size: int, classes: int) -> Inventory:
-    """The quantisable layers in order, MACs counted from the shapes of a real forward pass (without memory).
+    """Count the parts of a float model, MACs from the shapes of a forward pass on PyTorch's meta device.
+
+    Args:
+        model: One of `choices.MODELS`.
+        channels: Of the images, 1 or 3.
+        size: Height and width of the images, in pixels.
+        classes: The number of classes.
+
+    Returns:
+        The quantisable layers in the order of the model, and the count of all other numbers.
 
     >>> [layer.macs for layer in inventory("paper_cnn", 1, 28, 10).layers]
     [194688, 10616832, 1179648, 1280]
@@ -72,13 +81,19 @@ def _row(name: str, layer: nn.Module, macs: int, normed: bool) -> Layer:
 def costs(
     model: Inventory, w_bits: Mapping[str, int], a_bits: Mapping[str, int], *, weight_quantiser: str
 ) -> dict[str, int | float]:
-    """The cost of one image, and of the packed file.
+    """Return the cost of one image, and of the packed file.
 
     macs        multiply-accumulates of Conv2d and Linear
     flops       effective FLOPs of paper B: sum of macs * w_bits / 32
     bops        sum of macs * w_bits * a_bits; the first layer reads the 8-bit image
     size_bytes  sum of ceil(n * w_bits / 8), plus 4 bytes for each scale, zero-point, bias and alpha, and for each
-                number outside Conv2d and Linear; a BatchNorm behind a quantised layer is one number a channel
+                number outside Conv2d and Linear; a BatchNorm behind a quantised layer is one number per channel
+
+    Args:
+        model: The inventory of the float model.
+        w_bits: The width in bits of the weight, by layer; 32 where none is named.
+        a_bits: The width in bits of the input, by layer; 32 where none is named.
+        weight_quantiser: One of `choices.WEIGHT_QUANTISERS`: `affine` has a zero-point beside each scale.
 
     >>> model = inventory("paper_cnn", 1, 28, 10)
     >>> costs(model, {"conv1": 4, "conv2": 4}, {"conv2": 4, "fc1": 4}, weight_quantiser="lsq")["flops"]

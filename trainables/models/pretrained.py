@@ -15,10 +15,17 @@ from trainables.models.catalogue import quantisable
 def load_pretrained(model: nn.Module, name: str, given: str) -> None:
     """Copy pretrained weights into a float model of torchvision called `name`, in place.
 
-    `given` is one of torchvision's names for them, which are fetched once into PyTorch's own cache, or the path of a
-    .pth or .safetensors file with such a state dict. A classifier of another number of classes stays as it was drawn.
-    ValueError, in one line, for what cannot be fetched or read and for the first tensor that is missing, superfluous,
-    of another shape or kind, or not finite.
+    A classifier for another number of classes keeps its random weights.
+
+    Args:
+        model: The float model.
+        name: One of `choices.TORCHVISION`.
+        given: Torchvision's name of the weights, which are downloaded once into PyTorch's own cache, or the path of a
+            .pth or .safetensors file with such a state dict.
+
+    Raises:
+        UserError: The weights cannot be downloaded or read, or a tensor is missing, superfluous, of another shape or
+            type, or not finite; the message names the first one.
     """
     tensors = _read(_fetched(name, given) if given in published(name) else Path(given), published(name))
     own = model.state_dict()
@@ -38,7 +45,7 @@ def load_pretrained(model: nn.Module, name: str, given: str) -> None:
 
 
 def published(name: str) -> tuple[str, ...]:
-    """The names of the weights that torchvision publishes for its model `name`.
+    """Return the names of the weights that torchvision publishes for its model `name`.
 
     >>> published("resnet18")
     ('IMAGENET1K_V1', 'DEFAULT')
@@ -63,7 +70,7 @@ def _misfit(given: Tensor | None, own: Tensor | None) -> str:
 
 
 def _fetched(name: str, given: str) -> Path:
-    """The file of weights that torchvision publishes, in PyTorch's own cache."""
+    """Return the file of weights that torchvision publishes, in PyTorch's own cache; download it first if needed."""
     from torchvision import models
 
     url = models.get_model_weights(name)[given].url
@@ -75,7 +82,8 @@ def _fetched(name: str, given: str) -> Path:
             torch.hub.download_url_to_file(url, str(path), digest, progress=False)
         except (OSError, HTTPException, RuntimeError) as error:
             raise UserError(
-                f"the weights {given} of {name} cannot be had ({error}); bring {url} here and give that file"
+                f"the weights {given} of {name} cannot be downloaded ({error}); "
+                f"copy {url} to this machine and give that file"
             ) from None
     return path
 
@@ -92,7 +100,7 @@ def _read(path: Path, names: tuple[str, ...]) -> dict[str, Tensor]:
             f"the pretrained weights {path} cannot be read ({error.strerror or error}); "
             f"give a file, or torchvision's {names[0]}"
         ) from None
-    except Exception:  # on a file of something else torch.load fails in every way there is
+    except Exception:  # torch.load raises exceptions of any type for a file of another kind
         found = None
     if not isinstance(found, dict) or not all(isinstance(tensor, Tensor) for tensor in found.values()):
         raise UserError(

@@ -1,9 +1,10 @@
 """BatchNorm folded into the quantised convolution before it (paper B eq. 4-5, after Krishnamoorthi 2018).
 
-An integer engine multiplies with gamma W / sigma, so that is what must lie on the levels, with the running sigma: a
-batch's own sigma_B would move them at every step. Each channel has a step of its own, so scaling a channel scales its
-step and leaves the codes: quantising gamma W / sigma is quantising W. Training therefore quantises W and normalises by
-the batch, which is eq. 4 with its correction c = sigma_B / sigma; inference has gamma / sigma in the step.
+An integer engine multiplies with gamma W / sigma, so these products must lie on the levels. sigma is the running one,
+because the sigma_B of a batch would move the levels at every step. Each channel has its own step, so scaling a channel
+scales its step and does not change the codes: quantising gamma W / sigma is quantising W. Training therefore quantises
+W and normalises by the batch, which is eq. 4 with its correction c = sigma_B / sigma. Inference includes gamma / sigma
+in the step.
 """
 
 from dataclasses import dataclass, replace
@@ -18,11 +19,11 @@ class Codes:
     """A quantised weight in integers."""
 
     codes: Tensor
-    """In [0, 2^k - 1], of w's shape."""
+    """Integers in [0, 2^k - 1], of the shape of the weight."""
     step: Tensor
-    """(out, 1, ...)"""
+    """The step of each output channel, (out, 1, ...)."""
     zero: Tensor | float
-    """A number for each channel, (out, 1, ...), or one that the quantiser implies."""
+    """The code of the value 0 per output channel, (out, 1, ...), or one for all."""
 
     def weight(self) -> Tensor:
         """Return w_q = (codes - zero) * step."""
@@ -30,27 +31,32 @@ class Codes:
 
 
 class FoldedNorm(nn.BatchNorm2d):
-    """The BatchNorm behind a convolution that it is folded into: the ordinary one in training, else a bias."""
+    """A BatchNorm that is folded into the convolution before it: ordinary in training, a bias in inference."""
 
     @property
     def scale(self) -> Tensor:
-        """gamma / sigma of the running statistics, (channels,); gamma learns through the norm alone."""
+        """gamma / sigma of the running statistics, (channels,), detached: gamma is trained through the norm only."""
         assert self.running_var is not None
         return (self.weight / (self.running_var + self.eps).sqrt()).detach()
 
     @property
     def shift(self) -> Tensor:
-        """What is left of it in inference, (channels,): beta - mu gamma / sigma."""
+        """The bias that remains in inference, (channels,): beta - mu gamma / sigma."""
         assert self.running_mean is not None
         return self.bias - self.running_mean * self.scale
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalise x (n, channels, H, W), the output of the convolution."""
+        """Normalise x, (n, channels, H, W), the output of the convolution; the same shape is returned."""
         return super().forward(x) if self.training else x + self.shift.view(1, -1, 1, 1)
 
 
 class Folded(nn.Module):
-    """The parametrisation of a weight with a `FoldedNorm` behind it: its quantiser, in inference with the scale."""
+    """The parametrisation of a weight with a `FoldedNorm` behind it: its quantiser, scaled in inference.
+
+    Args:
+        quantiser: The `LSQ` or `Affine` of the weight.
+        norm: The norm behind the convolution.
+    """
 
     def __init__(self, quantiser: Any, norm: FoldedNorm) -> None:
         super().__init__()
@@ -59,16 +65,19 @@ class Folded(nn.Module):
 
     @property
     def bits(self) -> int:
-        """The width of the codes."""
+        """The width of the codes in bits."""
         return int(self.quantiser.bits)
 
     def encode(self, w: Tensor) -> Codes:
-        """Quantise w of shape (out, in, h, w) to the integers of inference; a negative gamma makes negative steps."""
+        """Quantise a weight w, (out, in, height, width), to the integers of inference.
+
+        A negative gamma makes the step of its channel negative.
+        """
         found: Codes = self.quantiser.encode(w)
         return replace(found, step=found.step * self.norm[0].scale.view(-1, 1, 1, 1))
 
     def forward(self, w: Tensor) -> Tensor:
-        """Quantise w as training or inference has it, whichever the norm is in."""
+        """Quantise a weight w, (out, in, height, width), for the mode that the norm is in: training or inference."""
         if not self.norm[0].training:
             return self.encode(w).weight()
         quantised: Tensor = self.quantiser(w)
@@ -76,9 +85,15 @@ class Folded(nn.Module):
 
 
 def fold(model: nn.Module, convolution: str, norm: str, quantiser: nn.Module) -> None:
-    """Fold the BatchNorm named `norm` into the convolution before it, and quantise its weight, in place.
+    """Fold a BatchNorm into the convolution before it, and quantise its weight, in place.
 
     The norm keeps the names of its parameters and buffers.
+
+    Args:
+        model: The model.
+        convolution: The name of the convolution, which has no bias.
+        norm: The name of the BatchNorm that reads its output.
+        quantiser: The `LSQ` or `Affine` of the weight.
     """
     old = model.get_submodule(norm)
     assert isinstance(old, nn.BatchNorm2d)
@@ -87,5 +102,5 @@ def fold(model: nn.Module, convolution: str, norm: str, quantiser: nn.Module) ->
     parent, _, last = norm.rpartition(".")
     setattr(model.get_submodule(parent), last, folded.train(old.training))
     layer = model.get_submodule(convolution)
-    assert layer.bias is None, "a bias before a norm does nothing, and would have to be scaled"
+    assert layer.bias is None, "a bias before a norm has no effect, and would have to be scaled"
     parametrize.register_parametrization(layer, "weight", Folded(quantiser, folded))

@@ -1,10 +1,10 @@
 """Quantisation: PACT on the input of a layer, straight-through quantisers on its weights.
 
 `quantise` changes a model in place, layer by layer. The weight becomes a PyTorch parametrisation, so that
-`layer.weight` *is* what the layer multiplies with; the input passes a `Pact` of the layer's own, so that two
+`layer.weight` *is* what the layer multiplies with. The input passes through a `Pact` of the layer's own, so that two
 layers behind one ReLU never share a clipping level. `calibrate` then sets every scale from one batch of images.
 
-w_bits and a_bits are widths in {2, 3, 4, 6, 8, 32}; 32 means untouched. The input of the first layer is the
+w_bits and a_bits are widths in {2, 3, 4, 6, 8, 32}; 32 means not quantised. The input of the first layer is the
 8-bit image itself and has no quantiser.
 """
 
@@ -23,9 +23,9 @@ from trainables.quantisation.batchnorm import gathering, norms_of
 from trainables.quantisation.folding import Codes, Folded, fold
 
 SHRINKAGES = torch.linspace(0.1, 1.0, 40).tolist()
-"""Shares of the largest value that are searched for the step of least squared error."""
+"""Fractions of the largest value, which are searched for the step of least squared error."""
 SEARCHED = 2**18
-"""Activations per layer that the search for an alpha of least squared error looks at."""
+"""Activations per layer that the search for the alpha of least squared error uses."""
 ROUNDING = 2.0**-20
 """alpha * (top / alpha) may fall short of `top` by this share; such a value counts as clipped."""
 FLOOR = 1e-3
@@ -35,9 +35,9 @@ FLOOR = 1e-3
 class _ClipRound(torch.autograd.Function):
     """Clip to [lowest, top] steps of alpha / top each, and round to whole steps; with the gradients of PACT.
 
-    One function, because plain tensor operations would walk the activations a dozen times. Its backward is made of
-    differentiable operations, so that the double backward of lambda2 goes through it. alpha stays a tensor: to read its
-    value would make a GPU wait for the host, and a graph could not be exported.
+    It is one function, because plain tensor operations would read the activations a dozen times. Its backward consists
+    of differentiable operations, so that the double backward of lambda2 works. alpha stays a tensor: reading its value
+    would make the GPU and the host wait for each other, and the graph could not be exported.
     """
 
     @staticmethod
@@ -64,14 +64,15 @@ class Pact(nn.Module):
     """PACT with a learnable clipping level alpha > 0 and an integer zero-point z, on N = 2^k levels.
 
     y_q = s (clip(round(x / s), -z, N - 1 - z)) with the step s = alpha / (N - 1 - z): the levels are -z s, ..., 0, ...,
-    alpha. With z = 0 this is PACT (Choi et al. 2018; paper A eq. 1-2, paper B eq. 6); `fit` chooses z for inputs that
-    are ever negative, behind SiLU or Hardswish. Gradients are straight-through: dy/dx is 1 inside the range, else 0;
-    dy/dalpha is 1 where x >= alpha, -z / (N - 1 - z) where x <= -z s, else 0 (PACT eq. 3).
+    alpha. With z = 0 this is PACT (Choi et al. 2018; paper A eq. 1-2, paper B eq. 6). `fit` chooses z > 0 for inputs
+    that can be negative, such as those behind SiLU or Hardswish. The gradients are straight-through: dy/dx is 1 inside
+    the range and 0 elsewhere; dy/dalpha is 1 where x >= alpha, -z / (N - 1 - z) where x <= -z s, and 0 elsewhere (PACT
+    eq. 3).
 
     Args:
-        bits: k, at least 2.
-        alpha: The start of the clipping level.
-        zero_point: z, in [0, 2^(k-1)].
+        bits: The width k in bits, at least 2.
+        alpha: The initial clipping level, above 0, in units of the input.
+        zero_point: The code z of the value 0, an integer in [0, 2^(k-1)].
 
     >>> pact = Pact(2, alpha=3.0)
     >>> pact(torch.tensor([-1.0, 0.4, 0.6, 2.0, 9.0])).tolist()
@@ -95,14 +96,15 @@ class Pact(nn.Module):
 
     @torch.no_grad()
     def fit(self, x: Tensor, *, start: str, percentile: float) -> None:
-        """Set alpha and the zero-point to what is seen of an input.
+        """Set alpha and the zero-point from observed inputs.
 
-        The range reaches down to the smallest value seen, at most to -alpha; the zero-point is the nearest integer.
+        The range extends down to the smallest value in x, but not below -alpha; the zero-point is the nearest integer.
 
         Args:
             x: Inputs of the layer, of any shape.
-            start: One of `choices.ALPHA_STARTS`: `init` keeps alpha.
-            percentile: Of |x|, for the start `percentile`.
+            start: One of `choices.ALPHA_STARTS`: `init` keeps alpha, `percentile` takes that percentile of |x|, `mse`
+                searches for the least squared error.
+            percentile: The percentile of |x|, in (0, 100]; used by the start `percentile` only.
         """
         x = x.float().flatten()
         lowest = min(0.0, x.min().item())
@@ -116,7 +118,7 @@ class Pact(nn.Module):
         self.zero_point = _zero_point(lowest, self.alpha.item(), self.bits)
 
     def _fit_least_squares(self, x: Tensor, lowest: float) -> None:
-        """Take the best alpha of a grid, each with the zero-points on both sides of the exact one."""
+        """Choose the best alpha of a grid, each with the zero-points on both sides of the exact one."""
         largest = x.abs().max().clamp(min=FLOOR)
         best = (math.inf, 0.0, 0)
         for shrink in SHRINKAGES:
@@ -131,21 +133,28 @@ class Pact(nn.Module):
         self.zero_point = best[2]
 
     def forward(self, x: Tensor) -> Tensor:
-        """Quantise x of any shape; the same shape and dtype come back."""
+        """Quantise x.
+
+        Args:
+            x: Activations, of any shape.
+
+        Returns:
+            The quantised activations, of the same shape and dtype.
+        """
         quantised: Tensor = _ClipRound.apply(x, self.alpha, -self.zero_point, self.top)
         return quantised
 
     def get_extra_state(self) -> Tensor:
-        """Return the zero-point, so that a state dict holds it; in a pass it is a number that no GPU waits for."""
+        """Return the zero-point for a state dict; it is not a buffer, because a forward pass needs it on the host."""
         return torch.tensor(self.zero_point)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Take the zero-point of a state dict."""
+        """Set the zero-point from a state dict."""
         self.zero_point = int(state)
 
 
 def _zero_point(lowest: float, alpha: float, bits: int) -> int:
-    """The integer for which a range up to alpha reaches down to `lowest` <= 0, or to -alpha if that is above.
+    """Return the integer for which a range up to alpha extends down to `lowest` <= 0, or to -alpha if that is higher.
 
     >>> _zero_point(0.0, 6.0, 4), _zero_point(-0.375, 3.0, 4), _zero_point(-9.0, 3.0, 4)
     (0, 2, 8)
@@ -155,11 +164,14 @@ def _zero_point(lowest: float, alpha: float, bits: int) -> int:
 
 
 class Affine(nn.Module):
-    """Uniform affine fake quantisation, per output channel, range of the weights (paper B eq. 1-3).
+    """Uniform affine fake quantisation per output channel, over the range of its weights (paper B eq. 1-3).
 
-    w_q = Delta (clamp(round(w / Delta) + z, 0, N - 1) - z) with N = 2^k levels. Eq. 1 as printed drops the zero-point
-    on the way back. The range always holds 0, so that a zero weight stays zero. Straight-through: dw_q/dw = 1, since
-    no weight lies outside its own range.
+    w_q = Delta (clamp(round(w / Delta) + z, 0, N - 1) - z) with N = 2^k levels. Eq. 1 as printed does not subtract the
+    zero-point z again. The range always includes 0, so that a zero weight stays zero. The gradient is
+    straight-through: dw_q/dw = 1 everywhere, because no weight lies outside its own range.
+
+    Args:
+        bits: The width k in bits, at least 2.
     """
 
     def __init__(self, bits: int) -> None:
@@ -168,7 +180,7 @@ class Affine(nn.Module):
 
     @torch.no_grad()
     def encode(self, w: Tensor) -> Codes:
-        """Quantise w of shape (out, ...) to integers."""
+        """Quantise a weight w, (out, ...), to integers in [0, 2^k - 1]."""
         top = 2**self.bits - 1
         rows = w.flatten(1)
         low, high = rows.amin(1).clamp(max=0), rows.amax(1).clamp(min=0)
@@ -178,19 +190,25 @@ class Affine(nn.Module):
         return Codes(codes=(w / delta).round_().add_(zero).clamp_(0, top), step=delta, zero=zero)
 
     def forward(self, w: Tensor) -> Tensor:
-        """Quantise w of shape (out, ...)."""
+        """Quantise a weight w, (out, ...); the same shape and dtype are returned."""
         return self.encode(w).weight() + (w - w.detach())  # exactly the quantised value
 
 
 class LSQ(nn.Module):
-    """Learned step size quantisation (Esser et al. 2020), one step per output channel.
+    """Learned step size quantisation (LSQ; Esser et al. 2020), with one step per output channel.
 
-    w_q = s * (round(clamp(w / s - o, -2^(k-1), 2^(k-1) - 1)) + o), straight-through in w; the step s learns by the same
-    formula. The parameter is log s: s stays positive and a step of Adam is relative to its size.
+    w_q = s * (round(clamp(w / s - o, -2^(k-1), 2^(k-1) - 1)) + o). The gradient is straight-through in w, and
+    the step s is learned by differentiating the same formula. The parameter is log s, so that s stays
+    positive and an update of Adam is relative to its size.
 
-    The paper has o = 0. Its levels, -2 to 1 at 2 bits, pull the mean of the weights down, and a wide layer behind a
-    ReLU is then dead before it has learned; o = 1/2 puts as many levels above 0 as below. At 8 bits the pull is small,
-    and whole numbers are what integer arithmetic multiplies with: o = 0.
+    LSQ has the offset o = 0. Its levels at 2 bits, -2 to 1, shift the mean of the weights down, and a wide layer behind
+    a ReLU is then dead before training starts. With o = 1/2 there are as many levels above 0 as below. At 8 bits the
+    shift is small and integer arithmetic needs integers, so o = 0.
+
+    Args:
+        bits: The width k in bits, at least 2.
+        channels: The number of output channels.
+        dim: The number of dimensions of the weight: 4 for a convolution, 2 for a linear layer.
 
     >>> LSQ(2, channels=1, dim=2)(torch.tensor([[-9.0, -0.2, 0.2, 9.0]])).tolist()
     [[-1.5, -0.5, 0.5, 1.5]]
@@ -205,7 +223,11 @@ class LSQ(nn.Module):
 
     @torch.no_grad()
     def fit(self, w: Tensor) -> None:
-        """Set the steps to those of least squared error on w of shape (out, ...), of a grid of 40 shrinkages."""
+        """Set each step to that of least squared error, from the grid `SHRINKAGES`.
+
+        Args:
+            w: The weight, (out, ...).
+        """
         rows = w.flatten(1)
         largest = rows.abs().amax(1, keepdim=True).clamp(min=torch.finfo(w.dtype).eps)
         largest /= self.highest + self.offset
@@ -220,23 +242,22 @@ class LSQ(nn.Module):
 
     @torch.no_grad()
     def encode(self, w: Tensor) -> Codes:
-        """Quantise w of shape (out, ...) to integers."""
+        """Quantise a weight w, (out, ...), to integers in [0, 2^k - 1]."""
         step = self.log_step.exp()
         zero = -self.lowest - self.offset
         return Codes(codes=self._levels(w * (1 / step)) + zero, step=step, zero=zero)
 
     def forward(self, w: Tensor) -> Tensor:
-        """Quantise w of shape (out, ...)."""
-        damp = (
-            w[0].numel() * (self.highest + self.offset)
-        ) ** -0.5  # LSQ section 2.2: balances the steps' gradient and the weights'
+        """Quantise a weight w, (out, ...); the same shape and dtype are returned."""
+        # LSQ section 2.2: the gradients of steps and weights then have similar sizes.
+        damp = (w[0].numel() * (self.highest + self.offset)) ** -0.5
         constant = self.log_step.detach()
         step = (constant + (self.log_step - constant) * damp).exp()
         q: Tensor = _Level.apply(_scaled(w, 1 / step), self.lowest, self.highest, self.offset)
         return _scaled(q, step)
 
     def _levels(self, v: Tensor) -> Tensor:
-        """The level next to each value, both in steps."""
+        """Return the level nearest to each value, both in units of the step."""
         return _level(v, self.lowest, self.highest, self.offset)
 
 
@@ -245,7 +266,7 @@ def _level(v: Tensor, lowest: int, highest: int, offset: float) -> Tensor:
 
 
 class _Level(torch.autograd.Function):
-    """The level next to each value; straight-through inside the range, 0 outside."""
+    """The level nearest to each value; the gradient is straight-through inside the range and 0 outside."""
 
     @staticmethod
     def forward(ctx: Any, v: Tensor, lowest: int, highest: int, offset: float) -> Tensor:
@@ -260,7 +281,7 @@ class _Level(torch.autograd.Function):
 
 
 class _Scaled(torch.autograd.Function):
-    """w times a factor for each output channel, whose gradient takes no temporary of w's size."""
+    """w times one factor per output channel; the gradient of the factor needs no temporary of the size of w."""
 
     @staticmethod
     def forward(ctx: Any, w: Tensor, factor: Tensor) -> Tensor:
@@ -282,7 +303,7 @@ def _scaled(w: Tensor, factor: Tensor) -> Tensor:
 
 
 def _rows(w: Tensor) -> Tensor:
-    """(out, the rest), a view also in channels-last memory."""
+    """Return w as (out, the rest): a view, also if its memory is channels-last."""
     return (w.permute(0, 2, 3, 1) if w.dim() == 4 else w).flatten(1)
 
 
@@ -295,10 +316,15 @@ def quantise(
     alpha: float,
     norms: Mapping[str, str],
 ) -> None:
-    """Put quantisers into the model, in place; layers without a width, or with 32, stay as they are.
+    """Put quantisers into a model, in place.
 
-    `weight_quantiser` is `lsq` or `affine`; `alpha` > 0 every clipping level's start; `norms` names the BatchNorm
-    behind a convolution, which is folded into its weight.
+    Args:
+        model: A float model.
+        w_bits: The width in bits of the weight, by layer; layers without one, or with 32, are not quantised.
+        a_bits: The width in bits of the input, by layer; likewise.
+        weight_quantiser: One of `choices.WEIGHT_QUANTISERS`.
+        alpha: The initial value of every clipping level, above 0.
+        norms: The name of the BatchNorm behind each convolution, which is folded into its weight (`folding`).
     """
     for name, layer in quantisable(model).items():
         if (bits := a_bits.get(name, 32)) < 32:
@@ -319,24 +345,30 @@ def _quantise_input(layer: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor]
 
 
 def clipping_levels(model: nn.Module) -> list[nn.Parameter]:
-    """The alpha of every quantised input, in the model's order."""
+    """Return the alpha of every quantised input, in the order of the model."""
     return [m.alpha for m in model.modules() if isinstance(m, Pact)]
 
 
 @torch.no_grad()
 def keep_positive(model: nn.Module) -> None:
-    """Lift every alpha to at least `FLOOR`; to be called after each optimiser step."""
+    """Raise every alpha to at least `FLOOR`; call this after each step of the optimiser."""
     for alpha in clipping_levels(model):
         alpha.clamp_(min=FLOOR)
 
 
 @torch.no_grad()
 def calibrate(model: nn.Module, images: Tensor, *, start: str = "init", percentile: float = 100.0) -> None:
-    """Fit the LSQ steps to the weights, and each Pact to what it sees of `images` (n, C, H, W).
+    """Fit the LSQ steps to the weights, and each Pact to its inputs.
 
-    `start` and `percentile` as `Pact.fit` has them. Layers are set in the order in which they run, each behind
-    quantised ones. A BatchNorm that saw no image yet takes the statistics of these: else an untrained network would be
-    fitted to activations that it has only before its first step.
+    Layers are fitted in the order in which they run, each behind layers that are quantised already. A BatchNorm without
+    statistics gets those of these images: otherwise an untrained network would be fitted to activations that it has
+    only before its first step.
+
+    Args:
+        model: A model with quantisers, which is changed in place.
+        images: (n, C, H, W), normalised.
+        start: See `Pact.fit`.
+        percentile: See `Pact.fit`.
     """
     for module in model.modules():
         if parametrize.is_parametrized(module, "weight"):
@@ -358,6 +390,6 @@ def calibrate(model: nn.Module, images: Tensor, *, start: str = "init", percenti
 
 
 def quantiser_of(layer: nn.Module) -> tuple[LSQ | Affine | Folded, Tensor]:
-    """The quantiser of a quantised layer's weight, and the float weight that it quantises."""
+    """Return the quantiser of a layer's quantised weight, and the float weight that it quantises."""
     chain: Any = layer.parametrizations["weight"]  # type: ignore[index]
     return chain[0], chain.original

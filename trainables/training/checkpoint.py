@@ -1,4 +1,4 @@
-"""Files of tensors that are whole or refused: written beside and renamed, with a digest of their content inside."""
+"""Files of tensors with a digest of their content: written atomically, and rejected unless they are intact."""
 
 import hashlib
 import json
@@ -18,7 +18,13 @@ from study_common.files import replacing
 
 
 def write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> None:
-    """Write tensors and a JSON object to `path`; a crash at any moment leaves the old file or the new one."""
+    """Write tensors and their description to a file; a crash at any moment leaves the old file or the new one.
+
+    Args:
+        path: The file, in a folder that exists.
+        tensors: Tensors by name, of any shape and device.
+        about: What JSON can hold, without the key "digest".
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
     about = {**about, "digest": _digest(tensors)}
     with replacing(path) as part, part.open("wb") as file:
@@ -28,9 +34,16 @@ def write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -
 
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read back the tensors and the JSON object of `write`.
+    """Read a file of `write`.
 
-    Raises ValueError, in one line, for a file that is missing, cut short, altered or not ours.
+    Args:
+        path: The file.
+
+    Returns:
+        The tensors by name, on the CPU, and their description.
+
+    Raises:
+        UserError: The file is missing, cut short, altered, or was written by another program.
     """
     if not path.is_file():
         raise UserError(

@@ -1,4 +1,4 @@
-"""`saliency.npz`: what the pictures of a trial are drawn from, so that a report needs no torch."""
+"""`saliency.npz`: the arrays from which a report draws the saliency maps of a trial, so that it needs no torch."""
 
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,16 @@ def write(path: Path, model: nn.Module, data: Data, scale: Scale, config: Config
     class_names   str (classes,)
     curve_*       the columns of `Assessment.objective_curves`: order, fraction, kept, probability, accuracy
 
-    `found` is what the removals said of the model's maps on the validation images. Raises NonFiniteError for maps
-    with NaN.
+    Args:
+        path: The file.
+        model: The model, from normalised images to logits.
+        data: The data set of the model.
+        scale: Its normalisation, on the device of the model.
+        config: The configuration of the run; its `attribution` makes the maps.
+        found: The assessment of the model's maps on the validation images.
+
+    Raises:
+        NonFiniteError: A map has NaN.
     """
     gallery, measured = choose(data.validation, IMAGES), choose(data.validation, FAITHFULNESS_IMAGES)
     X = scale(gallery.images)

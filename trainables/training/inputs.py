@@ -17,12 +17,12 @@ from trainables.data.images.normalisation import Scale
 from trainables.training.config import Config
 
 DESCRIBED = ("signature", "fingerprint", "class_names", "mean", "std")
-"""What a checkpoint and a packed file keep of their data set."""
+"""What a checkpoint and a packed file record about their data set."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What a study records of its data set."""
+    """What a study records about its data set."""
 
     classes: int
     fingerprint: str
@@ -33,7 +33,11 @@ class Facts:
 
 
 def data_of(config: Config) -> Data:
-    """The training and validation images, loaded once per process; ValueError for files that cannot be used."""
+    """Return the training and validation images of a configuration, loaded once per process.
+
+    Raises:
+        UserError: Files are missing or cannot be used.
+    """
     data = load(config.dataset, config.data_dir, _preparation(config))
     if _needs_colour(config):
         data = data.in_colour()
@@ -42,20 +46,28 @@ def data_of(config: Config) -> Data:
 
 @lru_cache(maxsize=1)
 def _joined(data: Data) -> Data:
-    """The data set with its validation images among the training images as well."""
+    """Return the data set with its validation images added to the training images."""
     both = (data.train, data.validation)
     train = Split(torch.cat([split.images for split in both]), torch.cat([split.labels for split in both]))
     return replace(data, train=train)
 
 
 def test_split_of(config: Config) -> Split:
-    """The test images, which only a confirmation may read."""
+    """Return the test images of a configuration, which only a confirmation may read.
+
+    Raises:
+        UserError: Files are missing or cannot be used.
+    """
     split = load_test(config.dataset, config.data_dir, _preparation(config))
     return split_in_colour(split) if _needs_colour(config) else split
 
 
 def dataset_facts(config: Config) -> Facts:
-    """The facts of the configuration's data set; ValueError for files that cannot be used."""
+    """Return the facts about the data set of a configuration.
+
+    Raises:
+        UserError: Files are missing or cannot be used.
+    """
     data = data_of(config)
     return Facts(
         classes=len(data.class_names),
@@ -66,30 +78,40 @@ def dataset_facts(config: Config) -> Facts:
 
 
 def write_files(config: Config, path: Path) -> None:
-    """Write what became of each file of the configuration's images as CSV; nothing if they are not in a folder."""
+    """Write how each image file of a configuration was used, as CSV; write nothing if the images are in no folder."""
     if rows := list_files(config.dataset, config.data_dir, _preparation(config)):
         write_file_account(rows, path)
 
 
 def scale_of(data: Data, device: torch.device) -> Scale:
-    """The normalisation of a data set, on a device."""
+    """Return the normalisation of a data set, by its training mean and standard deviation, on a device."""
     mean, std = (torch.tensor(v, device=device).view(1, -1, 1, 1) for v in (data.mean, data.std))
     return Scale(mean=mean, std=std)
 
 
 def signature(data: Data) -> tuple[int, int, int]:
-    """Channels, height and classes of a data set: what a model must fit."""
+    """Return channels, height (which is the width) and number of classes of a data set: a model must fit these."""
     _, channels, size, _ = data.train.images.shape
     return channels, size, len(data.class_names)
 
 
 def described(data: Data) -> dict[str, Any]:
-    """`DESCRIBED` of a data set, ready for JSON."""
+    """Return `DESCRIBED` of a data set, as values that JSON can hold."""
     return {"signature": signature(data), **{name: getattr(data, name) for name in DESCRIBED[1:]}}
 
 
 def check_images(path: Path, about: Mapping[str, Any], data: Data, data_dir: str) -> None:
-    """Raise ValueError if the checkpoint at `path`, described by `about`, is not of `data`, which is in `data_dir`."""
+    """Check that a checkpoint was trained on the images that are there now.
+
+    Args:
+        path: The checkpoint, for the message.
+        about: Its description, see `checkpoint.read`.
+        data: The images that are there now.
+        data_dir: Where they are; "" for the usual place.
+
+    Raises:
+        UserError: The fingerprints differ.
+    """
     if about["fingerprint"] != data.fingerprint:
         raise UserError(
             f"{path} was trained on other images than {data_dir or data.name} holds now; restore them"

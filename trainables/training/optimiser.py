@@ -1,4 +1,4 @@
-"""How a step is taken: the optimiser with its step sizes, and the precision of the convolutions."""
+"""The optimiser with its step sizes, and the precision of the convolutions in a training step."""
 
 import platform
 from typing import Any
@@ -10,7 +10,16 @@ from trainables.training.config import Config
 
 
 def optimizer(model: nn.Module, config: Config) -> torch.optim.Optimizer:
-    """Adam or SGD over theta, alpha and epsilon, each group with its own step size as `start`."""
+    """Return the optimiser of all parameters (paper A, Algorithm 2, lines 8-9; paper B, section III B).
+
+    Args:
+        model: The model, with its quantisers.
+        config: `optimizer`, `lr`, `lr_alpha`, `gamma` and `weight_decay` are used.
+
+    Returns:
+        AdamW, or SGD with momentum 0.9, with one group each for theta, the steps of the weights, alpha and epsilon. A
+        group keeps its initial step size as `start`. Only theta has weight decay.
+    """
     named = dict(model.named_parameters())
     alphas = [name for name in named if name.endswith("input_quantiser.alpha")]
     scales = [name for name in named if name.endswith("log_step")]
@@ -32,13 +41,18 @@ def optimizer(model: nn.Module, config: Config) -> torch.optim.Optimizer:
 
 
 def autocast(precision: str, device: torch.device) -> torch.autocast:
-    """The context in which the training step runs its convolutions."""
+    """Return the context in which a training step runs its convolutions.
+
+    Args:
+        precision: `bfloat16`, `float32`, or `auto`, which is bfloat16 if the device multiplies it natively.
+        device: The device of the model.
+    """
     fast = precision == "bfloat16" or (precision == "auto" and has_bfloat16(device))
     return torch.autocast(device.type, torch.bfloat16, enabled=fast, cache_enabled=False)
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether the processor multiplies bfloat16 itself; where that is emulated, it takes longer than float32."""
+    """Tell whether a device multiplies bfloat16 natively; where it is emulated, it is slower than float32."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if not torch.backends.mkldnn.is_available():

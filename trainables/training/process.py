@@ -1,4 +1,4 @@
-"""How a process that trains is set up: one thread, and memory that it keeps."""
+"""The setup of a process that trains: one thread, and memory that it keeps."""
 
 import ctypes
 import sys
@@ -10,13 +10,13 @@ _LARGEST_MMAP_THRESHOLD = 32 * 2**20
 
 
 def prepare_process() -> None:
-    """Compute on one thread, so that a seed decides every bit, and keep freed memory for the next step.
+    """Compute on one thread, so that the seed determines every bit, and keep freed memory for the next step.
 
-    Every step frees the activations that the next one asks for again. By default glibc hands them back to the system,
-    and fetching them anew costs a page fault each 4 KiB: about a fifth of a step of the CNN of paper B.
+    Every step frees memory of activations that the next step allocates again. By default glibc returns it to the
+    system, and allocating it again costs one page fault per 4 KiB: about a fifth of a step of the CNN of paper B.
     """
     torch.set_num_threads(1)
-    # On a GPU, float32 means float32: every evaluation counts on it, and training asks for bfloat16 by name.
+    # On a GPU float32 means float32: every evaluation relies on it, and training requests bfloat16 explicitly.
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None

@@ -25,11 +25,13 @@ def test_a_reference_for_other_images(command: Command, settings: dict[str, obje
     tensors, about = read(Path(own))
     write(tmp_path / "elsewhere", tensors, about | {"fingerprint": "0" * 16})
     for reference in (other, str(tmp_path / "elsewhere")):
-        says = f"error: {reference} was trained on other images, or such of another size; name a reference trained on"
+        says = (
+            f"error: {reference} was trained on other images, or on images of another size; name a reference"
+        )
         assert command("trainables.faithfulness", own, "--reference", reference) == (
             2,
             "",
-            f"{says} the same\n",
+            f"{says} trained on the same\n",
         )
 
 

@@ -140,7 +140,7 @@ def test_torchvisions_own_weights_come_by_name(name: str, hub: Path) -> None:
 def test_weights_that_cannot_be_had_are_one_line(hub: Path) -> None:
     model = build("resnet18", channels=3, size=64, classes=5)
     with pytest.raises(
-        ValueError, match=r"IMAGENET1K_V1 of resnet18 cannot be had \(.*refused.*give that file$"
+        ValueError, match=r"IMAGENET1K_V1 of resnet18 cannot be downloaded \(.*refused.*give that file$"
     ):
         load_pretrained(model, "resnet18", "IMAGENET1K_V1")
     assert not list(hub.iterdir())
