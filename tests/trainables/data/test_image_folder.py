@@ -10,7 +10,7 @@ from study_common.errors import UserError
 from tests.trainables.data.pictures import two_classes
 from trainables.choices import DATASETS
 from trainables.data.image_folder import FOLDERS, GIVE_IT, open_folder
-from trainables.data.preparation import Preparation
+from trainables.data.images.preparation import Preparation
 
 
 def test_the_kinds_are_data_sets():

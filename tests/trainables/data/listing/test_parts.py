@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from study_common.errors import UserError
+from tests.trainables.data.listing.test_folder_listing import parts
+from tests.trainables.data.listing.test_groups import patients
 from tests.trainables.data.pictures import fresh, noise, rows, rows_of
-from tests.trainables.data.test_folder_listing import parts
-from tests.trainables.data.test_groups import patients
 from trainables.data import load_test
-from trainables.data.folder_listing import PARTS, ListedImage, Listing
-from trainables.data.parts import MOST, SHARE, split
+from trainables.data.listing.folder_listing import PARTS, ListedImage, Listing
+from trainables.data.listing.parts import MOST, SHARE, split
 
 
 @pytest.mark.parametrize("names", [("train", "val", "test"), ("Training", "Validation", "Testing")])
