@@ -1,4 +1,4 @@
-"""Cost of one training step on the CNN of seed B, batch 128, one thread: ours beside the reference style.
+"""Cost of one training step on the CNN of paper B, batch 128, one thread: ours beside the reference style.
 
     python -m tests.benchmarks.train_step [--json FILE] [--rounds 11]
 
