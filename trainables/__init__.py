@@ -14,6 +14,7 @@ from study_common.commands import needs
 if TYPE_CHECKING:
     from study_common.errors import NonFiniteError
     from trainables.audit.audit import examine
+    from trainables.training.checks import check_run
     from trainables.training.config import Config, float_config, presets
     from trainables.training.evaluation import test_metrics
     from trainables.training.inputs import Facts, dataset_facts, write_files
@@ -27,6 +28,7 @@ __all__ = [
     "Facts",
     "NonFiniteError",
     "check_pretrained",
+    "check_run",
     "costs",
     "dataset_facts",
     "epochs",
@@ -46,6 +48,7 @@ _HOMES = {
     "Facts": "trainables.training.inputs",
     "NonFiniteError": "study_common.errors",
     "check_pretrained": "trainables.training.network",
+    "check_run": "trainables.training.checks",
     "costs": "trainables.training.network",
     "dataset_facts": "trainables.training.inputs",
     "epochs": "trainables.training.run",

@@ -51,11 +51,11 @@ def plan(spec: Spec) -> Request:
     space = _space(spec, fixed, config)
     facts = trainables.dataset_facts(config)
     trainables.check_pretrained(config)
+    _check_runs(spec, space, config)
     asked_goals = objectives.parse(spec.objectives, facts.classes, trainables.costs(_at_full_width(config)))
     goals = _varying(asked_goals, space, fixed)
     bounds = {"bops": spec.max_bops, "size_bytes": spec.max_size}
     constraints = {name: bound for name, bound in bounds.items() if bound < math.inf}
-    _check_batches(space, config, facts.train)
     _check_reachable(space, fixed, constraints)
     queue = [] if space.points or spec.sampler == "grid" else initial_points.corners(space, config.flat())
     if spec.warm_start:
@@ -167,11 +167,15 @@ def _extremes(domain: Domain) -> Sequence[Any]:
     return domain.finite() if isinstance(domain, Choice) else (domain.low, domain.high)
 
 
-def _check_batches(space: Space, config: Config, images: int) -> None:
+def _check_runs(spec: Spec, space: Space, config: Config) -> None:
+    """Raise UserError if a trial, or the float model of --init float, would end before its first step."""
     varied = space.parameters.get("batch_size")
-    for size in _extremes(varied) if varied else (config.batch_size,):
-        if int(size) > images:
-            raise UserError(f"batch_size is {size}; it must be at most the {images} training images")
+    sizes = _extremes(varied) if varied else {p.get("batch_size", config.batch_size) for p in space.points}
+    for size in sizes or (config.batch_size,):
+        trainables.check_run(replace(config, batch_size=int(size)))
+    if spec.init == "float":
+        with located("the float model of --init float"):
+            trainables.check_run(trainables.float_config(config))
 
 
 def _varying(goals: Mapping[str, Objective], space: Space, fixed: Mapping[str, Any]) -> dict[str, Objective]:

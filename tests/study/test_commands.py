@@ -56,6 +56,8 @@ BAD = {
     "--space mixed_bits --set lambda1=true": "lambda1 is True; it takes float values",
     "--space mixed_bits --objectives ,": "an objective has no name",
     "--space mixed_bits --set batch_size=100000": "5000 training images",
+    "--space mixed_bits --set batch_size=1 --model small_cnn": "BatchNorm, which needs two images",
+    "--space mixed_bits --set batch_size=1 --model small_cnn --dry-run": "BatchNorm, which needs two images",
     "--space mixed_bits --model resnet18": "colour",
     "--space mixed_bits --time-budget soon": "30m",
     "--space mixed_bits --time-budget 0": "above 0",

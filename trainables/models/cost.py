@@ -7,6 +7,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor, nn
 
+from trainables.models.calls import each_called_once
 from trainables.models.catalogue import build, norms, quantisable
 
 
@@ -57,7 +58,8 @@ def inventory(model: str, channels: int, size: int, classes: int) -> Inventory:
     named = quantisable(network)
     for name, layer in named.items():
         layer.register_forward_hook(lambda m, _, out, name=name: counted.update({name: _macs(m, out)}))
-    network(torch.empty(1, channels, size, size, device="meta"))
+    with each_called_once(named):
+        network(torch.empty(1, channels, size, size, device="meta"))
     rows = tuple(_row(name, layer, counted[name], name in norms(model)) for name, layer in named.items())
     numbers = sum(t.numel() for t in network.state_dict().values() if t.is_floating_point())
     return Inventory(layers=rows, others=numbers - sum(row.weights + row.biases for row in rows))

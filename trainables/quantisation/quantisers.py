@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.utils import parametrize
 
+from trainables.models.calls import each_called_once
 from trainables.models.catalogue import quantisable
 from trainables.models.passes import extra_pass
 from trainables.quantisation.batchnorm import gathering, norms_of
@@ -369,6 +370,9 @@ def calibrate(model: nn.Module, images: Tensor, *, start: str = "init", percenti
         images: (n, C, H, W), normalised.
         start: See `Pact.fit`.
         percentile: See `Pact.fit`.
+
+    Raises:
+        UserError: A layer with a quantised input is not called exactly once in a pass.
     """
     for module in model.modules():
         if parametrize.is_parametrized(module, "weight"):
@@ -382,11 +386,14 @@ def calibrate(model: nn.Module, images: Tensor, *, start: str = "init", percenti
         pact.fit(args[0], start=start, percentile=percentile)
 
     hooks = [m.register_forward_pre_hook(look) for m in model.modules() if isinstance(m, Pact)]
+    quantised = {name: m for name, m in quantisable(model).items() if hasattr(m, "input_quantiser")}
     fresh = [norm for norm in norms_of(model) if not norm.running_mean.any()]  # type: ignore[union-attr]
-    with extra_pass(model), gathering(fresh):
-        model(images)
-    for hook in hooks:
-        hook.remove()
+    try:
+        with each_called_once(quantised), extra_pass(model), gathering(fresh):
+            model(images)
+    finally:
+        for hook in hooks:
+            hook.remove()
 
 
 def quantiser_of(layer: nn.Module) -> tuple[LSQ | Affine | Folded, Tensor]:

@@ -23,13 +23,12 @@ from study_common import layout
 from study_common.errors import NonFiniteError, UserError
 from study_common.files import replacing
 from trainables.data import augmentation, batches
-from trainables.models.passes import extra_pass
 from trainables.quantisation.batchnorm import IMAGES, norms_of, settle
 from trainables.quantisation.learned import collapsed_inputs, dead_inputs, learned
 from trainables.quantisation.quantisers import calibrate, clipping_levels, keep_positive
-from trainables.saliency import attribution
 from trainables.saliency.suite import Assessment
 from trainables.training import checkpoint, gallery
+from trainables.training.checks import check_run
 from trainables.training.config import Config
 from trainables.training.device import arranged, resident, training_device
 from trainables.training.evaluation import evaluate, measure_faithfulness
@@ -96,15 +95,12 @@ class Run:
     def __init__(self, config: Config) -> None:
         self.config = config
         self.device = training_device()
+        check_run(config)
         self.data = data_of(config)
         self.images = resident(self.data.train, self.device)
         self.scale = scale_of(self.data, self.device)
         self.steps = len(self.data.train.labels) // config.batch_size
         self.model = new_model(config, self.data).to(self.device)
-        if config.epochs and config.batch_size == 1 and norms_of(self.model):
-            raise UserError(
-                f"batch_size is 1 and {config.model} has BatchNorm, which needs two images; raise batch_size"
-            )
         self.prepare()
         self.optimizer = optimizer(self.model, config)
         self.class_weights: Tensor | None = None
@@ -126,8 +122,6 @@ class Run:
         self.model.to(memory_format=torch.channels_last)
         X = arranged(self.scale(first.images))
         calibrate(self.model, X, start=self.config.alpha_start, percentile=self.config.alpha_percentile)
-        with extra_pass(self.model):
-            attribution.check(self.model, X[:1], self.config.attribution)
 
     def warn(self, when: str) -> None:
         """Log the layers that quantisation has cut off: their input is constant, or their range has collapsed."""

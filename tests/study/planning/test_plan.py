@@ -15,6 +15,11 @@ from study.planning.spec import Spec
 from study.store.request import Request
 from study_common.errors import StudyWarning, UserError
 from tests.make_kvasir import make
+from trainables.choices import ATTRIBUTIONS, MODELS
+from trainables.models.catalogue import SMALLEST
+from trainables.models.passes import extra_pass
+from trainables.saliency.attribution import saliency_maps
+from trainables.training.run import Run
 
 RequestOf = Callable[..., Request]
 
@@ -99,3 +104,49 @@ def test_pretrained_weights_are_looked_at_before_a_study_is(
     hub.mkdir(parents=True)
     shutil.copy("weights.pth", hub / "resnet18-f37072fd.pth")
     assert plan(replace(spec, weights="IMAGENET1K_V1")).fixed["pretrained"] == "IMAGENET1K_V1"
+
+
+@pytest.mark.parametrize("attribution", ATTRIBUTIONS)
+@pytest.mark.parametrize("model", MODELS)
+def test_what_a_plan_accepts_starts(
+    model: str, attribution: str, request_of: RequestOf, stripes: Path, tmp_path: Path
+) -> None:
+    space = tmp_path / "widths.toml"
+    space.write_text('[bits]\nlayers = "*"\nvalues = [2, 4]\n')
+    size = max(SMALLEST[model], 8)
+    fixed = {"image_size": size, "batch_size": 2, "attribution": attribution}
+    request = request_of(space=str(space), dataset="folder", data_dir=str(stripes), model=model, fixed=fixed)
+    run = Run(request.config(request.queue[0]))
+    X, y = run.scale(run.data.train.images[:2]), run.data.train.labels[:2]
+    fill = run.scale.fill(run.config.fill, torch.Generator().manual_seed(0))
+    assert run.step(X, y, fill).isfinite().all()
+    with extra_pass(run.model):
+        assert saliency_maps(run.model, X, y, method=attribution).shape == (2, size, size)
+
+
+def test_a_plan_looks_at_each_batch_size_of_its_space(
+    tmp_path: Path, request_of: RequestOf, stripes: Path
+) -> None:
+    images = {"dataset": "folder", "data_dir": str(stripes), "model": "small_cnn"}
+    for values, says in (("[1, 16]", "which needs two images"), ("[16, 97]", "at most the 96 training")):
+        space = tmp_path / "sizes.toml"
+        space.write_text(f'[parameters]\nbatch_size = {{ type = "choice", values = {values} }}\n')
+        with pytest.raises(UserError, match=says):
+            request_of(space=str(space), fixed={"image_size": 16}, **images)
+
+
+def test_a_plan_looks_at_the_float_model_that_trials_start_from(
+    tmp_path: Path, request_of: RequestOf, stripes: Path
+) -> None:
+    """The batch of the float model is that of the base settings, 128, whatever the space varies."""
+    space = tmp_path / "sizes.toml"
+    space.write_text('[parameters]\nbatch_size = { type = "choice", values = [8, 16] }\n')
+    given = {
+        "space": str(space), "dataset": "folder", "data_dir": str(stripes), "model": "small_cnn",
+        "fixed": {"image_size": 16}, "objectives": "accuracy:max,faithfulness:max",
+    }  # fmt: skip
+    assert request_of(**given).init == ""
+    with pytest.raises(
+        UserError, match=r"float model of --init float: batch_size is 128; .* 96 training images"
+    ):
+        request_of(init="float", **given)
