@@ -7,9 +7,16 @@ from trainables.choices import MODELS
 from trainables.models.catalogue import SMALLEST, build, norms, quantisable
 from trainables.quantisation.quantisers import calibrate, quantise
 
+SLOW = {"efficientnet_b0"}
+"""Its 82 layers take as long as all other models together."""
+
 
 @pytest.mark.parametrize(
-    ("name", "weight_quantiser"), [("paper_cnn", "affine"), *((name, "lsq") for name in MODELS)]
+    ("name", "weight_quantiser"),
+    [
+        ("paper_cnn", "affine"),
+        *(pytest.param(name, "lsq", marks=[pytest.mark.slow] * (name in SLOW)) for name in MODELS),
+    ],
 )
 def test_torch_exports_the_evaluation_model(name: str, weight_quantiser: str) -> None:
     torch.manual_seed(0)
