@@ -15,11 +15,11 @@ Point = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Space:
-    """What may vary: `parameters` and `bits` of layers, or else the listed `points`; beside what is `fixed`.
+    """What may vary: `parameters` and `bits` of layers, or the listed `points`; all other values are `fixed`.
 
     Names are those of a trial's configuration, bit-widths as "bits.conv1". Parameters keep the order of the
-    file. A condition (`when`) on a parameter of the space needs that one to stand above it; a condition on
-    any other name is met if `fixed` says so, or decided by `settle` where the defaults are known.
+    file. A condition (`when`) may name a parameter of the space that stands above it. A condition on any other
+    name is decided by `fixed`, or by `settle` once the defaults are known.
     """
 
     name: str
@@ -63,13 +63,13 @@ class Space:
                     raise UserError(f"its condition asks for {parent} = {value!r}, which {parent} never is")
 
     def names(self) -> tuple[str, ...]:
-        """Return each name of a configuration that the space sets or asks about; `[bits]` groups are left out."""
+        """Return each name that the space sets or that a condition names; `[bits]` groups are left out."""
         conditions = (name for domain in self.parameters.values() for name in domain.when or {})
         point = self.points[0] if self.points else ()
         return tuple(dict.fromkeys((*self.parameters, *point, *self.fixed, *conditions)))
 
     def active(self, name: str, values: Mapping[str, Scalar]) -> bool:
-        """Tell whether the parameter `name` is active beside the `values` of others and the fixed ones."""
+        """Tell whether the parameter `name` is active, given the `values` of others and the fixed ones."""
         when = self.parameters[name].when or {}
         return all(values.get(parent, self.fixed.get(parent)) in allowed for parent, allowed in when.items())
 

@@ -1,4 +1,4 @@
-"""The CPUs that this process may use: what its affinity and its container leave of those of the machine."""
+"""The number of CPUs that this process may use, limited by its affinity and by the quota of its container."""
 
 import math
 import os

@@ -1,4 +1,4 @@
-"""Files in a directory that somebody else may have made: written whole or not at all, and never through a link."""
+"""Files in a directory that somebody else may have made: written completely or not at all, and never through a link."""
 
 import os
 import secrets

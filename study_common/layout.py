@@ -39,9 +39,9 @@ PREVIOUS_FILE = "resume.previous.safetensors"
 CURVE_FILE = "curve.csv"
 """The metrics of every epoch so far."""
 CURVE_DIGEST_FILE = "curve.sha256"
-"""The digest of that file, in a study's runs."""
+"""The digest of that file; only in runs of a study."""
 IDENTITY_FILE = "identity.json"
-"""Which configuration the folder belongs to, in a study's runs."""
+"""Which configuration the directory belongs to; only in runs of a study."""
 ALPHA_PREFIX = "alpha."
 STEP_PREFIX = "step."
 """Columns of the curve such as `alpha.conv2` and `step.conv2`: what the quantisers learned, per layer."""
@@ -69,7 +69,7 @@ STATES = {
     "RUNNING": "running",
     "WAITING": "running",
 }
-"""Optuna's state names and ours. `WAITING` is a trial that pauses at a rung: it has not ended, and may go on."""
+"""Optuna's state names and ours. `WAITING` is a trial paused at a rung: it has not ended and may be resumed."""
 
 RESULT = "result"
 """User attribute of a trial: its `Result`, rewritten at each rung and at the end."""
@@ -81,17 +81,17 @@ RESUMED_BY_SAMPLER = "resumed_by_sampler"
 """User attribute of the study: how many paused trials the sampler preferred to a new one."""
 
 EXHAUSTED = "exhausted"
-"""User attribute of the study: true once its space has no feasible configuration left that was not tried."""
+"""User attribute of the study: true once all feasible configurations of its space have been tried."""
 
 VERSIONS = "versions"
-"""User attribute of the study: a list of the versions that trained, other than those of the launch, each with the time
-`since` which run intervals are theirs."""
+"""User attribute of the study: a list of the package versions that replaced those of the launch, each with `since`, the
+time from which they trained."""
 
 CONFIRMATIONS = "confirmations"
 """User attribute of the study: a list of `Confirmation`."""
 
 TEST_READS = "test_reads"
-"""User attribute of the study: the log of every reading of the test split."""
+"""User attribute of the study: a log with one entry per reading of the test split."""
 
 
 class Rung(TypedDict):
@@ -103,7 +103,7 @@ class Rung(TypedDict):
 
 
 class RunInterval(TypedDict):
-    """A time that a trial ran without a pause: from its start to its last report, ISO-8601 UTC."""
+    """A time in which a trial trained without a pause, from its start to its last report (ISO-8601 UTC)."""
 
     worker: str
     started: str
@@ -111,7 +111,7 @@ class RunInterval(TypedDict):
 
 
 class Result(TypedDict):
-    """What is known of a trial; `metrics` are the last rung's, times are ISO-8601 UTC."""
+    """What is known of a trial: `metrics` are those of the last rung, times are ISO-8601 UTC."""
 
     seed: int
     epochs: int
@@ -123,7 +123,7 @@ class Result(TypedDict):
     started: str
     finished: str | None
     digest: NotRequired[str]
-    """`result_digest` of the others and of the trial's parameters, as they were written."""
+    """`result_digest` of the other fields and of the trial's parameters when they were written."""
 
 
 class Confirmation(TypedDict):
@@ -137,7 +137,7 @@ class Confirmation(TypedDict):
 
 
 def result_digest(result: Mapping[str, object], params: Mapping[str, float]) -> str:
-    """Return a digest by which a damaged record is told: of a `Result` without its rungs, and of the parameters.
+    """Return a digest of a `Result` without its rungs and of the parameters; it reveals a damaged record.
 
     Args:
         result: The `Result`; a `digest` in it does not count.

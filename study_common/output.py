@@ -1,7 +1,7 @@
-"""Output that decides nothing: when stdout or stderr can no longer be written to, the work continues without it.
+"""Output that cannot fail: if stdout or stderr can no longer be written to, the work continues without it.
 
-The reader of a pipe may leave, a disk may fill up, a terminal may close, stdout may be closed from the start or know
-only ASCII. None of that is a reason to end a study that trains for hours.
+The reader of a pipe may leave, a disk may fill up, a terminal may close, stdout may be closed from the start or support
+only ASCII. None of these is a reason to end a study that trains for hours.
 """
 
 import os
@@ -51,7 +51,7 @@ class TolerantStream:
 
     @property
     def encoding(self) -> str:
-        """Of the stream that is written to."""
+        """Encoding of the underlying stream."""
         return (self._stream and self._stream.encoding) or "utf-8"
 
     def fileno(self) -> int:

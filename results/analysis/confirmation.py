@@ -17,8 +17,8 @@ def confirmed(study: Study) -> pd.DataFrame:
 
     trial, refit, seeds (their number), objective, validation (what the search saw), then on the test split
     mean, sd, low and high (95 % interval of the mean by Student's t; NaN for one seed), and `lucky`: the
-    validation figure is better than the 95 % prediction interval of one more seed on the other images, so the
-    choice owes to chance. It is false where a standard error of the images is not recorded.
+    validation figure is better than the 95 % prediction interval of one more seed on the other images, so
+    chance helped to choose the trial. It is false where a standard error of the images is not recorded.
     """
     rows = []
     for (trial, refit), group in study.confirmations.groupby(["trial", "refit"]):
@@ -54,7 +54,7 @@ def confirmed(study: Study) -> pd.DataFrame:
 def _margin(sd: float, seeds: int, *errors: float) -> float:
     """Return how far validation may exceed the test mean: the 95 % prediction of their difference.
 
-    The noise of the seed, known from `seeds` draws, and the standard errors of both image sets are taken as
+    The noise of the seed, known from `seeds` replicates, and the standard errors of both image sets are taken as
     independent, though a spread over seeds has some of the images' noise in it. Degrees of freedom by Welch and
     Satterthwaite.
     """
@@ -67,8 +67,8 @@ def _margin(sd: float, seeds: int, *errors: float) -> float:
 def probability_nondominated(study: Study, seed: int = 0) -> pd.Series:
     """Return how probable it is that each confirmed trial is non-dominated among them; index (trial, refit).
 
-    The true means are drawn from their Student's t posteriors (flat prior, objectives and trials
-    independent), trials trained alike are compared, and a share of draws is returned. NaN for a trial with
+    The true means are sampled from their Student's t posteriors (flat prior, objectives and trials
+    independent), trials trained alike are compared, and the share of samples is returned. NaN for a trial with
     an objective of fewer than two seeds, which has no measured noise and is compared with none. One front of
     the confirmed trials per simulation.
     """
@@ -88,14 +88,14 @@ def probability_nondominated(study: Study, seed: int = 0) -> pd.Series:
             wide[part][list(study.directions)].to_numpy(float) for part in ("mean", "sd", "seeds")
         )
         signs = [-1.0 if direction == "max" else 1.0 for direction in study.directions.values()]
-        draws = noise.standard_t(seeds - 1, size=(SIMULATIONS, *mean.shape))
-        probabilities[wide.index] = _share_nondominated(signs * mean + draws * sd / np.sqrt(seeds))
+        samples = noise.standard_t(seeds - 1, size=(SIMULATIONS, *mean.shape))
+        probabilities[wide.index] = _share_nondominated(signs * mean + samples * sd / np.sqrt(seeds))
     return probabilities
 
 
-def _share_nondominated(draws: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return in which share of the draws (d, c, m) each of c trials is non-dominated, (c,)."""
-    return np.asarray(np.mean([fronts.nondominated(points) for points in draws], axis=0))
+def _share_nondominated(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return in which share of the samples (d, c, m) each of c trials is non-dominated, (c,)."""
+    return np.asarray(np.mean([fronts.nondominated(points) for points in samples], axis=0))
 
 
 def standard_error(trial: pd.Series, name: str) -> float:

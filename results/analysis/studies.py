@@ -23,7 +23,7 @@ from study_common.objectives import Objective
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A study as its directory tells it."""
+    """A study, read from its directory."""
 
     name: str
     path: Path
@@ -98,7 +98,7 @@ def rows_of(path: Path, request: Mapping[str, Any], objectives: Mapping[str, Obj
     """Return the rows of the study in `path`, of this request and these objectives.
 
     Raises:
-        UserError: They are of others, elsewhere, or damaged.
+        UserError: The rows belong to another request, are in another database, or are damaged.
     """
     file, storage = path / layout.RECORD_FILE, request.get("request", {}).get("storage")
     if storage and not file.is_file():

@@ -34,13 +34,13 @@ class SaliencyStrip:
     """The saliency maps of one model, one below the other as one picture."""
 
     number: int | None
-    """Of the trial; None for the float model that all trials of the study start from."""
+    """Number of the trial; None for the float model that all trials of the study start from."""
     maps: str
     """The maps, as a data URI; those of colour images with the image beneath."""
     images: str
     """The images that they explain, likewise; the same for every trial on a data set."""
     captions: list[tuple[str, str, bool]]
-    """Of each image: the label, the prediction, and whether they agree."""
+    """Per image: the label, the prediction, and whether they agree."""
     removal: pd.DataFrame
     """What happens as pixels are removed: order (morf, lerf, random), fraction, kept, accuracy; may be empty."""
 

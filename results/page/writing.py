@@ -13,8 +13,8 @@ def write_results(path: str | os.PathLike[str]) -> Study:
     """Write `trials.parquet`, `front.csv` and `report.html` of the study `path`; return the study.
 
     `front.csv` has the columns of `trials.parquet` but for the duration, so that the same seed on one worker writes
-    the same file again; then `draws`, `p_front` and the errors of `Study.configurations`. Each file appears whole or
-    not at all. O(n log n) for n trials, as the front.
+    the same file again; then `draws`, `p_front` and the errors of `Study.configurations`. Each file is written
+    completely or not at all. O(n log n) for n trials, as the front.
 
     Raises:
         UserError: As `load`, or a directory that cannot be written.

@@ -35,7 +35,7 @@ def chosen(directory: Path, trials: str | None, top: int | None) -> list[int]:
     """Return the numbers of the trials to confirm: those listed in `trials`, or the `top` best of the front.
 
     Args:
-        directory: Of the study.
+        directory: Directory of the study.
         trials: Numbers of complete trials, separated by commas.
         top: How many members of the front, those best in the first objective.
 

@@ -44,8 +44,8 @@ class Outcome:
     reason: str
     """Why it stopped before the study was complete; "" if it is."""
     code: int
-    """Of the process: 0, also when the time budget is used up; 1 after a fault, or if most trials failed; 128 + n
-    after signal n."""
+    """Exit code of the process: 0, also when the time budget is used up; 1 after a fault, or if most trials failed;
+    128 + n after signal n."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,15 +115,15 @@ def resume_study(
     """Continue a study from where its record stands.
 
     Args:
-        directory: Of the study.
+        directory: Directory of the study.
         trials: The new total, None to leave it as it is.
-        address: Of a Ray to join, "" to start one.
+        address: Address of a running Ray to join, "" to start one.
         train: What trains a configuration.
         changes: What else to change.
         storage_url: Where the record is, of a study that was not launched on this machine and keeps it elsewhere.
 
     Raises:
-        UserError: Another driver runs it, its images are others than when it began, or its record cannot be opened.
+        UserError: Another driver runs it, its images differ from those at the launch, or its record cannot be opened.
     """
     changes = replace(changes or Changes(), **({} if trials is None else {"trials": trials}))
     request = Request.read(directory)
@@ -141,12 +141,12 @@ def resume_study(
         another = replace(asked, trials=len(known) + 1).attainable > len(known)
         another = another and EXHAUSTED not in record.attributes()
         tried = len(known) >= asked.trials or not another
-        whole = tried and all(trial.state.is_finished() for trial in known)
-        if not whole:
+        complete = tried and all(trial.state.is_finished() for trial in known)
+        if not complete:
             asked.check_images()
         if asked != request:
             directories.rewrite(asked, directory)
-        if whole:
+        if complete:
             directories.write_results(asked, directory, record)
             with View(asked, directory) as view:
                 hint = "--trials N runs more" if another else "its space has no more"
@@ -212,7 +212,7 @@ def _changed_versions(held: _Held) -> list[str]:
     if not changed:
         return []
     held.record.set_attribute(VERSIONS, [*recorded, {"since": now(), **now_used}])
-    return [f"other versions than before: {', '.join(changed)}; run intervals from now on are theirs"]
+    return [f"the versions changed: {', '.join(changed)}; they apply to all run intervals from now on"]
 
 
 def _tune(
@@ -222,7 +222,7 @@ def _tune(
     request = held.request
     os.environ |= _TUNE_SETTINGS
     install_actor_manager()
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # what it would say is in the view or in log.txt
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the view and log.txt show the same
     with tempfile.TemporaryDirectory(prefix="study-") as scratch:
         tune.run(
             tune.with_parameters(Worker, train=train),
@@ -261,7 +261,7 @@ def _float_model(held: _Held, train: Train, interrupt: Interrupt, view: View) ->
     directory = study / INIT_DIR
     config = trainables.float_config(held.request.config({}))
     model = directory / layout.CHECKPOINT_FILE
-    if not model.exists():  # its curve may be there still: whoever deletes models keeps figures
+    if not model.exists():  # a user may have deleted the models and kept the curves
         shutil.rmtree(directory, ignore_errors=True)
     view.say(f"training the float model that all trials start from: {config.epochs} epochs")
     interrupt.start_clock()

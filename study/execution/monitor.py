@@ -39,7 +39,7 @@ class Monitor(Callback):
             "study_best", "Best value of each objective among the complete trials", tags, "objective"
         )
         self._hypervolume = _gauge("study_hypervolume", "Hypervolume of the front, 0 to 1", tags)
-        self._speed = _gauge("study_epochs_per_second", "Epochs trained a second, all workers", tags)
+        self._speed = _gauge("study_epochs_per_second", "Epochs trained per second, all workers", tags)
 
     def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Let the time budget run, now that a worker is up."""
@@ -91,7 +91,7 @@ class Monitor(Callback):
         for objective, value in progress.best.items():
             self._best.set(value, {"objective": objective})
         self._hypervolume.set(progress.hypervolume)
-        self._speed.set(progress.epochs_a_second)
+        self._speed.set(progress.epochs_per_second)
 
     def _end_silent(self, trials: list[Trial]) -> None:
         """Kill the workers of trials that show no progress: Tune resumes those as it does when a worker dies."""

@@ -15,7 +15,7 @@ from study_common import objectives
 from study_common.layout import STATES, Result
 
 PAUSED = "paused"
-"""What a trial that waits at a rung is called here; in a table of trials it is one that runs."""
+"""State of a trial that waits at a rung, here; a table of trials lists it as running."""
 
 
 class Progress:
@@ -23,11 +23,11 @@ class Progress:
 
     def __init__(self, request: Request) -> None:
         self.trials = request.attainable
-        """How many the study is to have."""
+        """How many trials the study will have."""
         self.states = Counter(dict.fromkeys([*STATES.values(), PAUSED], 0))
         self.rejected = {"infeasible": 0, "repeat": 0}
         self.epochs = 0
-        """Trained since this object was made."""
+        """Epochs trained since this object was made."""
         self.best: dict[str, float] = {}
         """The best value of each objective among the complete trials."""
         self.failures = Failures()
@@ -51,7 +51,7 @@ class Progress:
             self._left -= 1
 
     def expect_no_more(self) -> None:
-        """Count no further trials as to come: the space has no more configurations."""
+        """Expect no further trials: the space has no more configurations."""
         self.trials = self.states.total()
 
     def add_new(self) -> None:
@@ -98,17 +98,17 @@ class Progress:
 
     @property
     def hypervolume(self) -> float:
-        """Of the front between the ideal (1 in all objectives) and the reference (0), in [0, 1]."""
+        """Hypervolume of the front between the ideal (1 in all objectives) and the reference (0), in [0, 1]."""
         return volume(1 - self._front) if len(self._front) else 0.0
 
     @property
     def seconds(self) -> float:
-        """Since this object was made."""
+        """Seconds since this object was made."""
         return time.monotonic() - self._start
 
     @property
-    def epochs_a_second(self) -> float:
-        """Mean since this object was made."""
+    def epochs_per_second(self) -> float:
+        """Mean number of epochs per second since this object was made."""
         return self.epochs / max(self.seconds, 1e-9)
 
     @property
@@ -122,7 +122,7 @@ class Progress:
             return None
         to_begin = max(0, self.trials - self.states.total())
         least = to_begin * self._first_rung + self.states[_name(TrialState.RUNNING)]
-        return max(self._left - self.epochs, least) / self.epochs_a_second
+        return max(self._left - self.epochs, least) / self.epochs_per_second
 
 
 def _name(state: TrialState) -> str:

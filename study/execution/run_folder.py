@@ -1,8 +1,8 @@
-"""The folder of a run says whose it is, and nothing in it is believed that was altered since it was written.
+"""The directory of a run names its configuration, and its files are used only if they are unchanged since written.
 
-A folder belongs to one configuration: its settings, the images, and the version of what a run does. All of it is
-compared before anything in the folder is read. What belongs to another configuration, as after an old copy of the
-record was put back, is set aside under a new name, and the run starts anew.
+A directory belongs to one configuration: its settings, the images, and `RUN_VERSION`. All of these are compared before
+anything in the directory is read. A directory of another configuration, for example after an old copy of the record was
+restored, is renamed, and the run starts from the beginning.
 """
 
 import csv
@@ -19,18 +19,18 @@ from study_common.files import refuse_links, replacing
 from trainables.training import checkpoint
 
 RUN_VERSION = 1
-"""Raised when runs of equal settings no longer come out equal."""
+"""Increased when a change of the code changes the result of a run with the same settings."""
 _RESULTS = (layout.CURVE_FILE, layout.CHECKPOINT_FILE, layout.RESUME_FILE, layout.PREVIOUS_FILE)
-"""A folder with none of these holds nothing that could be taken for another's."""
+"""A directory with none of these has no results to protect."""
 
 
 def identity(flat: Mapping[str, Any], study: Path, data: str) -> dict[str, Any]:
-    """Return what tells one configuration from another, wherever its files are.
+    """Return what identifies a configuration, wherever its files are.
 
     Args:
         flat: The settings by flat name.
-        study: The directory of the study; a float model in it is named by its place in there.
-        data: The fingerprint of the images, in place of the folder that they are in.
+        study: The directory of the study; a float model in it is identified by its path there.
+        data: The fingerprint of the images, in place of the path of their directory.
     """
     settings = {name: value for name, value in flat.items() if name != "data_dir"}
     for name in ("init", "pretrained"):
@@ -41,10 +41,10 @@ def identity(flat: Mapping[str, Any], study: Path, data: str) -> dict[str, Any]:
 
 
 def prepare(directory: Path, mine: Mapping[str, Any], study: Path) -> str:
-    """Make `directory` that of the run with the identity `mine`; return what the user should know, "" if nothing.
+    """Prepare `directory` for the run with the identity `mine`; return a notice for the user, "" if there is none.
 
     Raises:
-        UserError: The folder, or something in it, is a link.
+        UserError: The directory, or something in it, is a link.
     """
     refuse_links(directory, study)
     notice = ""
@@ -54,7 +54,10 @@ def prepare(directory: Path, mine: Mapping[str, Any], study: Path) -> str:
         if any((directory / name).exists() for name in _RESULTS) and _identity_in(directory) != mine:
             aside = next(path for n in count(1) if not (path := _aside(directory, n)).exists())
             directory.rename(aside)
-            notice = f"{directory} held another configuration's run; it is now {aside.name}, and the run starts anew"
+            notice = (
+                f"{directory} held another configuration's run; it is now {aside.name}, and the run starts from the "
+                "beginning"
+            )
     directory.mkdir(parents=True, exist_ok=True)
     if _identity_in(directory) != mine:
         with replacing(directory / layout.IDENTITY_FILE) as part:
@@ -104,7 +107,7 @@ def _identity_in(directory: Path) -> Any:
 
 
 def _content(path: Path, study: Path) -> str:
-    """Return what stands for a file of weights: its place in the study, its digest, or its name if it is no file."""
+    """Return what identifies a file of weights: its path in the study, its digest, or its name if it is missing."""
     if path.is_relative_to(study):
         return str(path.relative_to(study))
     return _digest(path) if path.is_file() else str(path)

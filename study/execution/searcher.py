@@ -53,17 +53,17 @@ class Searcher(TuneSearcher):
         Args:
             request: The study.
             record: Its record, held by this driver.
-            directory: Of the study.
-            token: Of this driver's lease.
-            extra: Settings that every configuration gets beside its own.
+            directory: Directory of the study.
+            token: Token of this driver's lease.
+            extra: Settings that are added to every configuration.
         """
         super().__init__()
         self.halted = ""
         self.notices: list[str] = []
-        """What the user should know; whoever shows one takes it away."""
+        """Messages for the user; the reader removes each one that it shows."""
         self.progress = Progress(request)
         self.scheduler = make_scheduler(request)
-        """To be given to Tune beside this."""
+        """The scheduler to pass to Tune together with this searcher."""
         self._request = request
         self._record = record
         self._directory = directory.absolute()  # workers of a Ray that we joined are elsewhere
@@ -104,7 +104,7 @@ class Searcher(TuneSearcher):
             self._open.add(OpenTrial(number=trial.number, point=trial.params, known=known, status=status))
 
     def _stop_surplus(self, wanted: int) -> None:
-        """End the open trials beyond the best `wanted`: the study is to have fewer than it was."""
+        """End all open trials but the best `wanted`, because the total was reduced."""
         interrupted = self._open.interrupted
         surplus = [trial.number for trial in interrupted[wanted:]]
         for number in surplus + self.scheduler.beyond(max(0, wanted - len(interrupted))):
@@ -156,7 +156,7 @@ class Searcher(TuneSearcher):
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
-        """Keep the report of a trial that ended: its last, or the one at which the scheduler paused it."""
+        """Keep the last report of a trial, or the one at which the scheduler paused it."""
         if error or result is None:
             return  # `lost` follows, and knows why
         report: Report = result["report"]
@@ -175,7 +175,7 @@ class Searcher(TuneSearcher):
         self._open.named(trial_id).rest(Status.INTERRUPTED)
 
     def lost(self, trial_id: str, reason: str) -> None:
-        """Fail a trial whose workers died again and again."""
+        """Fail a trial whose workers died too often."""
         self._end(self._open.named(trial_id), reason)
 
     def save(self, checkpoint_path: str) -> None:
@@ -269,7 +269,7 @@ class Searcher(TuneSearcher):
         self._finish(trial, TrialState.RUNNING)
 
     def _stop(self, trial: OpenTrial) -> None:
-        """End a trial that will not be resumed: it finished when it ran last."""
+        """End a trial that will not be resumed; its finish time is the end of its last run interval."""
         self.scheduler.ended_early(trial.number)
         known = trial.known
         ran = [interval["ended"] for interval in known["intervals"] if interval["ended"]]
@@ -281,7 +281,7 @@ class Searcher(TuneSearcher):
         if self._write(lambda: self._record.finish(trial.number, state, trial.known)):
             self._open.remove(trial)
             self.progress.change_state(before, state, trial.known)
-            if before == TrialState.RUNNING:  # the sampler knows already of one that pauses
+            if before == TrialState.RUNNING:  # the sampler already knows of a paused trial
                 self._proposals.end(trial.point)
 
     def _write(self, write: Callable[[], None]) -> bool:

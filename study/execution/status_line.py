@@ -22,7 +22,7 @@ def status_line(directory: Path, storage_url: str = "") -> str:
     """Return how a study stands, in one line. Nothing is written.
 
     Args:
-        directory: Of the study.
+        directory: Directory of the study.
         storage_url: Where its record is, of a study that was not launched on this machine and keeps it elsewhere.
 
     Raises:

@@ -113,7 +113,7 @@ def figures(progress: Progress) -> dict[str, str]:
         **{f"rejected as {why}": str(count) for why, count in progress.rejected.items() if count},
         "front": str(progress.front),
         "hypervolume": f"{progress.hypervolume:.4f}",
-        "epochs/s": f"{progress.epochs_a_second:.2f}",
+        "epochs/s": f"{progress.epochs_per_second:.2f}",
         "ETA": _clock(progress.eta) if progress.eta is not None else "-",
     }
 

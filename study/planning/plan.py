@@ -31,11 +31,11 @@ _FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, *IMAGES, "epo
     "pretrained": "--weights",
 }
 _ALIKE = {name: f"--set {name}=..." for name in ("attribution", "image_size", "crop_border", "on_bad_image")}
-"""What trials are measured by: those of a study must have it in common to be comparable."""
+"""Settings that decide how trials are measured; all trials of a study share them, so that they can be compared."""
 
 
 def plan(spec: Spec) -> Request:
-    """Check what is asked against the space, the model and the data, and decide what was left open.
+    """Check what the user asks for against the space, the model and the data, and fill in what was left open.
 
     Args:
         spec: What a user asks for.
@@ -124,11 +124,11 @@ def _check_names(space: Space, given: Mapping[str, Any]) -> None:
     alike = {name: flag for name, flag in (_FLAGS | _ALIKE).items() if name in varied}
     alike |= {name: flag for name, flag in _FLAGS.items() if name in space.fixed}
     for name, flag in sorted(alike.items()):
-        raise UserError(f"space {space.name}: {name} is the same for all trials; give it with {flag}")
+        raise UserError(f"space {space.name}: {name} must be the same for all trials; set it with {flag}")
 
 
 def _base(spec: Spec) -> tuple[Config, dict[str, Any]]:
-    """Return the configuration that trials share, and its settings that are not defaults."""
+    """Return the configuration that all trials share, and those of its settings that are not defaults."""
     fixed: dict[str, Any] = {name: getattr(spec, name) for name in (*BASIC, *IMAGES) if getattr(spec, name)}
     fixed |= search_spaces.load(spec.space).fixed | dict(spec.fixed) | {"seed": spec.seed}
     for name in ("data_dir", "labels"):
@@ -179,7 +179,7 @@ def _check_runs(spec: Spec, space: Space, config: Config) -> None:
 
 
 def _varying(goals: Mapping[str, Objective], space: Space, fixed: Mapping[str, Any]) -> dict[str, Objective]:
-    """Return the objectives without costs that are the same for all configurations, of which it warns."""
+    """Return the objectives without the costs that are the same for all configurations; warn of those."""
     costs = [trainables.costs(Config.parse({**fixed, **point})) for point in _cost_extremes(space)]
     constant = [name for name in goals if name in COSTS and len({cost[name] for cost in costs}) == 1]
     kept = {name: goal for name, goal in goals.items() if name not in constant}

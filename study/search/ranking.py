@@ -14,8 +14,8 @@ EXACT_UP_TO = 4
 def best(gains: Points, k: int) -> NDArray[np.intp]:
     """Return the indices of the best `k` rows of `gains` (n, m), 1 <= k <= n, every column to be maximised.
 
-    Whole layers of equal non-dominated rank come first; of the layer that does not fit whole, those that add most to
-    its hypervolume (the selection of SMS-EMOA: Beume, Naujoks and Emmerich, EJOR 2007); ties go to the first row. An
+    Complete layers of equal non-dominated rank come first; of the layer that does not fit, those that add most to its
+    hypervolume (the selection of SMS-EMOA: Beume, Naujoks and Emmerich, EJOR 2007); ties go to the first row. An
     objective in which all of that layer are equal is left out: at 0 it would make every volume 0. What is not a finite
     number is worse than any number. O(n^2 log n) for m = 3.
 
@@ -40,7 +40,7 @@ def exclusive_hypervolumes(points: Points) -> Points:
     """Return the hypervolume that each of the finite `points` (n, m) dominates alone, (n,); of equal rows the first.
 
     It is measured from 0, or where points are below that from the worst of them. With more objectives than
-    `EXACT_UP_TO` it is the whole hypervolume of each.
+    `EXACT_UP_TO` it is the full hypervolume of each.
 
     >>> exclusive_hypervolumes(np.array([[1.0, 0.5], [0.5, 1.0], [1.0, 0.5]])).tolist()
     [0.25, 0.25, 0.0]

@@ -14,7 +14,7 @@ from study_common import objectives
 from study_common.objectives import Objective
 
 MIN_RESUMED = 3
-"""At least so many trials of a rung continue once no more trials begin: a short study needs a front."""
+"""Once no more trials begin, at least this many trials of a rung continue, so that a short study has a front."""
 
 
 class Scheduler(FIFOScheduler, ABC):
@@ -36,10 +36,10 @@ class Scheduler(FIFOScheduler, ABC):
         """Learn of a rung of an earlier driver.
 
         Args:
-            number: Of the trial.
-            epoch: After which it was measured, one of the rungs.
+            number: Number of the trial.
+            epoch: The rung: the epoch after which it was measured.
             metrics: What it measured.
-            paused: Whether it pauses there now.
+            paused: Whether it is paused there now.
         """
 
     @abstractmethod
@@ -111,7 +111,7 @@ class ParetoAsha(Scheduler):
         return str(TrialScheduler.CONTINUE)
 
     def reached(self, number: int, epoch: int, metrics: Mapping[str, float], paused: bool = False) -> None:
-        """Add the trial to its rung; the last epoch is none."""
+        """Add the trial to its rung; the last epoch is not a rung here."""
         if epoch not in self._rungs:
             return
         rung = self._rungs[epoch]
@@ -120,9 +120,9 @@ class ParetoAsha(Scheduler):
             rung.paused.add(number)
 
     def ended_early(self, number: int) -> None:
-        """Keep the trial among those that reached its rung, but not among those that continue.
+        """Count the trial as one that reached its rung, but give its place among the best to another.
 
-        So when one that continues diverges, another one continues in its place.
+        If a trial diverges after it has continued, another trial of the rung continues instead.
         """
         for rung in self._rungs.values():
             if number in rung.gains:
@@ -168,17 +168,17 @@ class _Rung:
 
     def __init__(self) -> None:
         self.gains: dict[int, tuple[float, ...]] = {}
-        """Of those that are paused, continue or continued."""
+        """The gains of the trials that are paused there or have continued, by number."""
         self.paused: set[int] = set()
         self.ended_early = 0
 
     @property
     def reached(self) -> int:
-        """How many have reached it."""
+        """How many trials have reached it."""
         return len(self.gains) + self.ended_early
 
     def best(self, count: int, among: Collection[int]) -> list[int]:
-        """Return the best `count` of some of its trials, all if these are fewer."""
+        """Return the best `count` of the trials `among`, or all if they are fewer."""
         if not count or not among:
             return []
         numbers = sorted(among)
@@ -203,9 +203,9 @@ def continuing(reached: int, reduction_factor: int, all_began: bool) -> int:
 
 
 def expected_epochs(request: Request) -> int:
-    """Return the epochs of all trials if as many continue at each rung as `pareto_asha` allows; under fifo all do.
+    """Return the expected epochs of all trials: at each rung `pareto_asha` continues its share, fifo all.
 
-    More do as the best of a rung change, and when the sampler prefers to resume one.
+    The true number may be higher: the best of a rung change as trials arrive, and the sampler may resume trials.
     """
     trials = request.attainable
     if request.scheduler == "fifo":

@@ -25,7 +25,7 @@ INTERACTION = 0.3
 FIDELITY_SCALE = 0.5
 """The length scale of fidelities in [0, 1]."""
 PRIOR = 2 + INTERACTION
-"""The variance of the whole kernel."""
+"""The variance of the kernel."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Hyperparameters:
 
     length_scale: float
     noise: float
-    """Its variance, of standardised values."""
+    """Variance of the noise, of standardised values."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +77,9 @@ class Surrogate:
     """n where something was measured, then r that are pending."""
     length_scale: float
     mean: float
-    """Of the values."""
+    """Mean of the values."""
     deviation: float
+    """Standard deviation of the values."""
     weights: Array
     """(n,): the inverse covariance times the standardised values"""
     cholesky: Array

@@ -32,11 +32,11 @@ class Replay:
     """What a replayed study spent and reached: one row each time a trial completed, and one at the end."""
 
     seconds: NDArray[np.float64]
-    """On the virtual clock."""
+    """Time on the virtual clock."""
     epochs: NDArray[np.int64]
-    """Trained by all workers until then."""
+    """Epochs that all workers had trained until then."""
     hypervolume: NDArray[np.float64]
-    """Of the complete trials, as a share of that of the whole table."""
+    """Hypervolume of the complete trials, as a share of that of the table."""
 
     def epochs_to(self, share: float) -> float:
         """Return the epochs spent when `share` of the table's hypervolume was reached, infinite if it never was."""
@@ -72,7 +72,7 @@ class Engine:
         self._jobs: dict[str, Job] = {}
 
     def start(self) -> tuple[str, int, int] | None:
-        """As `Driver`."""
+        """Implement `Driver.start`."""
         trial = str(len(self._jobs))
         suggestion = self._searcher.suggest(trial)
         if not isinstance(suggestion, dict):
@@ -82,7 +82,7 @@ class Engine:
         return trial, self._table.row(job.flat), job.recorded
 
     def report(self, trial: str, report: Report) -> bool:
-        """As `Driver`."""
+        """Implement `Driver.report`."""
         result, scheduler = {"report": report}, self._searcher.scheduler
         stand_in: Any = SimpleNamespace(trial_id=trial, config={"job": self._jobs[trial]})
         if (

@@ -24,7 +24,7 @@ def record_url(request: Request, directory: Path, named: str = "") -> str:
 
     Args:
         request: The study.
-        directory: Of the study.
+        directory: Directory of the study.
         named: What the user gave as --storage, "" if nothing.
 
     Raises:
@@ -109,7 +109,7 @@ class NameTakenError(UserError):
 
 
 def create(request: Request, runs_dir: str) -> Path:
-    """Make the directory with its `study.toml`, whole or not at all.
+    """Make the directory with its `study.toml`, completely or not at all.
 
     Raises:
         NameTakenError: There is one already.

@@ -140,7 +140,9 @@ def test_a_space_leaves_alone_what_has_a_flag(name: str, command: Command, tmp_p
     )
     code, _, error = command("study.launch", "--space", str(space), "--runs-dir", str(tmp_path / "runs"))
     assert (code, len(error.strip().splitlines())) == (2, 1)
-    assert f"space mine: {name} is the same for all trials; give it with --{name.replace('_', '-')}" in error
+    assert (
+        f"space mine: {name} must be the same for all trials; set it with --{name.replace('_', '-')}" in error
+    )
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,8 @@ def test_a_finished_run_of_another_configuration_is_set_aside(
     first, last = reports(now or job_in(tmp_path, OTHER), toy)
     aside = tmp_path / "trials" / "0.aside-1"
     assert first.notice == (
-        f"{tmp_path}/trials/0 held another configuration's run; it is now 0.aside-1, and the run starts anew"
+        f"{tmp_path}/trials/0 held another configuration's run; it is now 0.aside-1, and the run starts from the "
+        "beginning"
     )
     assert last.notice == ""
     assert first.is_new
