@@ -1,7 +1,8 @@
 """Pareto fronts, dominated hypervolume, the knee, and thinning for display.
 
 Only complete, feasible trials with finite objectives count. Throughout, n is the number of trials, m of
-objectives, and *costs* are objective values with the sign that makes less better. The mathematics is moocore's.
+objectives, and *minimised* objectives have their sign turned where more is better, so that less is always better. The
+mathematics is moocore's.
 """
 
 from collections.abc import Mapping
@@ -29,14 +30,14 @@ def eligible(trials: pd.DataFrame, directions: Mapping[str, str]) -> NDArray[np.
     return good & (np.abs(_values(trials, directions)) <= LARGEST_VALUE).all(axis=1)
 
 
-def costs(trials: pd.DataFrame, directions: Mapping[str, str]) -> NDArray[np.float64]:
-    """Return the objectives with the sign that makes less better, (n, m)."""
+def minimised(trials: pd.DataFrame, directions: Mapping[str, str]) -> NDArray[np.float64]:
+    """Return the objectives, with the sign turned where more is better, so that less is always better, (n, m)."""
     signs = [-1.0 if direction == "max" else 1.0 for direction in directions.values()]
     return np.asarray(_values(trials, directions) * signs, float)
 
 
 def pareto_front(trials: pd.DataFrame, directions: Mapping[str, str]) -> pd.DataFrame:
-    """Return the non-dominated trials, equal ones all kept, in the order they came.
+    """Return the non-dominated trials, equal ones all kept, in their order.
 
     O(n log n) for up to three objectives, O(n^2 m) at worst beyond (Kung, Luccio and Preparata 1975).
 
@@ -53,12 +54,12 @@ def pareto_front(trials: pd.DataFrame, directions: Mapping[str, str]) -> pd.Data
         UserError: An objective that `trials` has no column for, or a direction other than "max" and "min".
     """
     rows = np.flatnonzero(eligible(trials, directions))
-    points = costs(trials.iloc[rows], directions)
+    points = minimised(trials.iloc[rows], directions)
     return trials.iloc[rows[nondominated(points)]]
 
 
 def nondominated(points: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which costs `points` (n, m), all finite, no other dominates, (n,); O as `pareto_front`."""
+    """Return which minimised `points` (n, m), all finite, no other dominates, (n,); O as `pareto_front`."""
     assert np.isfinite(points).all()  # moocore would crash
     return np.asarray(moocore.is_nondominated(points, keep_weakly=True), bool)
 
@@ -86,7 +87,7 @@ def directions_of(objectives: Mapping[str, Objective]) -> dict[str, str]:
 
 
 def hypervolume_warnings(trials: pd.DataFrame, objectives: Mapping[str, Objective]) -> list[str]:
-    """Return what makes the hypervolume of `trials` say little: one sentence per objective, without a full stop.
+    """Return why the hypervolume of `trials` tells little: one sentence per objective, without a full stop.
 
     An objective that no trial improves over its reference makes every hypervolume 0; one that is the same in
     all trials decides nothing.
@@ -132,7 +133,7 @@ def distance_to_ideal(trials: pd.DataFrame, directions: Mapping[str, str]) -> pd
     Every objective is scaled to its range over `trials`, a constant one counts nothing. The nearest is the
     knee.
     """
-    points = costs(trials, directions)
+    points = minimised(trials, directions)
     lowest = points.min(axis=0, initial=np.inf)
     span = points.max(axis=0, initial=-np.inf) - lowest
     scaled = (points - lowest) / np.where(span > 0, span, 1.0)
@@ -164,7 +165,7 @@ def thin(points: NDArray[np.float64], limit: int) -> NDArray[np.intp]:
 
 
 def normalised(trials: pd.DataFrame, objectives: Mapping[str, Objective]) -> NDArray[np.float64]:
-    """Return costs scaled so that the ideal is 0 and the reference 1, (n, m)."""
+    """Return the objectives scaled so that the ideal is 0 and the reference 1, (n, m): less is better."""
     ideal = np.array([objective.ideal for objective in objectives.values()])
     reference = np.array([objective.reference for objective in objectives.values()])
     values = _values(trials, directions_of(objectives))
@@ -172,7 +173,7 @@ def normalised(trials: pd.DataFrame, objectives: Mapping[str, Objective]) -> NDA
 
 
 def volume(points: NDArray[np.float64]) -> float:
-    """Return the hypervolume of normalised costs `points` (n, m), all finite; O as `hypervolume`."""
+    """Return the hypervolume of `normalised` points (n, m), all finite; O as `hypervolume`."""
     assert np.isfinite(points).all()  # moocore would crash
     points = np.clip(points, -LARGEST_VALUE, LARGEST_VALUE)  # products of more would overflow
     ref = [1.0] * points.shape[1]

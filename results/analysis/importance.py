@@ -42,9 +42,9 @@ def importances(study: Study) -> pd.DataFrame:
     rows = spread_evenly(rows, MAX_TRIALS)
     if len(rows) < MIN_TRIALS or not study.distributions:
         return pd.DataFrame()
-    costs = fronts.costs(rows, study.directions)
-    searched = _study(study, rows, costs)
-    varying = [position for position, column in enumerate(costs.T) if np.ptp(column) > 0]
+    minimised = fronts.minimised(rows, study.directions)
+    searched = _study(study, rows, minimised)
+    varying = [position for position, column in enumerate(minimised.T) if np.ptp(column) > 0]
     names = list(study.directions)
     shares = {names[position]: _shares(searched, position) for position in varying}
     if len(shares) > 1:
@@ -85,15 +85,15 @@ def width_effects(study: Study) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["parameter", "objective", "effect", "low", "high"])
 
 
-def _study(study: Study, rows: pd.DataFrame, costs: NDArray[np.float64]) -> optuna.Study:
-    """Return the trials `rows` as an Optuna study in memory that minimises `costs` (n, m)."""
+def _study(study: Study, rows: pd.DataFrame, minimised: NDArray[np.float64]) -> optuna.Study:
+    """Return the trials `rows` as an Optuna study in memory that minimises `minimised` (n, m)."""
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)  # no news to the user
     try:
-        copy = optuna.create_study(directions=["minimize"] * costs.shape[1])
+        copy = optuna.create_study(directions=["minimize"] * minimised.shape[1])
     finally:
         optuna.logging.set_verbosity(level)
-    for (_, row), values in zip(rows.iterrows(), costs, strict=True):
+    for (_, row), values in zip(rows.iterrows(), minimised, strict=True):
         active = {name: row[f"params.{name}"] for name in study.distributions}
         params = {name: value for name, value in active.items() if not pd.isna(value)}
         distributions = {name: _as_loaded(study.distributions[name], value) for name, value in params.items()}
@@ -111,7 +111,7 @@ def _as_loaded(distribution: BaseDistribution, value: object) -> BaseDistributio
 
 
 def _shares(study: optuna.Study, position: int | None) -> Mapping[str, float]:
-    """Return the importance of each parameter for one low cost, or for low costs altogether."""
+    """Return the importance of each parameter for one objective, or for all objectives together."""
     with warnings.catch_warnings():
         warnings.filterwarnings(
             "ignore", "PedAnovaImportanceEvaluator computes the importances of params to achieve low"

@@ -1,9 +1,9 @@
 """How probable it is that a configuration is on the Pareto front, given the noise of what was measured.
 
-Trials of equal parameters and different seeds are *draws* of one configuration. What is measured of a draw differs from
-the configuration's true mean by two errors: that of the seed, whose variance is pooled over all configurations with
-more than one draw (of the search, and of `study.confirm`), and that of the images, which every trial records as
-`<objective>_se`. Costs have neither.
+Trials with equal parameters and different seeds are *replicates* of one configuration. A measurement of a replicate
+differs from the configuration's true mean by two errors: that of the seed, whose variance is pooled over all
+configurations with more than one replicate (of the search, and of `study.confirm`), and that of the images, which every
+trial records as `<objective>_se`. Costs have neither.
 """
 
 from collections.abc import Iterable, Mapping
@@ -37,17 +37,17 @@ class Noise:
     seed: float
     """Standard deviation between seeds, pooled; 0 if it is not known."""
     freedom: int
-    """Degrees of freedom of `seed`; 0 if no configuration has two draws."""
+    """Degrees of freedom of `seed`; 0 if no configuration has two replicates."""
 
     @property
     def is_known(self) -> bool:
         """Whether there is any estimate of the error."""
         return self.images is not None or self.freedom > 0
 
-    def deviations(self, draws: NDArray[np.float64], scale: float = 1.0) -> NDArray[np.float64]:
-        """Return the standard deviation of each mean over `draws` (c,), the seed's variance times `scale`, (c,)."""
+    def deviations(self, replicates: NDArray[np.float64], scale: float = 1.0) -> NDArray[np.float64]:
+        """Return the deviation of each mean over `replicates` (c,), (c,); the seed's variance times `scale`."""
         images = 0.0 if self.images is None else self.images
-        return np.asarray(np.sqrt(np.square(images) + scale * self.seed**2 / draws), float)
+        return np.asarray(np.sqrt(np.square(images) + scale * self.seed**2 / replicates), float)
 
 
 def configurations(
@@ -55,10 +55,10 @@ def configurations(
 ) -> pd.DataFrame:
     """Return the configurations that may enter a front, one row each, with their probability of being on it.
 
-    The row of a configuration is that of its first trial, with the means over its draws as metrics. Added columns:
-    `draws`, their number; `p_front`, the probability; and for each objective `error.<objective>`, the standard
-    deviation of its mean. Both are NaN where an objective has neither a recorded error nor two draws of any
-    configuration: its noise is not known.
+    The row of a configuration is that of its first trial, with the means over its replicates as metrics. Added
+    columns: `draws`, the number of replicates; `p_front`, the probability; and for each objective
+    `error.<objective>`, the standard deviation of its mean. Both are NaN where an objective has neither a recorded
+    error nor two replicates of any configuration: its noise is not known.
 
     Args:
         trials: One row per trial: number, seed, state, feasible, params.*, metrics.*.
@@ -67,12 +67,14 @@ def configurations(
     """
     usable = trials[fronts.eligible(trials, directions)]
     group = _groups(usable)
-    if "seed" in usable:  # the same seed again is the same draw
+    if "seed" in usable:  # the same seed again is the same replicate
         again = pd.DataFrame({"group": group, "seed": usable["seed"]}).duplicated() & usable["seed"].notna()
         usable, group = usable[~again], group[~again]
     means = _means(usable, group)
     noise = {name: _noise(name, means, [(usable, group), *_confirmed(confirmations)]) for name in directions}
-    means["p_front"] = _probabilities(fronts.costs(means, directions), list(noise.values()), means["draws"])
+    means["p_front"] = _probabilities(
+        fronts.minimised(means, directions), list(noise.values()), means["draws"]
+    )
     for name, one in noise.items():
         deviations = one.deviations(means["draws"].to_numpy(float))
         means[f"error.{name}"] = deviations if one.is_known else np.nan
@@ -88,28 +90,28 @@ def _groups(trials: pd.DataFrame) -> pd.Series:
 
 
 def _means(trials: pd.DataFrame, group: pd.Series) -> pd.DataFrame:
-    """Return the first trial of each group, its metrics replaced by the means of the group, and `draws`."""
+    """Return the first trial of each group, its metrics replaced by the means of the group, and `draws`, its size."""
     first = trials[~group.duplicated()].copy()
-    draws = group.map(group.value_counts()).loc[first.index]
+    replicates = group.map(group.value_counts()).loc[first.index]
     if len(first) < len(trials):
         metrics = [name for name in map(str, trials) if name.startswith("metrics.")]
         means = trials[metrics].astype(float).groupby(group, sort=False).mean()
         first[metrics] = means.loc[group[first.index]].to_numpy()
-    return first.assign(draws=draws.to_numpy(int))
+    return first.assign(draws=replicates.to_numpy(int))
 
 
 def _confirmed(confirmations: pd.DataFrame | None) -> Iterable[tuple[pd.DataFrame, pd.Series]]:
-    """Return the retrainings as draws of the trial that each repeats, trained on the same images."""
+    """Return the retrainings as replicates of the trial that each repeats, trained on the same images."""
     if confirmations is not None and len(confirmations):
         rows = confirmations[~confirmations["refit"].astype(bool)]
         yield rows, rows["trial"]
 
 
-def _noise(name: str, means: pd.DataFrame, draws: Iterable[tuple[pd.DataFrame, pd.Series]]) -> Noise:
+def _noise(name: str, means: pd.DataFrame, replicates: Iterable[tuple[pd.DataFrame, pd.Series]]) -> Noise:
     if name in COST_METRICS:
         return Noise(images=np.zeros(len(means)), seed=0.0, freedom=0)
     squares, freedom = 0.0, 0
-    for rows, group in draws:
+    for rows, group in replicates:
         if f"metrics.{name}" in rows:
             values = rows[f"metrics.{name}"].astype(float).groupby(group)
             squares += float((values.var() * (values.count() - 1)).sum())
@@ -131,18 +133,20 @@ def _image_errors(recorded: pd.Series | None) -> NDArray[np.float64] | None:
     return np.asarray(errors.fillna(float(np.sqrt((errors**2).mean()))), float)
 
 
-def _probabilities(costs: NDArray[np.float64], noise: list[Noise], draws: pd.Series) -> NDArray[np.float64]:
-    """Return the probability that each mean `costs` (c, m) is non-dominated, (c,).
+def _probabilities(
+    minimised: NDArray[np.float64], noise: list[Noise], replicates: pd.Series
+) -> NDArray[np.float64]:
+    """Return the probability that each row of the mean objectives `minimised` (c, m) is non-dominated, (c,).
 
-    True means are drawn from their posterior (flat prior; errors independent and normal, the variance between seeds
+    True means are sampled from their posterior (flat prior; errors independent and normal, the variance between seeds
     from its scaled inverse chi-squared distribution, the same for all configurations in one simulation).
     """
-    counts, chances = draws.to_numpy(float), np.zeros(len(costs))
-    if not len(costs) or not all(one.is_known for one in noise):
-        return np.full(len(costs), np.nan)
+    counts, chances = replicates.to_numpy(float), np.zeros(len(minimised))
+    if not len(minimised) or not all(one.is_known for one in noise):
+        return np.full(len(minimised), np.nan)
     rng = np.random.default_rng(0)
     spread = np.column_stack([one.deviations(counts) for one in noise])
-    near = np.flatnonzero(_may_be_front(costs, spread))
+    near = np.flatnonzero(_may_be_front(minimised, spread))
     simulations = int(np.clip(MAX_POINTS // len(near), MIN_SIMULATIONS, MAX_SIMULATIONS))
     if not spread[near].any():
         simulations = 1
@@ -151,19 +155,19 @@ def _probabilities(costs: NDArray[np.float64], noise: list[Noise], draws: pd.Ser
         spread = np.column_stack(
             [one.deviations(counts, scale)[near] for one, scale in zip(noise, scales, strict=True)]
         )
-        chances[near] += fronts.nondominated(costs[near] + spread * rng.standard_normal(spread.shape))
+        chances[near] += fronts.nondominated(minimised[near] + spread * rng.standard_normal(spread.shape))
     return chances / simulations
 
 
-def _may_be_front(costs: NDArray[np.float64], spread: NDArray[np.float64]) -> NDArray[np.bool_]:
+def _may_be_front(minimised: NDArray[np.float64], spread: NDArray[np.float64]) -> NDArray[np.bool_]:
     """Return which configurations, at their best, are dominated by none at its worst, (c,)."""
-    worst = costs + REACH * spread
-    best = costs - REACH * spread
-    left = np.arange(len(costs))
+    worst = minimised + REACH * spread
+    best = minimised - REACH * spread
+    left = np.arange(len(minimised))
     for point in worst[fronts.nondominated(worst)]:
         better = (point <= best[left]).all(axis=1) & (point < best[left]).any(axis=1)
         left = left[~better]
-    return np.isin(np.arange(len(costs)), left)
+    return np.isin(np.arange(len(minimised)), left)
 
 
 def caveat(configurations: pd.DataFrame, confirmations: pd.DataFrame) -> str:

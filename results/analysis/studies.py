@@ -56,7 +56,7 @@ class Study:
         return membership.configurations(self.trials, self.directions, self.confirmations)
 
     def front(self) -> pd.DataFrame:
-        """Return the non-dominated configurations, each with its number of `draws` and its probability `p_front`."""
+        """Return the non-dominated configurations, with `draws` (number of replicates) and probability `p_front`."""
         return fronts.pareto_front(self.configurations, self.directions)
 
     def hypervolume(self) -> float:

@@ -1,7 +1,7 @@
 """Which trials the report shows, and the role of each of them.
 
-A figure of 100,000 points tells less than one of 2,000 and does not scroll. The front stays whole up to
-`MAX_FINAL` trials, the others are thinned to as many that show the same picture; `trials.parquet` has them all.
+A figure of 100,000 points tells less than one of 2,000 and does not scroll. The front stays complete up to
+`MAX_FINAL` trials, the others are thinned to a selection that shows the same picture; `trials.parquet` has them all.
 """
 
 from collections.abc import Iterable
@@ -25,9 +25,10 @@ def shown_trials(study: Study, always: Iterable[int] = ()) -> pd.DataFrame:
 
     Added are `role` and `likely`: whether the probability of being on the front is at least `LIKELY`, or not known.
 
-    The role is front, dominated, replicate, stopped, failed, running, or excluded: complete, but infeasible or with an
-    objective that is not finite. Of a configuration of several draws the first stands for all, with their means; the
-    others are replicates. Trials whose number is in `always` stay, however many there are.
+    The role is front, dominated, replicate, stopped, failed, running, or excluded: complete, but infeasible or with
+    an objective that is not finite. Of a configuration with several replicates the first trial represents all, with
+    their means; the others have the role replicate. Trials whose number is in `always` stay, however many there
+    are.
     """
     trials, configurations = study.trials.copy(), study.configurations
     trials[configurations.columns.difference(trials.columns, sort=False)] = np.nan
@@ -40,7 +41,7 @@ def shown_trials(study: Study, always: Iterable[int] = ()) -> pd.DataFrame:
     kept = set(trials.index[trials["number"].isin(list(always))])
     for role, rows in trials.groupby("role"):
         if role in ("front", "dominated"):
-            kept.update(rows.index[fronts.thin(fronts.costs(rows, study.directions), MAX_FINAL)])
+            kept.update(rows.index[fronts.thin(fronts.minimised(rows, study.directions), MAX_FINAL)])
         else:
             kept.update(spread_evenly(rows, MAX_OTHER).index)
     return trials.loc[sorted(kept)]
