@@ -74,6 +74,9 @@ STATES = {
 RESULT = "result"
 """User attribute of a trial: its `Result`, rewritten at each rung and at the end."""
 
+LEFT_OUT = "left_out"
+"""User attribute of a row that another program enqueued and that is no trial of the study: why."""
+
 REJECTED = "rejected"
 """User attribute of the study: configurations rejected before training, `{"infeasible": n, "repeat": n}`."""
 

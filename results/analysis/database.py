@@ -12,9 +12,9 @@ import math
 import os
 import sqlite3
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,11 @@ def read_rows(file: Path, name: str, objectives: Mapping[str, Objective]) -> Row
             },
         )
         values = query(every_value, study).fetchall()
+    if list(rows.states) != list(range(len(rows.states))):
+        raise _damaged(file, "its trials are not numbered 0, 1, 2 and so on")
+    foreign = _foreign(rows, file.parent)
+    rows = _without(rows, foreign)
+    values = [value for value in values if value[0] not in foreign]
     _check(rows, values, objectives, file)
     return rows
 
@@ -127,6 +132,28 @@ def _open(file: Path, name: str) -> Iterator[tuple[Query, int]]:
         raise _damaged(file, str(error)) from None
 
 
+def _foreign(rows: Rows, directory: Path) -> set[int]:
+    """Return the numbers of rows that other programs added, such as Optuna's `enqueue_trial`.
+
+    They have no result, and no run. One that has a run lost its result, which is damage.
+    """
+    return {
+        n for n in rows.states.keys() - rows.results if not (directory / layout.TRIALS_DIR / str(n)).exists()
+    }
+
+
+def _without(rows: Rows, numbers: Collection[int]) -> Rows:
+    params = {
+        key: {number: value for number, value in stored.items() if number not in numbers}
+        for key, stored in rows.params.items()
+    }
+    return replace(
+        rows,
+        states={number: state for number, state in rows.states.items() if number not in numbers},
+        params={key: stored for key, stored in params.items() if stored},
+    )
+
+
 def _check(
     rows: Rows, values: Sequence[tuple[Any, ...]], objectives: Mapping[str, Objective], file: Path
 ) -> None:
@@ -143,8 +170,6 @@ def _check(
             f"{file} was written by another version; use the version of sgt-pact-study that the [versions] "
             f"table of {layout.REQUEST_FILE} names"
         )
-    if list(rows.states) != list(range(len(rows.states))):
-        raise _damaged(file, "its trials are not numbered 0, 1, 2 and so on")
     if unknown := set(rows.states.values()) - layout.STATES.keys():
         raise _damaged(file, f"a trial is {unknown.pop()!r}")
     for number, result in rows.results.items():

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import ray
+from optuna.trial import TrialState
 from ray import tune
 
 import trainables
@@ -149,7 +150,9 @@ def resume_study(
         if complete:
             directories.write_results(asked, directory, record)
             with View(asked, directory) as view:
+                waiting = sum(row.state == TrialState.WAITING for row in record.foreign())
                 hint = "--trials N runs more" if another else "its space has no more"
+                hint += f"; {waiting} that were enqueued wait" if waiting and another else ""
                 view.say(f"study {asked.name} is complete with {len(known)} trials; {hint}")
                 view.end("", None)
             return Outcome(directory=directory, reason="", code=0)

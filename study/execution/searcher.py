@@ -23,6 +23,7 @@ from study_common import objectives
 from study_common.errors import UserError
 from study_common.layout import (
     EXHAUSTED,
+    LEFT_OUT,
     REJECTED,
     RESULT,
     RESUMED_BY_SAMPLER,
@@ -70,6 +71,7 @@ class Searcher(TuneSearcher):
         self._token = token
         self._extra = extra
         self._open = OpenTrials()
+        self._foreign: list[FrozenTrial] = []
         earlier = record.trials(request.epochs)
         self._proposed = len(earlier)
         tried = [trial.params for trial in earlier]
@@ -133,6 +135,8 @@ class Searcher(TuneSearcher):
             self._proposals.start(trial.point)
             return self._resume(trial_id, trial)
         if not self.scheduler.all_began:
+            if self._proposed < self._request.trials and (job := self._start_enqueued(trial_id)):
+                return job
             if self._proposed < self._request.trials and (point := self._proposal()):
                 paused = next((trial for trial in self._open.paused if trial.point == point), None)
                 if paused is None:
@@ -194,10 +198,35 @@ class Searcher(TuneSearcher):
             self.progress.expect_no_more()
         return point
 
+    def _start_enqueued(self, trial_id: str) -> dict[str, Any] | None:
+        """Return the job of the next point that another program enqueued; None if there is none that fits."""
+        self._foreign += self._record.foreign()
+        while self._foreign:
+            row = self._foreign.pop(0)
+            if LEFT_OUT in row.user_attrs:
+                continue
+            if row.state != TrialState.WAITING:
+                self.notices.append(f"trial {row.number} of the record is another program's and is left out")
+                continue
+            try:
+                point = self._proposals.fit(row.params | row.system_attrs.get("fixed_params", {}))
+            except UserError as error:
+                self._record.leave_out(row, str(error))
+                self.notices.append(f"the enqueued trial {row.number} is left out: {error}")
+                continue
+            known = new_result(self._request.seed)
+            if self._record.adopt(row, point, self._request.distributions(), known):
+                return self._begin(trial_id, row.number, point, known)
+            self._proposals.end(point)
+        return None
+
     def _start(self, trial_id: str, point: dict[str, Any]) -> dict[str, Any]:
         assert not self._open.has(point), "a configuration is tried once"
         known = new_result(self._request.seed)
         number = self._record.add(point, self._request.distributions(), known)
+        return self._begin(trial_id, number, point, known)
+
+    def _begin(self, trial_id: str, number: int, point: dict[str, Any], known: Result) -> dict[str, Any]:
         self._proposed += 1
         self.progress.add_new()
         trial = OpenTrial(number=number, point=point, known=known, status=Status.INTERRUPTED)

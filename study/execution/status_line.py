@@ -85,4 +85,5 @@ def _read_elsewhere(request: Request, url: str) -> tuple[Trials, dict[str, Any]]
         return [], {}
     with Record.open(url, request.name, request.objectives) as record:
         trials = record.study.get_trials(deepcopy=False)
-        return [(trial.state, trial.user_attrs[RESULT]) for trial in trials], record.attributes()
+        ours = [trial for trial in trials if RESULT in trial.user_attrs]
+        return [(trial.state, trial.user_attrs[RESULT]) for trial in ours], record.attributes()

@@ -4,23 +4,25 @@ The queue comes first, then the sampler. A proposal that breaks a constraint or 
 never reaches the record.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
-from search_spaces import Point
+from search_spaces import Domain, Float, Point
 from study.search.encoding import Key, identity
 from study.search.feasible import FeasibleSpace
 from study.search.optuna_samplers import OptunaSampler
 from study.search.sampler import Proposal, Sampler
 from study.search.sms_ego import SmsEgo
 from study.store.request import Request
-from study_common.errors import UserError
+from study_common.errors import UserError, check_known
 
 MAX_REJECTED = 500
 """Rejections in a row after which a finite space is listed, or the search of an infinite one ends; more than
 `SmsEgo` compares at once."""
+MAX_FILLED = 50
+"""Ways in which what is missing of an enqueued point is filled in before it is left out."""
 TRIALS_PER_RESUME = 6
 """The sampler may resume one paused trial for every six trials, which bounds the cost of a study of N trials."""
 
@@ -82,6 +84,37 @@ class Proposals:
             sampler.reject(proposal)
         return None
 
+    def fit(self, given: Point) -> dict[str, Any]:
+        """Start and return a new feasible configuration with the values of `given`; the sampler fills in the others.
+
+        Raises:
+            UserError: There is none; the message says why.
+        """
+        domains = self._space.space.parameters
+        values = {name: _member(name, value, domains) for name, value in given.items()} if domains else given
+        for point in self._with(values):
+            if point in self._space and identity(point) not in self._seen:
+                self.start(point)
+                return point
+        raise UserError("no configuration with its values keeps the constraints and was not tried before")
+
+    def _with(self, given: Point) -> Iterator[dict[str, Any]]:
+        """Yield configurations that have the values of `given`."""
+        space, wanted = self._space.space, given.items()
+        if self._sampler is None:
+            yield from (point for point in self._space.points() if wanted <= point.items())
+            return
+        for _ in range(MAX_FILLED):
+            proposal = self._sampler.propose()
+            self._sampler.reject(proposal)
+            values = {**proposal.point, **given}
+            point: dict[str, Any] = {}
+            for name in space.parameters:
+                if name in values and space.active(name, point):
+                    point[name] = values[name]
+            if point in space and wanted <= point.items():
+                yield point
+
     def start(self, point: Point) -> None:
         """Learn that `point` starts or is resumed."""
         self._seen.add(identity(point))
@@ -116,6 +149,15 @@ class Proposals:
             self.rejected["infeasible"] += 1
             return False
         return True
+
+
+def _member(name: str, value: Any, domains: Mapping[str, Domain]) -> Any:
+    """Return a value of the domain `name` as the space writes it."""
+    check_known("parameter", [name], domains)
+    domain = domains[name]
+    if value not in domain:
+        raise UserError(f"{name} = {value!r} is not in the space")
+    return float(value) if isinstance(domain, Float) else value
 
 
 def make_proposals(request: Request, tried: int = 0, queue: Iterable[Point] = ()) -> Proposals:

@@ -4,19 +4,29 @@ It is an Optuna study in a database. A trial is one row with its searched values
 it (`study_common.layout.Result`) and, once it is complete, its objective values. Every method is a bounded number of
 transactions, however many parameters or trials there are, and is safe to be cut short: what was half done is
 finished by `trials`.
+
+A row without that JSON object is foreign: another program put it there, such as `enqueue_trial` of Optuna. It becomes a
+trial by `adopt`, or stays out of everything that reads the record.
 """
 
 import json
+import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self, cast
 
 import optuna
 import sqlalchemy
 from optuna.distributions import BaseDistribution, distribution_to_json
-from optuna.exceptions import DuplicatedStudyError, StorageInternalError, UpdateFinishedTrialError
+from optuna.exceptions import (
+    DuplicatedStudyError,
+    ExperimentalWarning,
+    StorageInternalError,
+    UpdateFinishedTrialError,
+)
 from optuna.storages import RDBStorage
 from optuna.storages._rdb import models
 from optuna.study import StudyDirection
@@ -26,7 +36,7 @@ from sqlalchemy.orm import Session
 
 from study.store import database
 from study_common.errors import UserError
-from study_common.layout import RESULT, Result, result_digest
+from study_common.layout import LEFT_OUT, RESULT, Result, result_digest
 from study_common.objectives import Objective
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -34,7 +44,9 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 FAULTS = (StorageInternalError, SQLAlchemyError, OSError, UpdateFinishedTrialError)
 """What a method raises when the database cannot be used: full disk, lock, lost connection, another driver's end."""
 
-_TRIALS = models.BaseModel.metadata.tables["trials"]
+_TABLES = models.BaseModel.metadata.tables
+_TRIALS, _STUDIES = _TABLES["trials"], _TABLES["studies"]
+_ATTRIBUTES = _TABLES["trial_user_attributes"]
 WAYS = {"max": StudyDirection.MAXIMIZE, "min": StudyDirection.MINIMIZE}
 
 
@@ -45,8 +57,11 @@ class Record:
         self.rdb = rdb
         self.study = optuna.load_study(study_name=name, storage=rdb)
         self._objectives = tuple(objectives)
-        self._ids: list[int] = []
-        self._params: list[dict[str, float]] = []
+        self._ids: dict[int, int] = {}
+        self._params: dict[int, dict[str, float]] = {}
+        self._foreign: list[FrozenTrial] = []
+        self._rows = 0
+        """How many rows this driver knows, foreign ones included."""
 
     @staticmethod
     def exists(url: str, name: str) -> bool:
@@ -77,6 +92,8 @@ class Record:
             if new:
                 rdb.create_new_study([WAYS[objective.direction] for objective in objectives.values()], name)
             opened = cls(rdb, name, list(objectives))
+            if new:
+                _name_metrics(opened.study, list(objectives))
         except DuplicatedStudyError:
             database.close(rdb)
             raise UserError(f"the database has a study {name} already; choose another --name") from None
@@ -93,29 +110,43 @@ class Record:
 
     def trials(self, epochs: int) -> list[FrozenTrial]:
         """Read all trials, in order, after ending those whose end was cut short; `epochs` as in `state_of`."""
-        trials = self.study.get_trials(deepcopy=False)
-        self._ids = [trial._trial_id for trial in trials]
-        self._params = [_stored(trial.params, trial.distributions) for trial in trials]
-        for trial in trials:
-            if not trial.state.is_finished() and trial.user_attrs[RESULT]["finished"]:
-                self._end(trial.number, state_of(trial.user_attrs[RESULT], epochs), trial.user_attrs[RESULT])
-        return self.study.get_trials(deepcopy=False)
+        rows = self.study.get_trials(deepcopy=False)
+        self._rows = len(rows)
+        self._foreign = [row for row in rows if RESULT not in row.user_attrs]
+        for trial in rows:
+            if RESULT in trial.user_attrs:
+                self._know(trial)
+                if not trial.state.is_finished() and trial.user_attrs[RESULT]["finished"]:
+                    result = trial.user_attrs[RESULT]
+                    self._end(trial.number, state_of(result, epochs), result)
+        return [trial for trial in self.study.get_trials(deepcopy=False) if RESULT in trial.user_attrs]
+
+    def foreign(self) -> list[FrozenTrial]:
+        """Return the foreign rows that have come since `trials`, or since this was called last.
+
+        Raises OSError if another driver has added trials.
+        """
+        with Session(self.rdb.engine) as session:
+            if session.scalar(self._count()) != self._rows:
+                rows = self.study.get_trials(deepcopy=False)[self._rows :]
+                if any(RESULT in row.user_attrs and row.number not in self._ids for row in rows):
+                    raise OSError(_TAKEN_OVER)
+                self._foreign += [row for row in rows if RESULT not in row.user_attrs]
+                self._rows += len(rows)
+        found, self._foreign = self._foreign, []
+        return found
 
     def add(
         self, values: Mapping[str, Any], distributions: Mapping[str, BaseDistribution], result: Result
     ) -> int:
         """Add a running trial with the searched `values`, and return its number.
 
-        One transaction of four statements. Optuna's `create_new_trial` from a template writes the same rows with
+        One transaction of five statements. Optuna's `create_new_trial` from a template writes the same rows with
         four statements per parameter, which takes ten times as long at 56 bit-widths. Raises OSError if another driver
         has taken the study over and this one, on a machine that was suspended, has not seen it yet.
         """
-        number = len(self._ids)
-        stored = _stored(values, distributions)
-        ours = sqlalchemy.select(sqlalchemy.func.count()).where(_TRIALS.c.study_id == self.study._study_id)
         with Session(self.rdb.engine) as session, session.begin():
-            if session.scalar(ours) != number:
-                raise OSError("another driver has added trials to this study")
+            number = self._next_number(session)
             trial = models.TrialModel(
                 study_id=self.study._study_id,
                 number=number,
@@ -125,24 +156,64 @@ class Record:
             session.add(trial)
             session.flush()
             trial_id = cast(int, trial.trial_id)
-            rows = [
-                {
-                    "trial_id": trial_id,
-                    "param_name": name,
-                    "param_value": value,
-                    "distribution_json": distribution_to_json(distributions[name]),
-                }
-                for name, value in stored.items()
-            ]
-            session.execute(sqlalchemy.insert(models.TrialParamModel), rows)
-            session.add(
-                models.TrialUserAttributeModel(
-                    trial_id=trial_id, key=RESULT, value_json=json.dumps(_sealed(result, stored))
-                )
-            )
-        self._ids.append(trial_id)
-        self._params.append(stored)
+            stored = _write_start(session, trial_id, values, distributions, result)
+        self._ids[number], self._params[number] = trial_id, stored
+        self._rows += number == self._rows
         return number
+
+    def adopt(
+        self,
+        row: FrozenTrial,
+        values: Mapping[str, Any],
+        distributions: Mapping[str, BaseDistribution],
+        result: Result,
+    ) -> bool:
+        """Let the waiting foreign `row` be a running trial with the searched `values`.
+
+        False if it no longer waits, because another program has begun it.
+        """
+        start = sqlalchemy.update(_TRIALS).where(
+            _TRIALS.c.trial_id == row._trial_id, _TRIALS.c.state == TrialState.WAITING
+        )
+        parameters = _TABLES["trial_params"]
+        with Session(self.rdb.engine) as session, session.begin():
+            begun = session.execute(start.values(state=TrialState.RUNNING, datetime_start=datetime.now()))
+            if begun.rowcount == 0:  # type: ignore[attr-defined]  # of an update it has one
+                return False
+            session.execute(sqlalchemy.delete(parameters).where(parameters.c.trial_id == row._trial_id))
+            stored = _write_start(session, row._trial_id, values, distributions, result)
+        self._ids[row.number], self._params[row.number] = row._trial_id, stored
+        return True
+
+    def leave_out(self, row: FrozenTrial, reason: str) -> None:
+        """End the waiting foreign `row`, which is no trial of this study, and keep why."""
+        self.rdb.set_trial_user_attr(row._trial_id, LEFT_OUT, reason)
+        self.rdb.set_trial_state_values(row._trial_id, TrialState.FAIL)
+
+    def _know(self, trial: FrozenTrial) -> None:
+        self._ids[trial.number] = trial._trial_id
+        self._params[trial.number] = _stored(trial.params, trial.distributions)
+
+    def _count(self) -> sqlalchemy.Select[int]:
+        rows = sqlalchemy.select(sqlalchemy.func.count()).select_from(_TRIALS)
+        return rows.where(_TRIALS.c.study_id == self.study._study_id)
+
+    def _next_number(self, session: Session) -> int:
+        """Return the number of the next row, and keep others from adding one before the transaction ends.
+
+        Optuna locks the row of the study in the same way before it adds a trial.
+        """
+        ours = _STUDIES.c.study_id == self.study._study_id
+        lock = sqlalchemy.update(_STUDIES).where(ours).values(study_name=_STUDIES.c.study_name)
+        session.execute(lock)
+        count = session.scalar(self._count())
+        assert count is not None
+        if count != self._rows:
+            new = sqlalchemy.select(sqlalchemy.func.count()).select_from(_TRIALS.join(_ATTRIBUTES))
+            new = new.where(_TRIALS.c.study_id == self.study._study_id, _ATTRIBUTES.c.key == RESULT)
+            if session.scalar(new) != len(self._ids):
+                raise OSError(_TAKEN_OVER)
+        return count
 
     def update(self, number: int, result: Result) -> None:
         """Keep what a running trial has reported."""
@@ -164,9 +235,38 @@ class Record:
         self._end(number, state, result)
 
     def _end(self, number: int, state: TrialState, result: Result) -> None:
-        complete = state == TrialState.COMPLETE
-        values = [result["metrics"][name] for name in self._objectives] if complete else None
-        self.rdb.set_trial_state_values(self._ids[number], state, values)
+        """Write how a trial ended: its state, values and times, and each metric as an attribute of its own.
+
+        One transaction, of at most five statements. Optuna takes the difference of the two times for the duration, so
+        they leave out the pauses: the start is set back from the end by the time that the trial ran.
+        """
+        trial_id = self._ids[number]
+        finished = datetime.fromisoformat(cast(str, result["finished"]))
+        end = sqlalchemy.update(_TRIALS).where(
+            _TRIALS.c.trial_id == trial_id,
+            _TRIALS.c.state.in_([TrialState.RUNNING, TrialState.WAITING]),
+        )
+        times = {"datetime_start": _local(finished - _ran(result)), "datetime_complete": _local(finished)}
+        metrics = {name: value for name, value in result["metrics"].items() if math.isfinite(value)}
+        with Session(self.rdb.engine) as session, session.begin():
+            if session.execute(end.values(state=state, **times)).rowcount == 0:  # type: ignore[attr-defined]
+                raise UpdateFinishedTrialError("the trial has ended")
+            if state == TrialState.COMPLETE:
+                values = [result["metrics"][name] for name in self._objectives]
+                kind = models.TrialValueModel.TrialValueType.FINITE
+                rows = [
+                    {"trial_id": trial_id, "objective": n, "value": value, "value_type": kind}
+                    for n, value in enumerate(values)
+                ]
+                session.execute(sqlalchemy.insert(models.TrialValueModel), rows)
+            if metrics:
+                theirs = _ATTRIBUTES.c.trial_id == trial_id, _ATTRIBUTES.c.key.in_(metrics)
+                session.execute(sqlalchemy.delete(_ATTRIBUTES).where(*theirs))
+                rows = [
+                    {"trial_id": trial_id, "key": name, "value_json": json.dumps(value)}
+                    for name, value in metrics.items()
+                ]
+                session.execute(sqlalchemy.insert(_ATTRIBUTES), rows)
 
     def set_attribute(self, key: str, value: Any) -> None:
         """Write a user attribute of the study."""
@@ -210,6 +310,57 @@ class Record:
 
 def _missing(name: str) -> str:
     return f"there is no record of {name} yet; start it with python -m study.resume {name}"
+
+
+_TAKEN_OVER = "another driver has added trials to this study"
+
+
+def _name_metrics(study: optuna.Study, objectives: list[str]) -> None:
+    """Let Optuna's plots and tables call the objectives by their names."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)
+        study.set_metric_names(objectives)
+
+
+def _write_start(
+    session: Session,
+    trial_id: int,
+    values: Mapping[str, Any],
+    distributions: Mapping[str, BaseDistribution],
+    result: Result,
+) -> dict[str, float]:
+    """Write what is known of a trial that begins, and return its parameters as Optuna stores them."""
+    stored = _stored(values, distributions)
+    rows = [
+        {
+            "trial_id": trial_id,
+            "param_name": name,
+            "param_value": value,
+            "distribution_json": distribution_to_json(distributions[name]),
+        }
+        for name, value in stored.items()
+    ]
+    session.execute(sqlalchemy.insert(models.TrialParamModel), rows)
+    sealed = {"trial_id": trial_id, "key": RESULT, "value_json": json.dumps(_sealed(result, stored))}
+    session.execute(sqlalchemy.insert(_ATTRIBUTES), [sealed])
+    return stored
+
+
+def _ran(result: Result) -> timedelta:
+    """Return how long a trial ran, to its last report, without pauses."""
+    return sum(
+        (
+            datetime.fromisoformat(interval["ended"]) - datetime.fromisoformat(interval["started"])
+            for interval in result["intervals"]
+            if interval["ended"]
+        ),
+        timedelta(),
+    )
+
+
+def _local(time: datetime) -> datetime:
+    """Return a time as Optuna stores it: local, without a zone."""
+    return time.astimezone().replace(tzinfo=None)
 
 
 def _stored(values: Mapping[str, Any], distributions: Mapping[str, BaseDistribution]) -> dict[str, float]:

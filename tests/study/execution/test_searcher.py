@@ -24,7 +24,7 @@ from study_common.layout import RESULT, RESUMED_BY_SAMPLER
 from tests.study.toys import metrics_of
 
 RequestOf = Callable[..., Request]
-STATEMENTS = 16
+STATEMENTS = 14
 """Of a trial that begins, reaches a rung and completes, however many parameters it has."""
 ENDS = ("complete", "paused", "error", "nan", "inf", "lost", "left", "no space")
 STATES = {

@@ -55,12 +55,14 @@ def test_an_intact_record_is_read(directory: Path) -> None:
 def test_another_metric_is_damage(directory: Path, name: str) -> None:
     with closing(sqlite3.connect(directory / layout.RECORD_FILE)) as connection:
         (text,) = connection.execute(
-            "SELECT value_json FROM trial_user_attributes WHERE trial_id = 1"
+            "SELECT value_json FROM trial_user_attributes WHERE trial_id = 1 AND key = 'result'"
         ).fetchone()
     result = json.loads(text)
     result["metrics"][name] += 1e-9
     damage(
-        directory, "UPDATE trial_user_attributes SET value_json = ? WHERE trial_id = 1", json.dumps(result)
+        directory,
+        "UPDATE trial_user_attributes SET value_json = ? WHERE trial_id = 1 AND key = 'result'",
+        json.dumps(result),
     )
     with pytest.raises(
         UserError, match=r"study.db cannot be read .*trial 0 differs from its digest.*copy the study"
