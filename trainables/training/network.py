@@ -39,7 +39,7 @@ def new_model(config: Config, data: Data) -> nn.Module:
 
 
 def float_model(config: Config, data: Data) -> nn.Module:
-    """The same without quantisers; ValueError for pretrained weights that do not fit."""
+    """Return the same without quantisers; UserError for pretrained weights that do not fit."""
     torch.manual_seed(config.seed)
     channels, size, classes = signature(data)
     model = build(config.model, channels=channels, size=size, classes=classes)
@@ -55,13 +55,25 @@ def locate_pretrained(config: Config) -> str:
 
 
 def check_pretrained(config: Config) -> None:
-    """Raise ValueError, in one line, for pretrained weights that are not those of the configuration's model."""
+    """Check that the pretrained weights of a configuration are those of its model.
+
+    Raises:
+        UserError: They cannot be read, or do not fit the model.
+    """
     if config.pretrained:
         float_model(config, data_of(config))
 
 
 def load_float(model: nn.Module, path: Path) -> None:
-    """Copy the weights of a float checkpoint into a model, under its quantisers; ValueError for one that is not."""
+    """Copy the weights of a float checkpoint into a model, under its quantisers.
+
+    Args:
+        model: The model, with or without quantisers, which is changed in place.
+        path: The checkpoint of a float model.
+
+    Raises:
+        UserError: The checkpoint is missing or damaged, quantised, or of a model that does not fit.
+    """
     tensors, _ = checkpoint.read(path)
     own = model.state_dict()
     if any("parametrizations" in name or "quantiser" in name for name in tensors):
