@@ -27,8 +27,8 @@ from study_common.errors import UserError
 from study_common.layout import CONFIRMATIONS, INIT_DIR, TEST_READS, TRIALS_DIR, Confirmation
 from study_common.output import say
 
-FOLDER = "confirmations"
-"""Where the retrained models are, in the study's directory."""
+DIRECTORY = "confirmations"
+"""The directory of the retrained models, in that of the study."""
 
 
 def chosen(directory: Path, trials: str | None, top: int | None) -> list[int]:
@@ -151,19 +151,19 @@ def _retrain(
 
 
 def _examine(directory: Path, numbers: Sequence[int], stop: Callable[[], bool]) -> None:
-    """Write faithfulness.json and removal.csv beside the pictures of each trial that has its model and has them not."""
+    """Write faithfulness.json and removal.csv for each trial that still has its model but not these files."""
     reference = directory / INIT_DIR / layout.CHECKPOINT_FILE
     for number in numbers:
-        folder = directory / TRIALS_DIR / str(number)
-        if (folder / layout.FAITHFULNESS_FILE).exists() or not (folder / layout.CHECKPOINT_FILE).exists():
+        run = directory / TRIALS_DIR / str(number)
+        if (run / layout.FAITHFULNESS_FILE).exists() or not (run / layout.CHECKPOINT_FILE).exists():
             continue
         if stop():
             raise InterruptedBatchError
         say(f"examining the maps of trial {number}")
         found = trainables.examine(
-            folder / layout.CHECKPOINT_FILE, reference=reference if reference.exists() else None
+            run / layout.CHECKPOINT_FILE, reference=reference if reference.exists() else None
         )
-        found.write(folder)
+        found.write(run)
         if not found.metrics["sanity_passed"]:
             say(f"trial {number}: the maps hardly change when the weights are drawn anew; do not trust them")
 
@@ -199,7 +199,7 @@ def _suffix(refit: bool) -> str:
 
 def _job(request: Request, directory: Path, token: str, name: str, flat: dict[str, Any]) -> Job:
     study, data = directory.absolute(), str(request.data.get("fingerprint", ""))
-    return Job(number=-1, flat=flat, directory=study / FOLDER / name, study=study, token=token, data=data)
+    return Job(number=-1, flat=flat, directory=study / DIRECTORY / name, study=study, token=token, data=data)
 
 
 def _train(jobs: list[Job], request: Request, stop: Callable[[], bool]) -> None:

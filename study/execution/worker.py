@@ -150,7 +150,7 @@ def _epochs(job: Job, train: Train) -> Iterator[Report]:
 
 
 def saved_epochs(directory: Path, epochs: int) -> list[Report]:
-    """Read the epochs of a run of `epochs` epochs from its folder.
+    """Read the epochs of a run of `epochs` epochs from its directory.
 
     The last of all counts only if it was saved to the end, which removes the resume files.
     """
