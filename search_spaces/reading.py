@@ -9,6 +9,7 @@ from search_spaces.bits import KINDS, is_width, parse_group
 from search_spaces.domains import parse_domain
 from search_spaces.space import Point, Space
 from study_common.errors import UserError, check_known, located, unknown
+from study_common.files import read_text
 
 _FOLDER = Path(__file__).parent / "spaces"
 _KEYS = ("description", "fixed", "parameters", *KINDS, "points")
@@ -40,13 +41,15 @@ def load(name_or_path: str | Path) -> Space:
             raise unknown("space", str(name_or_path), names())
         path = _FOLDER / f"{name_or_path}.toml"
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows puts a mark first
+        document = tomllib.loads(read_text(path).removeprefix("\ufeff"))  # Windows puts a mark first
     except OSError as error:
         raise UserError(f"cannot read the space file {path}: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not a TOML file in UTF-8; save it as UTF-8") from None
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{path} is not a TOML file: {error}") from None
+    except ValueError as error:
+        raise UserError(f"{path} cannot be read as a space: {error}") from None
     space = parse(document, path.stem)
     if not (space.parameters or space.bits or space.points):
         raise UserError(f"space {path.stem}: it varies nothing; give it [parameters], [bits] or [[points]]")

@@ -2,12 +2,16 @@
 
 import os
 import secrets
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from study_common.errors import LinkError
+
+MAX_TEXT_BYTES = 32 * 2**20
+"""Size up to which a TOML, JSON or CSV file is read; the largest that are written are a few megabytes."""
 
 STALE_S = 3600.0
 """Age at which a temporary file was surely left by a process that was killed."""
@@ -40,6 +44,23 @@ def _remove_stale(path: Path) -> None:
         with suppress(OSError):
             if time.time() - part.lstat().st_mtime > STALE_S:
                 part.unlink()
+
+
+def read_text(path: Path, limit: int = MAX_TEXT_BYTES) -> str:
+    """Return the text of a file that somebody else may have made.
+
+    Raises:
+        ValueError: It is no regular file, larger than `limit` bytes, or not UTF-8; the message is without the path.
+        OSError: It cannot be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would wait for its writer
+    with os.fdopen(descriptor, "rb") as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise ValueError("it is not a regular file")
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"it is larger than {limit >> 20} MiB")
+    return content.decode()
 
 
 def refuse_links(path: Path, inside: Path) -> None:

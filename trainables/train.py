@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from study_common import layout
+from study_common import digests, layout
 from study_common.commands import Parser
 from study_common.errors import UserError
+from study_common.files import read_text
 from trainables.training import command_line
 from trainables.training.config import Config
 
@@ -64,8 +65,11 @@ def _check(out: Path, config: Config) -> None:
     curve = out / layout.CURVE_FILE
     if not curve.exists() or half_saved:
         return
-    with curve.open(encoding="utf-8", newline="") as file:
-        *_, last = csv.DictReader(file)
+    try:
+        *_, last = csv.DictReader(read_text(curve).splitlines())
+        digests.check(curve)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{curve} cannot be believed ({error}); give another --out") from None
     if int(last["epoch"]) == config.epochs:
         raise UserError(f"the run in {out} is complete; give another --out")
 

@@ -1,10 +1,11 @@
 """The files that runs leave in a study's directory: read here and nowhere else, and checked where they enter.
 
-A file that is missing is not a fault: it was not copied, or the run did not get that far. A file that is damaged is
-named in `RunFiles.damaged`, so that the report can say which, and is otherwise treated as missing.
+A file that is missing is not a fault: it was not copied, or the run did not get that far. A file that is damaged, or that
+disagrees with its digest, is named in `RunFiles.damaged`, so that the report can say which, and is otherwise treated
+as missing.
 """
 
-import hashlib
+import io
 import json
 import math
 import os
@@ -19,10 +20,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from search_spaces.bits import is_width
-from study_common import layout
-
-MAX_TEXT_BYTES = 32 * 2**20
-"""Size up to which a TOML, JSON or CSV file is read; the largest that a run writes are a few megabytes."""
+from study_common import digests, layout
+from study_common.files import read_text
 
 MAX_ARRAY_BYTES = 512 * 2**20
 """Size of the arrays of an npz file up to which it is read, as its headers give it."""
@@ -87,7 +86,9 @@ class RunFiles:
         try:
             if not file.is_file():  # a directory, a pipe that would never end, a link to nothing
                 raise ValueError("it is not a regular file")
-            return parse(file)
+            content = parse(file)
+            digests.check(file)
+            return content
         except (OSError, ValueError, RecursionError, OverflowError) as error:
             message = " ".join(str(error).split()) or type(error).__name__
             sentence = f"{file.relative_to(self.study)}: {message}"
@@ -96,14 +97,8 @@ class RunFiles:
             return None
 
 
-def _text(file: Path) -> str:
-    if file.stat().st_size > MAX_TEXT_BYTES:
-        raise ValueError(f"it is larger than {MAX_TEXT_BYTES >> 20} MiB")
-    return file.read_bytes().decode()
-
-
 def _config(file: Path, searched: Mapping[str, Any]) -> dict[str, Any]:
-    config = tomllib.loads(_text(file))
+    config = tomllib.loads(read_text(file))
     if wrong := [
         name for name, value in config.items() if not isinstance(value, str | int | float | bool | list)
     ]:
@@ -117,12 +112,8 @@ def _config(file: Path, searched: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _curve(file: Path) -> pd.DataFrame:
-    text = _text(file)
-    seal = file.with_name(layout.CURVE_DIGEST_FILE)
-    if seal.is_file() and _text(seal) != hashlib.sha256(text.encode()).hexdigest():
-        raise ValueError("it was altered since it was written")
     try:
-        curve = pd.read_csv(file, dtype=float)
+        curve = pd.read_csv(io.StringIO(read_text(file)), dtype=float)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(str(error)) from None
     if curve.empty or "epoch" not in curve:
@@ -133,9 +124,8 @@ def _curve(file: Path) -> pd.DataFrame:
 
 
 def _confusion(file: Path) -> pd.DataFrame:
-    _text(file)
     try:
-        table = pd.read_csv(file, index_col=0, keep_default_na=False, dtype=str)
+        table = pd.read_csv(io.StringIO(read_text(file)), index_col=0, keep_default_na=False, dtype=str)
     except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
         raise ValueError(str(error)) from None
     counts = table.to_numpy(str).astype(int)
@@ -149,7 +139,7 @@ def _confusion(file: Path) -> pd.DataFrame:
 
 
 def _examination(file: Path) -> dict[str, float]:
-    found = json.loads(_text(file))
+    found = json.loads(read_text(file))
     if not isinstance(found, dict):
         raise ValueError("it holds no scores by name")
     if wrong := [name for name, value in found.items() if not isinstance(value, int | float)]:

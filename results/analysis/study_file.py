@@ -5,9 +5,9 @@ import tomllib
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
-from results.analysis.run_files import MAX_TEXT_BYTES
-from study_common import layout
+from study_common import digests, layout
 from study_common.errors import UserError
+from study_common.files import read_text
 from study_common.validation import check
 
 
@@ -39,14 +39,12 @@ def read_study_file(file: Path) -> dict[str, Any]:
     """Return the document of `study.toml`, its types checked.
 
     Raises:
-        UserError: There is none, or it is damaged or of another version.
+        UserError: There is none, or it is damaged, altered or of another version.
     """
     if not file.is_file():
         raise UserError(f"{file.parent} is not a study: it has no {file.name}; give a study's directory")
     try:
-        if file.stat().st_size > MAX_TEXT_BYTES:
-            raise ValueError(f"it is larger than {MAX_TEXT_BYTES >> 20} MiB")
-        request = tomllib.loads(file.read_text(encoding="utf-8"))
+        request = tomllib.loads(read_text(file))
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{file} cannot be read ({error}); copy the study again") from None
     if request.get("format", layout.FORMAT) != layout.FORMAT:
@@ -69,4 +67,5 @@ def read_study_file(file: Path) -> dict[str, Any]:
             )
         if pair.keys() != Pair.__required_keys__:
             raise UserError(f"{file} says more of {name} than this version knows; copy the study again")
+    digests.check_frozen(file)
     return request

@@ -13,9 +13,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from study_common import layout
+from study_common import digests, layout
 from study_common.errors import UserError
-from study_common.files import refuse_links, replacing
+from study_common.files import read_text, refuse_links, replacing
 from trainables.training import checkpoint
 
 RUN_VERSION = 1
@@ -65,12 +65,6 @@ def prepare(directory: Path, mine: Mapping[str, Any], study: Path) -> str:
     return notice
 
 
-def seal(directory: Path) -> None:
-    """Keep a digest of the learning curve: call this whenever it was written."""
-    with replacing(directory / layout.CURVE_DIGEST_FILE) as part:
-        part.write_text(_digest(directory / layout.CURVE_FILE), encoding="ascii")
-
-
 def curve(directory: Path) -> list[dict[str, float]]:
     """Return the epochs of a run so far: epoch, seconds and metrics of each.
 
@@ -79,12 +73,12 @@ def curve(directory: Path) -> list[dict[str, float]]:
     """
     path = directory / layout.CURVE_FILE
     try:
-        if _digest(path) == (directory / layout.CURVE_DIGEST_FILE).read_text(encoding="ascii"):
-            text = path.read_text(encoding="utf-8")
-            return [
-                {name: float(value) for name, value in row.items() if value}
-                for row in csv.DictReader(text.splitlines())
-            ]
+        text = read_text(path)
+        digests.check(path)
+        return [
+            {name: float(value) for name, value in row.items() if value}
+            for row in csv.DictReader(text.splitlines())
+        ]
     except (OSError, ValueError):
         pass
     for name in (layout.RESUME_FILE, layout.PREVIOUS_FILE):
@@ -101,7 +95,7 @@ def _aside(directory: Path, number: int) -> Path:
 
 def _identity_in(directory: Path) -> Any:
     try:
-        return json.loads((directory / layout.IDENTITY_FILE).read_text(encoding="utf-8"))
+        return json.loads(read_text(directory / layout.IDENTITY_FILE))
     except (OSError, ValueError):
         return None
 

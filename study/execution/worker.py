@@ -21,9 +21,9 @@ import trainables
 from study.execution import run_folder
 from study.execution.cluster import keep_to_given_gpus
 from study.store.lease import is_current
-from study_common import layout
+from study_common import digests, layout
 from study_common.errors import LinkError
-from study_common.files import open_without_links, replacing
+from study_common.files import open_without_links
 
 log = logging.getLogger("study")
 
@@ -107,7 +107,7 @@ def reports(job: Job, train: Train) -> Generator[Report, None, None]:
     try:
         mine = run_folder.identity(job.flat, job.study, job.data)
         notice = run_folder.prepare(job.directory, mine, job.study)
-        with replacing(job.directory / layout.CONFIG_FILE) as part:
+        with digests.sealed(job.directory / layout.CONFIG_FILE) as part:
             part.write_text(tomli_w.dumps(job.flat), encoding="utf-8")
         with _logging_to(job.directory / layout.LOG_FILE):
             try:
@@ -144,7 +144,6 @@ def _epochs(job: Job, train: Train) -> Iterator[Report]:
         if not is_current(job.study, job.token):
             os._exit(1)  # another driver has the study: what we wrote now would be in its way
         epoch.save(job.directory)
-        run_folder.seal(job.directory)
         if epoch.number > done:
             yield Report(epoch=epoch.number, seconds=epoch.seconds, metrics=epoch.metrics, is_new=True)
 

@@ -23,7 +23,7 @@ from typing import IO, Any, Self
 from study.store.record import FAULTS, Record, describe_fault
 from study_common import layout
 from study_common.errors import UserError
-from study_common.files import open_without_links
+from study_common.files import MAX_TEXT_BYTES, open_without_links, read_text
 
 KEY = "lease"
 """User attribute of the study: `token`, `beat`, `host`, `pid` and `directory` of the holder; {} if none."""
@@ -113,7 +113,7 @@ class Lease:
 def is_current(directory: Path, token: str) -> bool:
     """Tell whether the driver named by `token` still holds the study in `directory`."""
     try:
-        return bool(json.loads((directory / layout.LOCK_FILE).read_text())["token"] == token)
+        return bool(json.loads(read_text(directory / layout.LOCK_FILE))["token"] == token)
     except (OSError, ValueError, KeyError):
         return False
 
@@ -142,7 +142,7 @@ def _lock(path: Path) -> IO[str]:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         file.seek(0)
-        text = file.read()
+        text = file.read(MAX_TEXT_BYTES)
         file.close()
         raise UserError(_refusal(_holder_in(text))) from None
     except OSError as error:

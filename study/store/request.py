@@ -12,9 +12,10 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 import search_spaces
 from search_spaces import Choice, Domain, Float, Int, Space
 from study.store.options import Options, check_choices
+from study_common import digests
 from study_common import objectives as rules
 from study_common.errors import UserError, located
-from study_common.files import replacing
+from study_common.files import read_text
 from study_common.layout import FORMAT, REQUEST_FILE
 from study_common.objectives import Objective
 from trainables import Config, costs, dataset_facts
@@ -148,23 +149,29 @@ class Request(Options):
         """Read the request of the study in `directory`.
 
         Raises:
-            UserError: There is none, or it is damaged.
+            UserError: There is none, or it is damaged or was altered.
         """
         path = directory / REQUEST_FILE
         try:
-            return cls.from_document(tomllib.loads(path.read_text(encoding="utf-8")))
+            request = cls.from_document(tomllib.loads(read_text(path)))
         except FileNotFoundError:
             raise UserError(f"{directory} is not a study: it has no {REQUEST_FILE}") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except UserError:
+            raise
+        except tomllib.TOMLDecodeError as error:
             raise UserError(f"{path} is not a TOML file: {error}; restore it from a copy") from None
+        except (OSError, ValueError, RecursionError) as error:
+            raise UserError(f"{path} cannot be read ({error}); restore it from a copy") from None
         except KeyError as error:
             raise UserError(f"{path} is not complete (it lacks {error}); restore it from a copy") from None
         except (TypeError, AttributeError) as error:
             raise UserError(f"{path} is not complete ({error}); restore it from a copy") from None
+        digests.check_frozen(path)
+        return request
 
     def write(self, directory: Path) -> None:
         """Write `study.toml` into `directory`, in one step."""
-        with replacing(directory / REQUEST_FILE) as part:
+        with digests.sealed(directory / REQUEST_FILE) as part:
             part.write_text(tomli_w.dumps(self.document()), encoding="utf-8")
 
 

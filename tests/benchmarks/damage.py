@@ -17,7 +17,6 @@ import argparse
 import contextlib
 import json
 import os
-import re
 import shutil
 import signal
 import sys
@@ -86,6 +85,7 @@ def fuzz(folder: Path, seed: int, count: int, only: str = "") -> tuple[dict[str,
     made = subjects.make(folder)
     outside = folder / "outside"
     targets = [(subject, file) for subject in made for file in subject.files() if only in str(file)]
+    assert targets, f"no file has {only!r} in its path"
     chosen = [targets[k % len(targets)] for k in rng.permutation(max(count, len(targets)))[:count]]
     plans = []
     for number, (subject, file) in enumerate(chosen):
@@ -96,17 +96,18 @@ def fuzz(folder: Path, seed: int, count: int, only: str = "") -> tuple[dict[str,
     extremes = {"slowest_s": 0.0, "peak_mb": 0.0}
     baselines = {}
     for subject in made:
-        copy = subject.copy(folder / "base" / subject.name)
+        copy = subject.copy(folder / "copy" / subject.name)  # always the same path: it is printed in tables
         for command in subject.commands:
-            baselines[subject.name, command] = run(subject, command, copy, folder / "base.out")
+            baselines[subject.name, command] = run(subject, command, copy, folder / "out")
             assert baselines[subject.name, command].code == 0, baselines[subject.name, command]
+        shutil.rmtree(copy)
     before = subjects.digest(outside)
     for number, subject, file, kind, own_seed in plans:
-        copy = subject.copy(folder / "copy" / str(number) / subject.name)
+        copy = subject.copy(folder / "copy" / subject.name)
         note = MUTATIONS[kind](copy / file, np.random.default_rng(own_seed), outside)
         counts["mutations"] += 1
         for command in subject.readers(file):
-            outcome = run(subject, command, copy, folder / f"{number}.out")
+            outcome = run(subject, command, copy, folder / "out")
             counts["runs"] += 1
             extremes["slowest_s"] = max(extremes["slowest_s"], outcome.seconds)
             extremes["peak_mb"] = max(extremes["peak_mb"], outcome.peak_mb)
@@ -118,7 +119,7 @@ def fuzz(folder: Path, seed: int, count: int, only: str = "") -> tuple[dict[str,
                 counts[found] += 1
                 findings[f"{found}: {command} of {subject.name}/{subject.kind_of(file)}, {kind}: {why}"] += 1
                 print(f"{number}: {found}: {command} {file} {kind} ({note}): {why}", flush=True)
-        shutil.rmtree(copy.parent)
+        shutil.rmtree(copy)
     return {**counts, **{name: round(value, 2) for name, value in extremes.items()}}, findings
 
 
@@ -154,14 +155,9 @@ def run(subject: Subject, command: str, copy: Path, out: Path) -> Outcome:
     tables, report = subject.product(command, copy, out) if code == 0 else ("", "")
     shutil.rmtree(out)
     return Outcome(
-        code=code, stdout=_comparable(stdout, copy), stderr=stderr, tables=tables, report=report,
+        code=code, stdout=stdout, stderr=stderr, tables=tables, report=report,
         seconds=seconds, peak_mb=usage / 1024,
     )  # fmt: skip
-
-
-def _comparable(text: str, copy: Path) -> str:
-    """Return what was printed without the path of the copy, and without the width that it gives to tables."""
-    return re.sub(r"[ ━─]+", " ", text.replace(str(copy), "COPY"))
 
 
 def _child(subject: Subject, command: str, copy: Path, out: Path) -> None:

@@ -119,14 +119,13 @@ def _study(folder: Path) -> Subject:
         run = path / layout.TRIALS_DIR / str(number)
         known = members.set_index("number").loc[number]
         weight, bits = float(known["params.lambda1"]), int(known["params.bits.conv1"])
-        (run / layout.CONFIG_FILE).write_text(
-            f'lambda1 = {weight!r}\n"bits.conv1" = {bits}\nmask = "ratio"\n'
+        sample.write(
+            run / layout.CONFIG_FILE,
+            f'lambda1 = {weight!r}\n"bits.conv1" = {bits}\nmask = "ratio"\n',
         )
-        curve = "epoch,seconds,accuracy,kl\n1,2.0,0.5,0.1\n2,2.0,0.6,0.1\n"
-        (run / layout.CURVE_FILE).write_text(curve)
-        (run / layout.CURVE_DIGEST_FILE).write_text(hashlib.sha256(curve.encode()).hexdigest())
-        (run / layout.FAITHFULNESS_FILE).write_text(
-            '{"faithfulness": 0.5, "ssim": 0.25, "sanity_passed": true}'
+        sample.write(run / layout.CURVE_FILE, "epoch,seconds,accuracy,kl\n1,2.0,0.5,0.1\n2,2.0,0.6,0.1\n")
+        sample.write(
+            run / layout.FAITHFULNESS_FILE, '{"faithfulness": 0.5, "ssim": 0.25, "sanity_passed": true}'
         )
     shutil.copytree(path / layout.TRIALS_DIR / str(members["number"].iloc[0]), path / layout.INIT_DIR)
     sample.confirm(path, members.head(2), np.random.default_rng(0))

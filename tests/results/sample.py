@@ -18,7 +18,7 @@ import tomli_w
 from optuna.distributions import CategoricalDistribution, FloatDistribution
 from optuna.trial import TrialState
 
-from study_common import layout
+from study_common import digests, layout
 
 LAYERS = {
     "conv1": (194_688, 320),
@@ -160,7 +160,7 @@ def write_study(
     """Write the study directory ``path`` and return it; ``changes`` as of :func:`request`."""
     path.mkdir(parents=True)
     document = request(changes.pop("name", path.name), **changes)
-    (path / layout.REQUEST_FILE).write_text(tomli_w.dumps(document), encoding="utf-8")
+    write(path / layout.REQUEST_FILE, tomli_w.dumps(document))
     storage = optuna.storages.RDBStorage(f"sqlite:///{path / layout.RECORD_FILE}")
     directions = {"max": "maximize", "min": "minimize"}
     study = optuna.create_study(
@@ -231,6 +231,7 @@ def write_saliency(path: Path, number: int, images: int = 8, seed: int = 0) -> N
         curve_kept=np.concatenate(list(kept.values())),
         curve_accuracy=0.8 * np.concatenate(list(kept.values())),
     )
+    digests.seal(folder / "saliency.npz")
 
 
 def write_confusion(path: Path, number: int, names: Sequence[str], seed: int = 0) -> pd.DataFrame:
@@ -241,7 +242,14 @@ def write_confusion(path: Path, number: int, names: Sequence[str], seed: int = 0
     folder = path / layout.TRIALS_DIR / str(number)
     folder.mkdir(parents=True, exist_ok=True)
     matrix.to_csv(folder / "confusion.csv", index_label="class")
+    digests.seal(folder / "confusion.csv")
     return matrix
+
+
+def write(file: Path, text: str) -> None:
+    """Write a file and its digest, as a run does."""
+    file.write_text(text, encoding="utf-8")
+    digests.seal(file)
 
 
 def _draw(distribution: Any, rng: np.random.Generator) -> Any:

@@ -153,7 +153,8 @@ def test_a_space_leaves_alone_what_has_a_flag(name: str, command: Command, tmp_p
         ("trials = ", "trials = 1.", "which is not of type int"),
         ("seed = ", "seed = true #", "seed is True, which is not of type int"),
         ('init = ""', 'init = "flaot"', "'float'"),
-        ("[objectives.flops]", "[elsewhere.flops]", "other objectives than"),
+        ("[objectives.flops]", "[elsewhere.flops]", "is not what the study was launched with"),
+        ("trials = 1", "trials = 9", "is not what the study was launched with"),
     ],
 )
 def test_an_edited_request_is_one_line(
@@ -169,7 +170,7 @@ def test_an_edited_request_is_one_line(
     assert was in text
     file.write_text(text.replace(was, is_now, 1))
     for module in ("study.status", "study.resume", "results.report"):
-        if module == "results.report" and "objectives" not in says:
+        if module == "results.report" and "launched with" not in says:
             continue  # the analysis reads none of these
         code, _, error = command(module, "s", "--runs-dir", str(tmp_path))
         assert (code, len(error.strip().splitlines())) == (2, 1), error

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from study.execution.worker import train
-from study_common import layout
+from study_common import digests, layout
 from trainables import Epoch
 
 DIED = "died"
@@ -35,9 +35,8 @@ class ToyEpoch:
         )
         lines = [line for line in lines if not line.startswith(f"{self.number},")]
         lines.append(",".join(map(repr, [self.number, self.seconds, *self.metrics.values()])))
-        draft = path.with_suffix(".part")
-        draft.write_text("\n".join(lines) + "\n")
-        draft.replace(path)
+        with digests.sealed(path) as draft:
+            draft.write_text("\n".join(lines) + "\n")
 
 
 def metrics_of(flat: Mapping[str, Any], epoch: int) -> dict[str, float]:

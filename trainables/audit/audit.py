@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from study_common import layout
+from study_common.digests import sealed
 from study_common.errors import UserError
-from study_common.files import replacing
 from trainables.audit.agreement import agreement
 from trainables.audit.robustness import NOISE, infidelity, max_sensitivity
 from trainables.audit.sanity_check import LIMIT, cascade, redraw
@@ -44,8 +44,9 @@ class Examination:
             directory: The folder to write into; it is created if needed.
         """
         directory.mkdir(parents=True, exist_ok=True)
-        self.curves.to_csv(directory / layout.REMOVAL_FILE, index=False)
-        with replacing(directory / layout.FAITHFULNESS_FILE) as part:
+        with sealed(directory / layout.REMOVAL_FILE) as part:
+            self.curves.to_csv(part, index=False)
+        with sealed(directory / layout.FAITHFULNESS_FILE) as part:
             part.write_text(json.dumps(self.metrics, indent=1) + "\n")
 
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from study_common import layout
+from study_common import digests, layout
+from study_common.errors import StudyWarning
+from study_common.files import read_text
 from trainables.deployment.example_script import SCRIPT
 from trainables.training.config import Config
 
@@ -146,9 +149,9 @@ def _metrics(metrics: Mapping[str, float]) -> str:
 
 
 def _confusion(path: Path) -> str:
-    if not path.is_file():
+    if not _is_whole(path):
         return ""
-    rows = list(csv.reader(io.StringIO(path.read_text())))
+    rows = list(csv.reader(io.StringIO(read_text(path))))
     table = _table(("of class \\\\ taken for", *rows[0][1:]), [tuple(row) for row in rows[1:]])
     return f"## Confusion matrix\n\n{table}\n\n"
 
@@ -170,7 +173,7 @@ def _float_layers(layers: Mapping[str, str]) -> str:
 
 def _saliency(path: Path) -> bytes | None:
     """Each image above its map, as PNG; None if the run saved none."""
-    if not path.is_file():
+    if not _is_whole(path):
         return None
     with np.load(path) as arrays:
         images, maps = arrays["images"], arrays["maps"].astype(np.float32)
@@ -184,6 +187,20 @@ def _saliency(path: Path) -> bytes | None:
     buffer = io.BytesIO()
     picture.save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def _is_whole(path: Path) -> bool:
+    """Tell whether the run saved the file; a warning if it is not as it was saved."""
+    if not path.exists():
+        return False
+    try:
+        if not path.is_file():
+            raise ValueError("it is not a regular file")
+        digests.check(path)
+    except (OSError, ValueError) as error:
+        warnings.warn(f"{path} is left out of the model card: {error}", StudyWarning, stacklevel=2)
+        return False
+    return True
 
 
 def _command(config: Config) -> str:

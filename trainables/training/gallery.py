@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from study_common.files import replacing
+from study_common.digests import sealed
 from trainables.data import Data
 from trainables.data.images.normalisation import Scale
 from trainables.models.passes import extra_pass
@@ -56,5 +56,5 @@ def write(path: Path, model: nn.Module, data: Data, scale: Scale, config: Config
         "class_names": np.array(data.class_names),
         **{f"curve_{name}": np.array(drop[name].tolist()) for name in drop},
     }
-    with replacing(path) as part, part.open("wb") as file:
+    with sealed(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)

@@ -20,8 +20,8 @@ from torch import Tensor
 from torch.nn.utils import parametrize
 
 from study_common import layout
+from study_common.digests import sealed
 from study_common.errors import NonFiniteError, UserError
-from study_common.files import replacing
 from trainables.data import augmentation, batches
 from trainables.quantisation.batchnorm import IMAGES, norms_of, settle
 from trainables.quantisation.learned import collapsed_inputs, dead_inputs, learned
@@ -245,7 +245,7 @@ class Run:
         last = self.curve[-1]["epoch"] == self.config.epochs
         if last:
             self._write_pictures(directory)
-        with replacing(directory / layout.CURVE_FILE) as part:  # now it counts
+        with sealed(directory / layout.CURVE_FILE) as part:  # now it counts
             pd.DataFrame(self.curve).to_csv(part, index=False)
         newest, older = directory / layout.RESUME_FILE, directory / layout.PREVIOUS_FILE
         if last:
@@ -263,7 +263,7 @@ class Run:
         assert self.confusion is not None, "measured every epoch"
         assert self.faithfulness is not None, "measured at the last epoch"
         names = pd.Index(self.data.class_names, name="class")
-        with replacing(directory / layout.CONFUSION_FILE) as part:
+        with sealed(directory / layout.CONFUSION_FILE) as part:
             pd.DataFrame(self.confusion.numpy(), names, names).to_csv(part)
         gallery.write(
             directory / layout.SALIENCY_FILE,

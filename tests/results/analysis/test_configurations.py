@@ -5,6 +5,7 @@ import shutil
 
 import results
 from results.analysis import configurations
+from tests.results import sample
 
 
 def test_widths_from_the_record_and_rather_from_the_config(study, study_path, tmp_path):
@@ -14,16 +15,17 @@ def test_widths_from_the_record_and_rather_from_the_config(study, study_path, tm
     copy = shutil.copytree(study_path, tmp_path / "copy")
     folder = copy / "trials" / "0"
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.toml").write_text(
-        f'lambda1 = {float(row["params.lambda1"])!r}\n"w_bits.conv1" = 4\n"a_bits.conv1" = 32\n"a_bits.fc1" = 3\n'
+    sample.write(
+        folder / "config.toml",
+        f'lambda1 = {float(row["params.lambda1"])!r}\n"w_bits.conv1" = 4\n"a_bits.conv1" = 32\n"a_bits.fc1" = 3\n',
     )
     found = configurations.layer_widths(results.load(copy), row)
     assert found == {"conv1": {"weights": 4, "activations": 32}, "fc1": {"activations": 3}}
-    (folder / "config.toml").write_text("bits = 4\n")
+    sample.write(folder / "config.toml", "bits = 4\n")
     assert configurations.layer_widths(results.load(copy), row) == {
         "all layers": {"weights": 4, "activations": 4}
     }
-    (folder / "config.toml").write_text("bits = 4\nlambda1 = 77.0\n")  # of another trial
+    sample.write(folder / "config.toml", "bits = 4\nlambda1 = 77.0\n")  # of another trial
     assert configurations.layer_widths(results.load(copy), row) == configurations.layer_widths(study, row)
     (folder / "config.toml").write_text("lambda1 = ")
     assert configurations.layer_widths(results.load(copy), row) == configurations.layer_widths(study, row)

@@ -1,6 +1,5 @@
 """Files of runs: what is missing is no fault, what is damaged is named, and nothing is read that is too large."""
 
-import hashlib
 import io
 import json
 import os
@@ -91,28 +90,47 @@ def test_bytes_that_are_no_text_a_folder_a_pipe_and_a_dead_link_are_damaged(fold
 
 
 def test_what_was_written_comes_back(folder):
-    (folder / "config.toml").write_text('lambda1 = 1.0\n"w_bits.conv1" = 4\nmask = "ratio"\n')
+    sample.write(folder / "config.toml", 'lambda1 = 1.0\n"w_bits.conv1" = 4\nmask = "ratio"\n')
     assert read(folder, "config.toml")[0] == {"lambda1": 1.0, "w_bits.conv1": 4, "mask": "ratio"}
-    (folder / "curve.csv").write_text("epoch,seconds,accuracy,faithfulness\n1,2.0,0.5,0.1\n2,2.0,0.6,\n")
+    sample.write(folder / "curve.csv", "epoch,seconds,accuracy,faithfulness\n1,2.0,0.5,0.1\n2,2.0,0.6,\n")
     curve, damaged = read(folder, "curve.csv")
     assert curve["epoch"].to_list() == [1, 2]
     assert np.isnan(curve["faithfulness"][1])
     matrix = sample.write_confusion(folder.parents[1], 3, ["a", "b"])
     pd.testing.assert_frame_equal(read(folder, "confusion.csv")[0], matrix)
-    (folder / "faithfulness.json").write_text(json.dumps({"ssim": 0.5, "sanity_passed": True}))
+    sample.write(folder / "faithfulness.json", json.dumps({"ssim": 0.5, "sanity_passed": True}))
     assert read(folder, "faithfulness.json")[0] == {"ssim": 0.5, "sanity_passed": 1.0}
     sample.write_saliency(folder.parents[1], 3)
     assert read(folder, "saliency.npz")[0]["maps"].shape == (8, 28, 28)
     assert damaged == {}
 
 
-def test_a_curve_is_compared_with_its_digest(folder):
-    text = "epoch,seconds,accuracy\n1,2.0,0.5\n"
-    (folder / "curve.csv").write_text(text)
-    (folder / "curve.sha256").write_text(hashlib.sha256(text.encode()).hexdigest())
-    assert read(folder, "curve.csv")[1] == {}
-    (folder / "curve.csv").write_text(text.replace("0.5", "0.6"))
-    assert "altered since it was written" in read(folder, "curve.csv")[1]["curve.csv"][0]
+@pytest.mark.parametrize(
+    ("name", "text", "altered"),
+    [
+        ("config.toml", "bits = 4\n", "bits = 5\n"),
+        ("curve.csv", "epoch,seconds,accuracy\n1,2.0,0.5\n", "epoch,seconds,accuracy\n1,2.0,0.6\n"),
+        ("confusion.csv", "class,a,b\na,1,2\nb,1,2\n", "class,a,b\na,1,3\nb,1,2\n"),
+        ("faithfulness.json", '{"ssim": 0.5}', '{"ssim": 0.6}'),
+    ],
+)
+def test_a_file_that_disagrees_with_its_digest_or_has_none_is_named(folder, name, text, altered):
+    sample.write(folder / name, text)
+    assert read(folder, name)[0] is not None
+    (folder / name).write_text(altered)
+    assert "altered since it was written" in read(folder, name)[1][name][0]
+    (folder / name).write_text(text)
+    (folder / "SHA256SUMS").unlink()
+    assert "its digest is not in SHA256SUMS" in read(folder, name)[1][name][0]
+
+
+def test_a_map_that_was_altered_is_named(folder):
+    sample.write_saliency(folder.parents[1], 3)
+    with np.load(folder / "saliency.npz") as arrays:
+        np.savez(folder / "saliency.npz", **{**arrays, "maps": arrays["maps"] / 2})
+    found, damaged = read(folder, "saliency.npz")
+    assert found is None
+    assert "altered since it was written" in damaged["saliency.npz"][0]
 
 
 @pytest.mark.parametrize(
@@ -169,10 +187,10 @@ def test_arrays_that_expand_to_gigabytes_are_rejected_before_they_are_read(folde
     assert int(done.stdout.splitlines()[-1]) < 2**20  # KiB
 
 
-def test_arrays_beyond_the_limit_and_texts_beyond_it_are_rejected(folder, monkeypatch):
+def test_arrays_and_texts_beyond_their_limits_are_rejected(folder, monkeypatch):
     sample.write_saliency(folder.parents[1], 3)
     monkeypatch.setattr(run_files, "MAX_ARRAY_BYTES", 1000)
     assert "its arrays are larger" in read(folder, "saliency.npz")[1]["saliency.npz"][0]
-    monkeypatch.setattr(run_files, "MAX_TEXT_BYTES", 10)
-    (folder / "curve.csv").write_text("epoch,accuracy\n1,0.5\n")
+    with (folder / "curve.csv").open("w") as file:
+        file.truncate(3 * 2**30)
     assert "it is larger" in read(folder, "curve.csv")[1]["curve.csv"][0]

@@ -68,7 +68,7 @@ def test_curves_come_from_the_record_and_rather_from_the_files(study, study_path
 
     copy = shutil.copytree(study_path, tmp_path / "copy")
     (copy / "trials" / "2").mkdir(parents=True)
-    (copy / "trials" / "2" / "curve.csv").write_text("epoch,seconds,accuracy\n1,2.0,0.25\n2,2.0,0.5\n")
+    sample.write(copy / "trials" / "2" / "curve.csv", "epoch,seconds,accuracy\n1,2.0,0.25\n2,2.0,0.5\n")
     points = results.curves(results.load(copy), [0, 2])
     assert points[points["number"] == 2]["metrics.accuracy"].to_list() == [0.25, 0.5]
     assert len(points) == 5

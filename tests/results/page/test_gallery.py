@@ -14,6 +14,7 @@ from results.analysis import configurations
 from results.analysis.run_files import RunFiles
 from results.page import gallery
 from results.page.page import page
+from study_common import digests
 from tests.results import sample
 from tests.results.page.html import data_of, elements
 
@@ -31,6 +32,7 @@ def test_a_gallery_of_colour_photographs_is_small(study_path, tmp_path):
         maps=rng.random((20, 224, 224)).astype(np.float16),
         class_names=np.array(["a", "b"]),
     )
+    digests.seal(folder / "saliency.npz")
     strip = gallery.strip(RunFiles(copy), 50)
     assert len(strip.maps) < 100_000
     assert len(strip.images) < 100_000
@@ -53,6 +55,7 @@ def test_colour_images_are_shown_beneath_their_maps(study_path, tmp_path):
             maps=maps,
             class_names=np.array(["a"]),
         )
+        digests.seal(folder / "saliency.npz")
         uri = gallery.strip(RunFiles(copy), 50).maps
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(uri.partition(",")[2]))))
 
@@ -87,7 +90,7 @@ def test_every_examined_trial_is_listed(study_path, tmp_path):
 
     def examine(number, text):
         (copy / "trials" / str(number)).mkdir(parents=True, exist_ok=True)
-        (copy / "trials" / str(number) / "faithfulness.json").write_text(text)
+        sample.write(copy / "trials" / str(number) / "faithfulness.json", text)
 
     assert "Maps that were examined further" not in page(study)
     found = {"faithfulness": 0.5, "faithfulness_zero_se": 0.1, "sanity.conv1": 0.2, "sanity_passed": True}
@@ -109,7 +112,7 @@ def test_the_float_model_stands_beside_the_trials_that_start_from_it(study_path,
     assert "float model" not in page(study)
     before = elements(page(study)).count["img"]
     shutil.copytree(copy / "trials" / str(first), copy / "init")
-    (copy / "init" / "curve.csv").write_text("epoch,accuracy\n1,0.5\n2,0.9376\n")
+    sample.write(copy / "init" / "curve.csv", "epoch,accuracy\n1,0.5\n2,0.9376\n")
     html = page(study)
     assert '<div class="head">float model<br>93.76 %</div>' in html
     assert elements(html).count["img"] == before + 1
@@ -121,6 +124,7 @@ def test_the_float_model_stands_beside_the_trials_that_start_from_it(study_path,
     assert '<div class="head">float model<br>-</div>' in page(study)
     sample.write_saliency(copy, 99, images=3)  # of other images
     shutil.copy(copy / "trials" / "99" / "saliency.npz", copy / "init")
+    digests.seal(copy / "init" / "saliency.npz")
     assert "float model" not in page(study)
 
 
@@ -131,6 +135,7 @@ def test_damaged_saliency_is_left_out(study_path, tmp_path):
     file = copy / "trials" / str(number) / "saliency.npz"
     with np.load(file) as arrays:
         np.savez_compressed(file, **arrays)  # as trainables writes it
+    digests.seal(file)
     whole = file.read_bytes()
     assert gallery.strip(RunFiles(copy), number) is not None
     assert gallery.strip(RunFiles(copy), 10_000) is None

@@ -12,7 +12,7 @@ from optuna.trial import TrialState
 import results
 from results.analysis.formatting import format_metric
 from results.page.page import page
-from study_common import layout
+from study_common import digests, layout
 from tests.results import sample
 from tests.results.page.html import ADDED, data_of, elements
 
@@ -63,6 +63,7 @@ def test_names_with_html_are_text(tmp_path):
     sample.write_saliency(path, 0)
     with np.load(folder / "saliency.npz") as arrays:
         np.savez(folder / "saliency.npz", **{**arrays, "class_names": np.array([EVIL] * 10)})
+    digests.seal(folder / "saliency.npz")
     sample.write_confusion(path, 0, [EVIL, "plain"])
     html = page(results.load(path))
     assert EVIL not in html

@@ -61,7 +61,7 @@ def test_a_curve_that_was_altered_is_not_believed(harm: str, tmp_path: Path) -> 
     elif harm == "flipped":
         curve.write_text(curve.read_text().replace("0.", "1.", 1))
     else:
-        (tmp_path / "0" / layout.CURVE_DIGEST_FILE).unlink()
+        (tmp_path / "0" / layout.DIGESTS_FILE).unlink()
     assert saved_epochs(tmp_path / "0", 4) == []
     assert [report.metrics for report in reports(job_in(tmp_path), toy)] == whole, "it was trained again"
 

@@ -78,7 +78,7 @@ def test_a_finished_run_keeps_no_resume_files_and_has_its_pictures(
     for epoch in epochs(Config.parse(settings)):
         epoch.save(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir() if p.is_file()) == [
-        "checkpoint.safetensors", "confusion.csv", "curve.csv", "saliency.npz",
+        "SHA256SUMS", "checkpoint.safetensors", "confusion.csv", "curve.csv", "saliency.npz",
     ]  # fmt: skip
 
 

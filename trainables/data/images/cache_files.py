@@ -13,10 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from study_common.errors import UserError
-from study_common.files import replacing
+from study_common.files import read_text, replacing
 
 TEMPORARY = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 """Errors that say nothing about a file: it may be readable the next time."""
+MAX_DOCUMENT_BYTES = 256 * 2**20
+"""Size up to which a document is read: that of a few million image files."""
+
 SILENT_WAIT_S = 10.0
 """Seconds that a process waits for a lock before it says for what."""
 
@@ -73,10 +76,8 @@ def write_checked(path: Path, document: Any) -> None:
 
 def read_checked(path: Path) -> Any:
     """Return the document that `write_checked` wrote; None if it is missing or damaged."""
-    if not path.is_file():  # a named pipe would block
-        return None
     try:
-        digest, _, text = path.read_bytes().partition(b"\n")
-    except OSError:
+        digest, _, text = read_text(path, MAX_DOCUMENT_BYTES).partition("\n")
+    except (OSError, ValueError):
         return None
-    return json.loads(text) if hashlib.sha256(text).hexdigest().encode() == digest else None
+    return json.loads(text) if hashlib.sha256(text.encode()).hexdigest() == digest else None
