@@ -159,6 +159,6 @@ def test_results_of_another_version_are_one_clear_line(tmp_path):
 def test_a_record_of_another_study_is_one_clear_line(study_path, tmp_path):
     copy = shutil.copytree(study_path, tmp_path / "copy")
     text = (copy / layout.REQUEST_FILE).read_text()
-    (copy / layout.REQUEST_FILE).write_text(text.replace('name = "sample"', 'name = "other"'))
+    sample.write(copy / layout.REQUEST_FILE, text.replace('name = "sample"', 'name = "other"'))
     with pytest.raises(UserError, match="holds no study named 'other'"):
         results.load(copy)

@@ -76,8 +76,9 @@ def test_the_learned_clipping_levels_are_shown(study_path, tmp_path):
     number = int(study.recommend()["Knee"]["number"])
     folder = copy / "trials" / str(number)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "curve.csv").write_text(
-        "epoch,seconds,accuracy,alpha.conv2,alpha.fc1\n1,2,0.5,6,7\n2,2,0.6,5,6.5\n"
+    sample.write(
+        folder / "curve.csv",
+        "epoch,seconds,accuracy,alpha.conv2,alpha.fc1\n1,2,0.5,6,7\n2,2,0.6,5,6.5\n",
     )
     figures = data_of(page(study))["figures"]
     assert [(trace["name"], trace["y"]) for trace in figures["clipping-0"]["data"] if any(trace["y"])] == [
