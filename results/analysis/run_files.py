@@ -1,8 +1,8 @@
 """The files that runs leave in a study's directory: read here and nowhere else, and checked where they enter.
 
-A file that is missing is not a fault: it was not copied, or the run did not get that far. A file that is damaged, or that
-disagrees with its digest, is named in `RunFiles.damaged`, so that the report can say which, and is otherwise treated
-as missing.
+A file that is missing is not a fault: it was not copied, or the run did not get that far. A file that is damaged, or
+that disagrees with its digest, is named in `RunFiles.damaged`, so that the report can say which, and is otherwise
+treated as missing.
 """
 
 import io
