@@ -1,5 +1,6 @@
 """`study.toml` as read: its types checked, or one sentence that says what to do."""
 
+import os
 import shutil
 
 import pytest
@@ -18,7 +19,7 @@ def write(tmp_path):
 
     def call(document):
         file = tmp_path / layout.REQUEST_FILE
-        file.write_text(tomli_w.dumps(document), encoding="utf-8")
+        sample.write(file, tomli_w.dumps(document))
         return file
 
     return call
@@ -69,9 +70,19 @@ def test_a_value_of_another_type_is_rejected(write):
     assert "constraints" in rejected(write(sample.request(constraints={"flops": "low"})))
 
 
-def test_a_file_beyond_the_limit_is_not_read(write, monkeypatch):
-    monkeypatch.setattr("results.analysis.study_file.MAX_TEXT_BYTES", 10)
-    assert "it is larger than 0 MiB" in rejected(write(sample.request()))
+def test_a_file_beyond_the_limit_is_not_read(write):
+    """Gigabytes that take no room on the disk used to end a command for want of memory."""
+    file = write(sample.request())
+    os.truncate(file, 3 * 2**30)
+    assert "it is larger than 32 MiB" in rejected(file)
+
+
+def test_a_file_that_was_altered_or_came_without_its_digest_is_rejected(write):
+    file = write(sample.request())
+    file.write_text(file.read_text().replace("reference = 0.1", "reference = 0.2"))
+    assert "altered since it was written" in rejected(file)
+    (write(sample.request()).parent / layout.DIGESTS_FILE).unlink()
+    assert "its digest is not in SHA256SUMS" in rejected(file)
 
 
 @pytest.mark.parametrize(
