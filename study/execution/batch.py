@@ -26,11 +26,23 @@ def run_all(
     stop: Callable[[], bool],
     told: Callable[[Job], None] = lambda job: None,
 ) -> list[Report]:
-    """Return the last report of each job, in order, once all have ended; a connected Ray runs as many as fit.
+    """Train all jobs to their end; a connected Ray runs as many at a time as fit.
 
-    A job whose directory holds a finished run is not trained again, an unfinished one is continued; one whose worker
-    dies more than `RETRIES` times ends with an error. `told` hears of each that ended. Raises `InterruptedBatchError`
-    when `stop` says so.
+    A job whose directory holds a finished run is not trained again, an unfinished one is continued. One whose worker
+    dies more than `RETRIES` times ends with an error.
+
+    Args:
+        jobs: What to train.
+        train: How.
+        gpus_per_trial: GPUs of each run, a share of one or several.
+        stop: Asked about twice per second whether to stop.
+        told: Called with each job that has ended.
+
+    Returns:
+        The last report of each job, in the order of `jobs`.
+
+    Raises:
+        InterruptedBatchError: `stop` returned true before all had ended.
     """
     # without retries of Ray's own, which never end when memory runs low
     task = ray.remote(num_cpus=1, num_gpus=gpus_per_trial, max_retries=0)(_last_report)

@@ -1,6 +1,6 @@
 """Watching whether the control service of Ray (GCS) answers, without which a study waits for a minute and then dies.
 
-Ray ends the process of a driver whose control service is gone, with words of its own. Before that the study stops by
+Ray ends the process of a driver whose control service is gone, with its own message. Before that the study stops by
 itself, and says how to continue it.
 """
 

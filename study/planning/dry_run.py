@@ -15,7 +15,7 @@ from study_common.objectives import COSTS
 
 
 def describe(request: Request) -> str:
-    """Return the space, the range of the costs and an estimate of the time, which it trains one epoch for."""
+    """Return the space, the range of the costs and an estimate of the time; one epoch is trained to measure it."""
     size = request.space.size()
     lines = [f"space {request.space.name}: {'infinitely many' if size is None else size} configurations"]
     lines += [f"  {name}: {_range(domain)}" for name, domain in request.space.parameters.items()]

@@ -19,6 +19,9 @@ def setting(text: str) -> tuple[str, Any]:
 
     >>> setting("bits.conv1=4"), setting("mask=threshold"), setting("stop_gradient=true")
     (('bits.conv1', 4), ('mask', 'threshold'), ('stop_gradient', True))
+
+    Raises:
+        UserError: The name or the value is missing.
     """
     name, equals, value = text.partition("=")
     if not (name and equals and value):

@@ -52,7 +52,11 @@ class Table:
 
     @classmethod
     def read(cls, path: Path) -> "Table":
-        """Read a file that `write` wrote; UserError for any other."""
+        """Read a file that `write` wrote.
+
+        Raises:
+            UserError: There is none, or it is another file.
+        """
         if not path.is_file():
             raise UserError(f"there is no file {path}; make it with --record NAME")
         try:
@@ -64,7 +68,11 @@ class Table:
         return cls(request, points, curves)
 
     def write(self, path: Path) -> None:
-        """Write one row per epoch: trial, epoch, seconds, metrics. UserError if `path` cannot be written."""
+        """Write one row per epoch: trial, epoch, seconds, metrics.
+
+        Raises:
+            UserError: `path` exists already or cannot be written.
+        """
         rows = [
             {"trial": i, "epoch": report.epoch, "seconds": report.seconds, **report.metrics}
             for i, curve in enumerate(self.curves)
@@ -89,7 +97,7 @@ class Table:
         return replace(request, queue=[point for point in corners if point in self.points])
 
     def row(self, flat: Mapping[str, Any]) -> int:
-        """Return the place in `points` of a configuration of whatever seed."""
+        """Return the index in `points` of a configuration, whatever its seed."""
         return self._rows[_key(flat)]
 
     @cached_property
@@ -117,7 +125,11 @@ def _parsed(file: pa.Table) -> tuple[Request, list[dict[str, Any]], list[list[Re
 
 
 def table_of(directory: Path) -> Table:
-    """Return the table that the complete trials of the study in `directory` recorded."""
+    """Return the table that the complete trials of the study in `directory` recorded.
+
+    Raises:
+        UserError: It has gaps, or the study is damaged.
+    """
     request = Request.read(directory)
     with Record.open(record_url(request, directory), request.name, request.objectives) as record:
         trials = record.study.get_trials(deepcopy=False)

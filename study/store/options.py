@@ -84,6 +84,9 @@ def duration(text: str) -> float:
 
     >>> duration("90"), duration("30m"), duration("1h30m")
     (90.0, 1800.0, 5400.0)
+
+    Raises:
+        UserError: `text` is no duration.
     """
     match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d*)?)s?)?", text)
     if not text or not match:

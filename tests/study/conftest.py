@@ -1,4 +1,4 @@
-"""Small requests, a local Ray and a small disk for the tests of this room."""
+"""Small requests, a local Ray and a small disk for the tests of this package."""
 
 import subprocess
 from collections.abc import Callable, Iterator

@@ -1,7 +1,6 @@
 """What a user types wrongly: one line that names the remedy, exit code 2, nothing written. No Ray gets to start."""
 
 import os
-import re
 import shlex
 import shutil
 from collections.abc import Callable
@@ -15,11 +14,10 @@ from PIL import Image
 import results
 from study.execution.searcher import Searcher
 from study.execution.worker import Report
-from study.store import database, lease
+from study.store import database
 from study.store import directory as directories
 from study.store.record import Record
 from study.store.request import Request
-from study_common import layout
 from study_common.errors import UserError
 from study_common.layout import RECORD_FILE, REQUEST_FILE
 from tests.conftest import Command
@@ -255,59 +253,6 @@ def test_a_study_goes_on_with_its_own_images_only(
     assert command("study.resume", "s", "--runs-dir", str(tmp_path))[0] == 0, "a complete one needs no images"
 
 
-def test_status_tells_paused_trials_apart(command: Command, request_of: RequestOf, tmp_path: Path) -> None:
-    request = request_of(name="s", trials=2)
-    directory = directories.create(request, str(tmp_path))
-    with Record.open(database.url_in(directory), "s", request.objectives, new=True) as record:
-        searcher = Searcher(request, record, directory, token="", extra={})
-        for name in ("a", "b"):
-            metrics = metrics_of(searcher.suggest(name)["job"].flat, 1)  # type: ignore[index]
-            searcher.on_trial_complete(name, {"report": Report(epoch=1, seconds=1.0, metrics=metrics)})
-    directories.rewrite(replace(request, trials=1), directory)
-    code, out, _ = command("study.status", "s", "--runs-dir", str(tmp_path))
-    assert code == 0
-    assert out == "s (interrupted): trials 2/2, paused 2, front 0, hypervolume 0.0000\n"
-
-
-def test_status_knows_a_driver_of_another_machine(
-    command: Command, request_of: RequestOf, tmp_path: Path
-) -> None:
-    request = request_of(name="s")
-    directory = directories.create(request, str(tmp_path))
-    with Record.open(database.url_in(directory), "s", request.objectives, new=True) as record:
-        record.set_attribute(lease.KEY, {"host": "another", "pid": 1})
-    out = command("study.status", "s", "--runs-dir", str(tmp_path))[1]
-    assert out.startswith("s (running on another, or interrupted there): trials 0/15")
-
-
-def test_status_of_a_launch_that_is_being_made_writes_nothing(
-    command: Command, request_of: RequestOf, tmp_path: Path
-) -> None:
-    """Else the launch would find a record of its name."""
-    directory = directories.create(request_of(name="s"), str(tmp_path))
-    code, out, _ = command("study.status", "s", "--runs-dir", str(tmp_path))
-    assert (code, out) == (0, "s (interrupted): trials 0/15, front 0, hypervolume 0.0000\n")
-    assert not (directory / RECORD_FILE).exists()
-    database.close(database.connect(database.url_in(directory), new=True))
-    assert command("study.status", "s", "--runs-dir", str(tmp_path)) == (0, out, "")
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not write")
-def test_status_needs_no_right_to_write(command: Command, request_of: RequestOf, tmp_path: Path) -> None:
-    request = replace(request_of(), name="s")
-    directory = directories.create(request, str(tmp_path))
-    (directory / layout.LOCK_FILE).touch()
-    Record.open(database.url_in(directory), "s", request.objectives, new=True).__exit__()
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(0o755)
-    os.setresuid(65534, 65534, 0)
-    try:
-        said = command("study.status", "s", "--runs-dir", str(tmp_path))
-    finally:
-        os.setresuid(0, 0, 0)
-    assert said == (0, "s (interrupted): trials 0/15, front 0, hypervolume 0.0000\n", "")
-
-
 @pytest.mark.parametrize("module", ["study.resume", "study.status"])
 def test_a_study_that_is_not_there(module: str, command: Command, tmp_path: Path) -> None:
     code, _, error = command(module, "nothing", "--runs-dir", str(tmp_path))
@@ -349,54 +294,3 @@ def test_status_shows_the_others_beside_broken_studies(
     assert "it lacks 'format'); restore it from a copy" in empty
     with pytest.raises(UserError, match="lacks constraints, format, name, objectives; copy the study again"):
         results.load(tmp_path / "empty")
-
-
-def test_a_dry_run_prints_space_costs_and_time(
-    command: Command, tmp_path: Path, stripes: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    words = ("--space", "mixed_bits", "--dataset", "folder", "--data-dir", str(stripes), "--epochs", "4")
-    size = ("--set", "image_size=16", "--set", "batch_size=16")
-    code, out, error = command(
-        "study.launch", *words, *size, "--dry-run", "--runs-dir", str(tmp_path / "runs")
-    )
-    assert code == 0, error
-    assert "mask_ratio: 0.1 to 0.9" in out
-    assert "bits.conv1: 2, 3, 4, 6, 8" in out
-    least, most = (float(n.replace(",", "")) for n in out.split("flops: ")[1].split("\n")[0].split(" to "))
-    assert most == 16 * least  # from all layers at 2 bits to all at 32
-    assert "trials of up to 4 epochs" in out.splitlines()[-1]
-    assert not (tmp_path / "runs").exists()
-
-
-def test_the_costs_of_a_dry_run_are_those_of_what_may_be_tried(
-    command: Command, tmp_path: Path, stripes: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    data = ("--dataset", "folder", "--data-dir", str(stripes))
-    size = ("--set", "image_size=16", "--set", "batch_size=16", "--epochs", "1")
-    bounds = ("--sampler", "grid", "--max-bops", "2e7")
-    words = ("--space", str(two_by_two(tmp_path)), *data, *size, *bounds)
-    _, out, error = command("study.launch", *words, "--dry-run", "--runs-dir", str(tmp_path / "runs"))
-    assert not error
-    least, most = (float(n.replace(",", "")) for n in re.findall(r"flops: (.*) to (.*)", out)[0])
-    assert most == 4 * least  # 2 and 8 bits, and no float corner
-    assert re.search("bops: .* to 20,000,000\n", out)
-
-
-def two_by_two(folder: Path) -> Path:
-    """Write a space of four configurations."""
-    space = folder / "four.toml"
-    space.write_text(
-        "[parameters]\nlambda1 = { type = 'choice', values = [0.1, 1.0] }\n"
-        "bits = { type = 'choice', values = [2, 8] }\n"
-    )
-    return space
-
-
-def test_a_small_space_is_tried_whole_beside_its_float_corner(request_of: RequestOf, tmp_path: Path) -> None:
-    space = str(two_by_two(tmp_path))
-    assert request_of(space=space).trials == 4 + 1
-    assert request_of(space=space, sampler="grid").trials == 4
-    assert request_of(space=space, trials=3).trials == 3
-    assert request_of().trials == 15

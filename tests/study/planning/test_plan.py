@@ -150,3 +150,21 @@ def test_a_plan_looks_at_the_float_model_that_trials_start_from(
         UserError, match=r"float model of --init float: batch_size is 128; .* 96 training images"
     ):
         request_of(init="float", **given)
+
+
+def two_by_two(folder: Path) -> Path:
+    """Write a space of four configurations."""
+    space = folder / "four.toml"
+    space.write_text(
+        "[parameters]\nlambda1 = { type = 'choice', values = [0.1, 1.0] }\n"
+        "bits = { type = 'choice', values = [2, 8] }\n"
+    )
+    return space
+
+
+def test_a_small_space_is_tried_whole_beside_its_float_corner(request_of: RequestOf, tmp_path: Path) -> None:
+    space = str(two_by_two(tmp_path))
+    assert request_of(space=space).trials == 4 + 1
+    assert request_of(space=space, sampler="grid").trials == 4
+    assert request_of(space=space, trials=3).trials == 3
+    assert request_of().trials == 15

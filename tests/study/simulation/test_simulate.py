@@ -17,7 +17,7 @@ from study.store.record import Record
 from study_common import layout
 from study_common.layout import RECORD_FILE
 from tests.conftest import Command
-from tests.study.simulation.test_replay import table as table
+from tests.study.simulation.test_table import table as table
 from tests.study.toys import toy
 
 

@@ -105,13 +105,17 @@ def test_tables_are_made_for_a_new_record_only(tmp_path: Path) -> None:
     assert (tmp_path / RECORD_FILE).read_bytes() == before
 
 
-@pytest.mark.parametrize("harm", ["no SQLite file", "cut short", "overwritten inside"])
+@pytest.mark.parametrize(
+    "harm", ["no SQLite file", "cut short", "overwritten inside", "overwritten at the end"]
+)
 def test_a_damaged_record_is_told_and_stays_as_it_is(harm: str, tmp_path: Path) -> None:
     file = tmp_path / RECORD_FILE
     close(connect(url_in(tmp_path), new=True))
     content = bytearray(file.read_bytes())
     if harm == "overwritten inside":
         content[5000:20000] = b"x" * 15000
+    if harm == "overwritten at the end":  # which nothing reads that only opens it
+        content[-4096:] = b"x" * 4096
     file.write_bytes({"no SQLite file": b"x" * 5000, "cut short": content[:50000]}.get(harm, content))
     damaged = file.read_bytes()
     with pytest.raises(UserError, match="copy the study again while no driver is running") as rejected:
