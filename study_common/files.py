@@ -82,7 +82,7 @@ def open_without_links(path: Path, flags: int) -> int:
     """Open a file for its owner to read and write, creating it if `flags` say so, and return the descriptor.
 
     Raises:
-        LinkError: It is a link, or no plain file.
+        LinkError: It is a link, or not a plain file.
     """
     try:
         return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)

@@ -1,4 +1,4 @@
-"""Every module of the packages has a test file of its own name: `study/store/lease.py` has `study/store/test_lease.py`."""
+"""Every module of the packages has a test file of its own name: that of `study/store/lease.py` is `test_lease.py`."""
 
 from pathlib import Path
 

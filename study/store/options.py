@@ -86,7 +86,7 @@ def duration(text: str) -> float:
     (90.0, 1800.0, 5400.0)
 
     Raises:
-        UserError: `text` is no duration.
+        UserError: `text` is not a duration.
     """
     match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d*)?)s?)?", text)
     if not text or not match:

@@ -26,8 +26,8 @@ def result(accuracy: float = 0.5, flops: float = 1e6, **more: Any) -> Result:
 
 
 def ended(progress: Progress, state: TrialState, known: Result) -> None:
-    progress.started()
-    progress.changed(RUNNING, state, known)
+    progress.add_new()
+    progress.change_state(RUNNING, state, known)
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
@@ -38,14 +38,14 @@ def test_the_counts_are_those_of_the_trials(seed: int, request_of: RequestOf) ->
     for _ in range(60):
         moves = [n for n, state in enumerate(states) if state in (RUNNING, WAITING)]
         if len(states) < 20 and (not moves or random.random() < 0.4):
-            progress.started()
+            progress.add_new()
             states.append(RUNNING)
             continue
         if not moves:
             break
         number = random.choice(moves)
         after = random.choice([WAITING, *ENDS]) if states[number] == RUNNING else RUNNING
-        progress.changed(states[number], after, result(random.random()))
+        progress.change_state(states[number], after, result(random.random()))
         states[number] = after
     names = [ENDS.get(state, "running" if state == RUNNING else PAUSED) for state in states]
     assert {name: progress.states[name] for name in set(names)} == {n: names.count(n) for n in set(names)}
@@ -104,15 +104,15 @@ def test_a_space_without_further_configurations_has_no_trials_to_come(request_of
     progress = Progress(request_of(trials=15))
     ended(progress, TrialState.COMPLETE, result())
     assert progress.unfinished == 14
-    progress.exhausted()
+    progress.expect_no_more()
     assert (progress.trials, progress.unfinished) == (1, 0)
 
 
 def test_a_trial_of_an_earlier_driver_is_known_but_not_trained(request_of: RequestOf) -> None:
     progress = Progress(request_of(trials=2, scheduler="fifo"))
-    progress.known(TrialState.COMPLETE, result(epochs=9))
-    progress.known(RUNNING, result(epochs=1))
-    progress.trained(is_new=False)
+    progress.add_recorded(TrialState.COMPLETE, result(epochs=9))
+    progress.add_recorded(RUNNING, result(epochs=1))
+    progress.add_epoch(is_new=False)
     assert (progress.epochs, progress.states["complete"], progress.states["running"]) == (0, 1, 1)
 
 
@@ -122,14 +122,14 @@ def test_the_time_that_is_left_is_that_of_the_epochs_to_come(
     now = 100.0
     monkeypatch.setattr(time, "monotonic", lambda: now)
     progress = Progress(request_of(trials=2, scheduler="fifo"))
-    progress.started()
+    progress.add_new()
     assert progress.eta is None, "nothing was trained"
     for _ in range(3):
-        progress.trained(is_new=True)
+        progress.add_epoch(is_new=True)
     now = 106.0
     assert (progress.seconds, progress.epochs_a_second) == (6.0, 0.5)
     assert progress.eta == (2 * 9 - 3) * 2.0
-    progress.changed(RUNNING, TrialState.FAIL, result())
+    progress.change_state(RUNNING, TrialState.FAIL, result())
     ended(progress, TrialState.FAIL, result())
     assert progress.eta is None, "all have ended"
 
@@ -141,8 +141,8 @@ def test_a_study_that_trains_more_than_expected_still_has_its_first_rungs_to_com
     monkeypatch.setattr(time, "monotonic", lambda: now)
     request = request_of(trials=4)
     progress = Progress(request)
-    progress.started()
+    progress.add_new()
     for _ in range(1000):
-        progress.trained(is_new=True)
+        progress.add_epoch(is_new=True)
     now = 1000.0
     assert progress.eta == 3 * request.rungs[0] + 1

@@ -70,7 +70,7 @@ def test_a_table_reads_back_as_it_was(
 
 def test_a_missing_configuration_or_epoch_is_a_gap(table: Table) -> None:
     with pytest.raises(
-        UserError, match="11 complete trials inside a space of 12 configurations are no table"
+        UserError, match="11 complete trials inside a space of 12 configurations are not a table"
     ):
         Table(table.request, table.points[1:], table.curves[1:])
     for gap in (table.curves[0][:-1], table.curves[0][1:], [*table.curves[0][::-1]]):
@@ -137,7 +137,7 @@ def test_a_table_is_never_overwritten(table: Table, tmp_path: Path) -> None:
 def test_a_file_that_is_no_table_names_the_command_that_makes_one(about: str | None, tmp_path: Path) -> None:
     made = pa.table({"trial": [0], "epoch": [1], "seconds": [1.0]})
     pq.write_table(made.replace_schema_metadata({ABOUT: about} if about else None), tmp_path / "table")
-    with pytest.raises(UserError, match=r"is no table of learning curves .*; make one with --record NAME"):
+    with pytest.raises(UserError, match=r"is not a table of learning curves .*; make one with --record NAME"):
         Table.read(tmp_path / "table")
     with pytest.raises(UserError, match="there is no file"):
         Table.read(tmp_path / "nowhere")
