@@ -13,6 +13,7 @@ COMMANDS = {
 }
 """What a user types: `tests/<package>/test_commands.py` covers it."""
 ELSEWHERE: dict[str, str] = {
+    "trainables/models/calls.py": "tests/trainables/training/test_bad_models.py",
     "trainables/deployment/card.py": "tests/trainables/deployment/test_folder.py",
     "trainables/deployment/example_script.py": "tests/trainables/deployment/test_folder.py",
     "trainables/deployment/formats.py": "tests/trainables/deployment/test_folder.py",
