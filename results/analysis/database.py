@@ -10,12 +10,14 @@ them that Optuna keeps.
 import json
 import math
 import os
+import shutil
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from study_common import layout
@@ -110,13 +112,8 @@ def _open(file: Path, name: str) -> Iterator[tuple[Query, int]]:
     """Give a query function that sees one snapshot of `file`, and the study's key."""
     if not file.is_file():
         raise UserError(f"{file} is missing; copy the whole study directory")
-    # Opened for writing, though only read, so that SQLite clears away its -wal and -shm files when it closes. Where
-    # the folder cannot be written they cannot be made either; "immutable" does without, and nobody else can write.
-    frozen = not os.access(file.parent, os.W_OK) and not Path(f"{file}-wal").exists()
-    uri = f"{file.absolute().as_uri()}?mode=rw{'&immutable=1' * frozen}"
-
     try:
-        with closing(sqlite3.connect(uri, uri=True)) as connection:
+        with _readable(file) as uri, closing(sqlite3.connect(uri, uri=True)) as connection:
 
             def query(sql: str, *values: Any) -> sqlite3.Cursor:
                 return connection.execute(sql, values)
@@ -130,6 +127,26 @@ def _open(file: Path, name: str) -> Iterator[tuple[Query, int]]:
         raise
     except (sqlite3.Error, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise _damaged(file, str(error)) from None
+
+
+@contextmanager
+def _readable(file: Path) -> Iterator[str]:
+    """Give the URI by which SQLite reads `file`.
+
+    It is opened for writing, though only read, so that SQLite clears away its -wal and -shm files when it closes. Where
+    the folder cannot be written they cannot be made either; "immutable" does without, and nobody else can write. What a
+    killed driver left in the -wal is read from a copy then.
+    """
+    log = Path(f"{file}-wal")
+    if os.access(file.parent, os.W_OK):
+        yield f"{file.absolute().as_uri()}?mode=rw"
+    elif not log.exists():
+        yield f"{file.absolute().as_uri()}?mode=ro&immutable=1"
+    else:
+        with TemporaryDirectory(prefix="study-") as scratch:
+            for each in (file, log):
+                shutil.copyfile(each, Path(scratch, each.name))
+            yield f"{Path(scratch, file.name).as_uri()}?mode=rw"
 
 
 def _foreign(rows: Rows, directory: Path) -> set[int]:

@@ -4,6 +4,7 @@
 """
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -104,7 +105,7 @@ def rows_of(path: Path, request: Mapping[str, Any], objectives: Mapping[str, Obj
     if storage and not file.is_file():
         raise UserError(
             f"{file} is not there yet: the record is in {storage} and is copied here when the driver ends; "
-            f"python -m study.resume {path.name} writes it"
+            f"python -m study.resume {path.name} --storage {shlex.quote(storage)} writes it"
         )
     return database.read_rows(file, request["name"], objectives)
 

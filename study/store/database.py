@@ -4,6 +4,7 @@ SQLite runs in WAL mode, so that others read while the driver writes, and every 
 It needs a local disk: its locks do not hold on NFS.
 """
 
+import os
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -124,7 +125,11 @@ def connect(url: str, *, new: bool = False) -> RDBStorage:
     try:
         if not new:
             _check_tables(url, options)
-        rdb = RDBStorage(url, engine_kwargs=options, skip_table_creation=not new)
+        rdb = RDBStorage(
+            _parse(url).render_as_string(hide_password=False),
+            engine_kwargs=options,
+            skip_table_creation=not new,
+        )
         if is_sqlite:
             with rdb.engine.connect() as connection:
                 connection.execute(sqlalchemy.text("PRAGMA journal_mode=WAL"))
@@ -148,7 +153,7 @@ def _connect_args(kind: str, url: URL) -> dict[str, Any]:
 
 def _check_tables(url: str, options: dict[str, Any]) -> None:
     """Raise UserError if the database, which is only read, is damaged or was not made by Optuna."""
-    engine = sqlalchemy.create_engine(url, **options)
+    engine = sqlalchemy.create_engine(_parse(url), **options)
     try:
         with engine.connect() as connection:
             if engine.dialect.name == "sqlite":
@@ -177,8 +182,12 @@ def close(rdb: RDBStorage) -> None:
 
 
 def _parse(url: str) -> URL:
+    """Return the parts of `url`; the "~" of a file's path is the home of the user, which no shell expands there."""
     try:
-        return make_url(url)
+        parts = make_url(url)
+        if parts.get_backend_name() == "sqlite" and (parts.database or "").startswith("~"):
+            parts = parts.set(database=os.path.expanduser(str(parts.database)))
+        return parts
     except (ArgumentError, ValueError):  # ValueError: of the port
         raise UserError(
             f"--storage {url!r} is not the URL of a database; write one such as postgresql://user@host/database"

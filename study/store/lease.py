@@ -9,7 +9,6 @@ The token in the file fences workers: one that an earlier driver started finds a
 it writes.
 """
 
-import fcntl
 import json
 import os
 import socket
@@ -24,6 +23,7 @@ from study.store.record import FAULTS, Record, describe_fault
 from study_common import layout
 from study_common.errors import UserError
 from study_common.files import MAX_TEXT_BYTES, open_without_links, read_text
+from study_common.locks import fcntl
 
 KEY = "lease"
 """User attribute of the study: `token`, `beat`, `host`, `pid` and `directory` of the holder; {} if none."""

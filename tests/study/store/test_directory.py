@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import socket
 import sqlite3
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from study.execution import driver
 from study.execution.cluster import Cluster
 from study.planning.spec import Spec
 from study.store.directory import NameTakenError, claim, create, free_name, record_url
-from study.store.record import Record
+from study.store.record import Record, new_result
 from study.store.request import Request
 from study_common.errors import UserError
 from study_common.layout import LOCK_FILE, RECORD_FILE, REQUEST_FILE, TRIALS_DIR
@@ -194,3 +195,80 @@ def test_a_disk_without_locks_keeps_nothing(
     with pytest.raises(UserError, match="use a --runs-dir on a disk that has locks"):
         driver.run_study(spec_of(storage=f"sqlite:///{tmp_path}/elsewhere.db"))
     assert not list(tmp_path.iterdir())
+
+
+def test_the_home_of_the_user_is_found_in_a_storage(
+    request_of: Callable[..., Request], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ "~" used to be a directory of that name."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    request = request_of(name="s", storage="sqlite:///~/studies.db")
+    assert request.storage == f"sqlite:///{tmp_path}/studies.db"
+    with Record.open("sqlite:///~/studies.db", "s", request.objectives, new=True):
+        assert (tmp_path / "studies.db").is_file()
+    assert Record.exists("sqlite:///~/studies.db", "s")
+
+
+def test_a_record_in_memory_is_refused_before_ray_starts(
+    spec_of: Callable[..., Spec], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(driver, "connected", lambda *_: pytest.fail("Ray started"))
+    with pytest.raises(UserError, match=r"sqlite:///:memory: keeps nothing; leave it out, or name a file"):
+        driver.run_study(spec_of(storage="sqlite:///:memory:"))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("words", ["study.resume s", "study.status s", "study.confirm s --trials 0"])
+def test_a_record_of_another_schema_is_one_line(
+    words: str, request_of: Callable[..., Request], tmp_path: Path, command: Command
+) -> None:
+    url = f"sqlite:///{tmp_path}/records.db"
+    request = request_of(name="s", storage=url)
+    directory = create(request, str(tmp_path))
+    with Record.open(url, "s", request.objectives, new=True) as record:
+        record.snapshot(directory / RECORD_FILE)
+    with closing(sqlite3.connect(tmp_path / "records.db")) as older:
+        older.execute("update version_info set schema_version = 1")
+        older.execute("update alembic_version set version_num = 'v0.9.0.a'")
+        older.commit()
+    code, _, error = command(*words.split(), "--runs-dir", str(tmp_path))
+    assert (code, error.count("\n")) == (2, 1), error
+    if "confirm" not in words:  # which finds no such trial first
+        assert "another version of Optuna" in error
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who may not write")
+def test_a_read_only_copy_of_a_killed_study_is_read_whole(
+    request_of: Callable[..., Request], tmp_path: Path, command: Command
+) -> None:
+    """What the driver left in the -wal could not be read without writing beside it."""
+    request = request_of(name="s")
+    directory = create(request, str(tmp_path / "there"))
+    copy = tmp_path / "here" / "s"
+    with Record.open(record_url(request, directory), "s", request.objectives, new=True) as record:
+        record.add(request.queue[0], request.distributions(), new_result(seed=7))
+        shutil.copytree(directory, copy)
+    assert (copy / f"{RECORD_FILE}-wal").stat().st_size
+    for path in (copy, copy.parent, *tmp_path.parents[:2], tmp_path):
+        path.chmod(0o755)
+    os.setresuid(65534, 65534, 0)
+    try:
+        said = command("study.status", "s", "--runs-dir", str(copy.parent))
+        front = command("results.front", "s", "--runs-dir", str(copy.parent))
+    finally:
+        os.setresuid(0, 0, 0)
+    assert said[0] == 0, said
+    assert "(interrupted): trials 0/15, 1 running" in said[1] or "running 1" in said[1], said
+    assert (front[0], front[2].count("\n")) in ((0, 0), (2, 1)), front
+    assert "unable to open" not in front[2]
+
+
+def test_a_copy_of_a_study_whose_record_is_elsewhere_says_where(
+    request_of: Callable[..., Request], tmp_path: Path, command: Command
+) -> None:
+    url = f"sqlite:///{tmp_path}/records.db"
+    create(request_of(name="s", storage=url), str(tmp_path / "there")).rename(tmp_path / "s")
+    for module in ("study.status", "results.front"):
+        code, out, error = command(module, "s", "--runs-dir", str(tmp_path))
+        assert (code, out, error.count("\n")) == (2, "", 1)
+        assert f"--storage {url}" in error

@@ -1,7 +1,6 @@
 """Where data is kept on a machine, and files that many processes share: locks, and documents with a digest."""
 
 import errno
-import fcntl
 import hashlib
 import json
 import logging
@@ -14,6 +13,7 @@ from typing import Any
 
 from study_common.errors import UserError
 from study_common.files import read_text, replacing
+from study_common.locks import fcntl
 
 TEMPORARY = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 """Errors that say nothing about a file: it may be readable the next time."""
