@@ -45,12 +45,12 @@ def missing(directory, path):
 
 def truncated(directory, path):
     path.write_bytes((directory / layout.CHECKPOINT_FILE).read_bytes()[:-1000])
-    return "no whole checkpoint"
+    return "not a complete checkpoint"
 
 
 def text(directory, path):
     path.write_text("lambda1 = 1.0\n")
-    return "no whole checkpoint"
+    return "not a complete checkpoint"
 
 
 def flipped(directory, path):

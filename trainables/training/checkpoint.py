@@ -23,10 +23,10 @@ def write(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -
     Args:
         path: The file, in a folder that exists.
         tensors: Tensors by name, of any shape and device.
-        about: What JSON can hold, without the key "digest".
+        about: What JSON can hold, with names as keys, without the key "digest".
     """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in sorted(tensors.items())}
-    about = {**about, "digest": _digest(tensors)}
+    about = {**about, "digest": _digest(tensors, about)}
     with replacing(path) as part, part.open("wb") as file:
         file.write(save(tensors, {"about": json.dumps(about)}))
         file.flush()
@@ -52,16 +52,19 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, "pt") as file:
             about = json.loads((file.metadata() or {})["about"])
+            if not isinstance(about, dict):
+                raise ValueError("its description is not a table")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except (SafetensorError, KeyError, ValueError, OSError) as error:
-        raise UserError(f"{path} is no whole checkpoint of ours ({error}); copy or train it again") from None
-    if _digest(tensors) != about.pop("digest", None):
+        raise UserError(f"{path} is not a complete checkpoint ({error}); copy or train it again") from None
+    expected = about.pop("digest", None)
+    if _digest(tensors, about) != expected:
         raise UserError(f"{path} was altered since it was written; copy or train it again")
     return tensors, about
 
 
-def _digest(tensors: Mapping[str, Tensor]) -> str:
-    digest = hashlib.sha256()
+def _digest(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         digest.update(tensor.contiguous().flatten().view(dtype=torch.uint8).numpy().data)

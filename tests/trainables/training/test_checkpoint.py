@@ -75,7 +75,7 @@ def test_a_file_cut_short_is_rejected(path: Path, kept: int) -> None:
     write(path, TENSORS, ABOUT)
     content = path.read_bytes()
     path.write_bytes(content[: min(kept, len(content) - 1)])
-    with pytest.raises(UserError, match="is no whole checkpoint of ours") as error:
+    with pytest.raises(UserError, match="is not a complete checkpoint") as error:
         read(path)
     assert "\n" not in str(error.value)
 
@@ -93,7 +93,7 @@ def test_a_file_of_others_and_a_missing_one_are_rejected(tmp_path: Path) -> None
     from safetensors.torch import save_file
 
     save_file(TENSORS, tmp_path / "theirs")
-    with pytest.raises(UserError, match="is no whole checkpoint of ours"):
+    with pytest.raises(UserError, match="is not a complete checkpoint"):
         read(tmp_path / "theirs")
     with pytest.raises(UserError, match=r"no checkpoint at .*gone; a trial's is trials/<number>/checkpoint"):
         read(tmp_path / "gone")
@@ -110,3 +110,13 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path: Path, monkeypatch: pyt
         with pytest.raises(OSError, match="No space left"):
             write(tmp_path / "x", {"other": torch.zeros(1)}, {})
     assert read(tmp_path / "x")[0].keys() == TENSORS.keys()
+
+
+def test_a_description_that_was_edited_is_found(path: Path) -> None:
+    """Otherwise an accuracy of 0.999 could be typed into a checkpoint and would be exported with it."""
+    write(path, TENSORS, {"metrics": {"accuracy": 0.811}})
+    content = path.read_bytes()
+    assert content.count(b"0.811") == 1
+    path.write_bytes(content.replace(b"0.811", b"0.999"))
+    with pytest.raises(UserError, match="was altered"):
+        read(path)
