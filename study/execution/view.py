@@ -105,7 +105,7 @@ class View:
 
 
 def figures(progress: Progress) -> dict[str, str]:
-    """Return what a line or a table about a study says, by caption."""
+    """Return the figures that a line or table about a study shows, by caption."""
     states = {state: count for state, count in progress.states.items() if count}
     return {
         "trials": f"{progress.tried}/{max(progress.trials, progress.states.total())}",

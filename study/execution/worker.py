@@ -1,4 +1,4 @@
-"""The worker: a Ray actor that trains one configuration after another, an epoch a step.
+"""The worker: a Ray actor that trains one configuration after another, one epoch per call.
 
 It writes only into the directory of its trial, and an epoch is on disk before the driver hears of it. So a trial that
 is resumed, by another worker or for another driver, first repeats what is on disk but not in the record.

@@ -27,7 +27,7 @@ class Sampler(ABC):
 
     @abstractmethod
     def propose(self) -> Proposal:
-        """Return the best proposal; not one made since a trial last started, paused or ended. There is always one."""
+        """Return the best proposal that was not made since the last event of a trial; there is always one."""
 
     @abstractmethod
     def reject(self, proposal: Proposal) -> None:
