@@ -127,7 +127,7 @@ def test_the_time_that_is_left_is_that_of_the_epochs_to_come(
     for _ in range(3):
         progress.add_epoch(is_new=True)
     now = 106.0
-    assert (progress.seconds, progress.epochs_a_second) == (6.0, 0.5)
+    assert (progress.seconds, progress.epochs_per_second) == (6.0, 0.5)
     assert progress.eta == (2 * 9 - 3) * 2.0
     progress.change_state(RUNNING, TrialState.FAIL, result())
     ended(progress, TrialState.FAIL, result())
