@@ -69,6 +69,7 @@ def test_robustness_is_measured_in_its_range(examined: Examination) -> None:
 def test_what_is_written_is_what_was_found(examined: Examination, tmp_path: Path) -> None:
     examined.write(tmp_path / "new" / "folder")
     assert sorted(p.name for p in (tmp_path / "new" / "folder").iterdir()) == [
+        "SHA256SUMS",
         "faithfulness.json",
         "removal.csv",
     ]
