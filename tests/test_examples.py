@@ -27,7 +27,7 @@ def test_one_run_prints_costs_and_each_epoch(tmp_path):
 
 
 def test_choose_a_model_prints_the_front_and_a_trial(tmp_path):
-    write_study(tmp_path, trials(30))
-    out = run("examples/choose_a_model.py", tmp_path)
+    write_study(tmp_path / "s", trials(30))
+    out = run("examples/choose_a_model.py", tmp_path / "s")
     assert "hypervolume 0." in out
     assert "bit-operations: trial " in out
