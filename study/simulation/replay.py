@@ -144,6 +144,9 @@ class _Unwritten:
     def attributes(self) -> dict[str, Any]:
         return {}
 
+    def foreign(self) -> list[FrozenTrial]:
+        return []
+
     def add(self, *_: object) -> int:
         return next(self._numbers)
 
