@@ -26,6 +26,7 @@ COMMANDS = {
     "evaluate": ("trainables", "measure a checkpoint again"),
     "faithfulness": ("trainables", "examine the saliency maps of a checkpoint"),
     "export": ("trainables", "write a checkpoint for a device"),
+    "latency": ("trainables", "time exported models"),
     "cache": ("trainables", "list or remove the decoded images that are kept"),
 }
 
