@@ -19,10 +19,11 @@ def runs(study_path, tmp_path):
 
 
 @pytest.fixture
-def run(runs, capsys):
+def run(runs, capsys, monkeypatch):
     """Run a command within this process; return its exit code, stdout and stderr."""
 
     def call(command, *arguments):
+        monkeypatch.delitem(sys.modules, f"results.{command}", raising=False)  # doctests import it too
         main = runpy.run_module(f"results.{command}")["main"]
         try:
             code = main([*arguments, "--runs-dir", str(runs)])
