@@ -1,14 +1,8 @@
 """The package as it is imported: public names, and commands that parse before they import pandas."""
 
 import ast
-import os
 import pkgutil
-import resource
-import subprocess
-import sys
 from pathlib import Path
-
-import pytest
 
 import results
 
@@ -44,17 +38,3 @@ def test_functions_and_methods_agree(study) -> None:
     assert results.configurations(study.trials, directions, study.confirmations).equals(trials)
     assert len(results.shown_trials(study)) == len(study.trials)
     assert len(results.hypervolume_history(study.trials, study.objectives)) == len(study.trials)
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_imports_no_library(name: str) -> None:
-    """In at most 0.7 s of CPU; what it takes is a tenth of that."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", f"results.{name}", "--help"],
-        capture_output=True, text=True, check=True, env=os.environ,
-    )  # fmt: skip
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.7
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert not imported & {"numpy", "pandas", "optuna", "plotly", "rich", "moocore"}

@@ -2,11 +2,7 @@
 
 import importlib
 import inspect
-import os
 import pkgutil
-import resource
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,8 +10,6 @@ import pytest
 import study
 from study_common import commands
 from tests.conftest import Command
-
-COMMANDS = ("resume", "status", "confirm", "simulate")
 
 
 def test_public_names_stay_what_they_are_whatever_is_imported() -> None:
@@ -28,20 +22,6 @@ def test_public_names_stay_what_they_are_whatever_is_imported() -> None:
     assert set(study.__all__) <= set(dir(study))
     with pytest.raises(AttributeError, match="no attribute 'run'"):
         study.run  # noqa: B018
-
-
-@pytest.mark.parametrize("name", COMMANDS)
-def test_help_imports_neither_ray_nor_torch(name: str) -> None:
-    """In at most 0.7 s of CPU; what it takes is about a seventh of that."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", f"study.{name}", "--help"],
-        capture_output=True, text=True, check=True, env=os.environ,
-    )  # fmt: skip
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.7
-    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
-    assert not imported & {"ray", "torch", "optuna", "pandas", "numpy"}
 
 
 @pytest.mark.parametrize(

@@ -42,16 +42,6 @@ def test_the_settings_are_known_without_anything_heavy(code: str) -> None:
     assert "torch" in loaded_after("import trainables; trainables.layers(trainables.Config.parse({}))")
 
 
-@pytest.mark.parametrize("command", ["train", "evaluate"])
-def test_help_imports_nothing_heavy(command: str) -> None:
-    code = f"""
-import contextlib, io, trainables.{command}
-with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
-    trainables.{command}.main(["--help"])
-"""
-    assert loaded_after(code) == set()
-
-
 def test_a_run_imports_nothing_that_only_other_runs_need() -> None:
     """They take longer to import than torch; a study pays for them in its driver and in each worker."""
     code = "import study.execution.driver, trainables.training.run"

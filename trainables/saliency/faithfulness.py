@@ -65,7 +65,7 @@ class Faithfulness:
 
     @property
     def standard_error(self) -> float:
-        """Of the score, see `standard_error`."""
+        """The standard error of the score, see `standard_error`."""
         return standard_error(self.each)
 
 

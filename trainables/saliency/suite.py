@@ -44,7 +44,7 @@ class Assessment:
 
     @property
     def standard_error(self) -> float:
-        """Of the score."""
+        """The standard error of the score."""
         return standard_error(self.each)
 
     def metrics(self) -> dict[str, float]:
