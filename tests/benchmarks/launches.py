@@ -1,10 +1,11 @@
-"""Launches at once, without --name: python -m tests.benchmarks.launches --pairs 20
+"""Launches at once, without --name: python -m tests.benchmarks.launches --pairs 20 [--json FILE]
 
 Two processes plan the same study under the same directory at the same time, and train toys. All of them are to start
 and to complete.
 """
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
@@ -38,6 +39,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--seconds", type=float, default=600.0, help="begin no pair after so many")
+    parser.add_argument("--json", type=Path, help="write the figures here")
     arguments = parser.parse_args()
     start, failed, pairs = time.monotonic(), [], 0
     with tempfile.TemporaryDirectory() as runs:
@@ -45,8 +47,11 @@ def main() -> None:
             failed += launch_pair(Path(runs))
             pairs += 1
         studies = len(list(Path(runs).iterdir()))
-    print(f"{pairs} pairs: {2 * pairs - len(failed)} of {2 * pairs} launches completed, {studies} studies")
+    figures = {"pairs": pairs, "completed": 2 * pairs - len(failed), "studies": studies}
+    print(figures)
     print(*failed, sep="\n")
+    if arguments.json:
+        arguments.json.write_text(json.dumps(figures, indent=2))
 
 
 if __name__ == "__main__":
