@@ -11,7 +11,7 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import NoReturn, TextIO
 
-from study_common.errors import MissingPackageError, StudyWarning, UserError
+from study_common.errors import REMEDIES, MissingPackageError, StudyWarning, UserError, cannot_use
 from study_common.output import discard, reserve_standard_descriptors, say
 
 
@@ -64,7 +64,7 @@ def exit_code(action: Callable[[], int | None]) -> int:
         action: What the command does; it returns an exit code, or None for 0.
 
     Returns:
-        The code of `action`; 2 after printing its UserError; 130 after Ctrl-C.
+        The code of `action`; 2 after printing its UserError, or that a path cannot be used; 130 after Ctrl-C.
     """
     reserve_standard_descriptors()
     warnings.showwarning = _show_warning
@@ -80,6 +80,11 @@ def exit_code(action: Callable[[], int | None]) -> int:
     except BrokenPipeError:
         discard(sys.stdout)
         return 141
+    except OSError as error:
+        if error.errno not in REMEDIES:
+            raise
+        tell(str(cannot_use(error)))
+        return 2
 
 
 def _flush() -> None:

@@ -4,9 +4,23 @@ A `UserError` is for what the user can put right: a command prints its message a
 Every other exception is a fault of this program: a command shows its traceback and exits with code 1.
 """
 
+import errno
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+REMEDIES = {
+    errno.ENAMETOOLONG: "choose a shorter path",
+    errno.ELOOP: "remove the links that lead to each other",
+    errno.EACCES: "change its permissions, or choose another path",
+    errno.EPERM: "change its permissions, or choose another path",
+    errno.EROFS: "choose another path",
+    **dict.fromkeys(NO_ROOM, "free some space, or choose another path"),
+}
+"""What helps when a file or folder that the user chose cannot be used, by the number of the system's error."""
+LONGEST = 80
+"""Characters of a path that a message shows, its last ones."""
 
 
 class UserError(ValueError):
@@ -27,6 +41,18 @@ class LinkError(UserError):
 
 class NonFiniteError(RuntimeError):
     """A number that a training run needs is infinite or NaN; the message says which, and what to change."""
+
+
+def cannot_use(error: OSError) -> UserError:
+    """Build the error for a file or folder that cannot be used.
+
+    >>> cannot_use(OSError(errno.ELOOP, "Too many levels of symbolic links", "runs"))
+    UserError('cannot use runs: Too many levels of symbolic links; remove the links that lead to each other')
+    """
+    path = str(error.filename or "the disk")
+    shown = path if len(path) <= LONGEST else f"...{path[-LONGEST:]}"
+    remedy = REMEDIES.get(error.errno or 0, "choose another path")
+    return UserError(f"cannot use {shown}: {error.strerror or error}; {remedy}")
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

@@ -4,17 +4,36 @@ import os
 import secrets
 import stat
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from study_common.errors import LinkError
+from study_common.errors import LinkError, UserError
 
 MAX_TEXT_BYTES = 32 * 2**20
 """Size up to which a TOML, JSON or CSV file is read; the largest that are written are a few megabytes."""
 
+MAX_UNPACKED_BYTES = 512 * 2**20
+"""Size up to which the arrays of a zip file are read; those that a run writes are a few megabytes."""
+
 STALE_S = 3600.0
 """Age at which a temporary file was surely left by a process that was killed."""
+
+
+def real(path: str | Path) -> Path:
+    """Return `path` absolute and without links.
+
+    Links that lead to each other are left in it, so that opening it is an OSError; of `Path.resolve` it would be a
+    RuntimeError.
+
+    Raises:
+        UserError: It has a NUL in it, which no path has.
+    """
+    try:
+        return Path(os.path.realpath(path))
+    except ValueError:
+        raise UserError(f"{str(path)!r} is not a path; leave out the NUL in it") from None
 
 
 @contextmanager
@@ -39,6 +58,13 @@ def replacing(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def remove_parts(folder: Path) -> None:
+    """Remove the temporary files that killed processes left anywhere in `folder`, to which no process may write now."""
+    for part in folder.rglob(".*.part"):
+        with suppress(OSError):
+            part.unlink()
+
+
 def _remove_stale(path: Path) -> None:
     for part in path.parent.glob(f".{path.name}.*.part"):
         with suppress(OSError):
@@ -61,6 +87,20 @@ def read_text(path: Path, limit: int = MAX_TEXT_BYTES) -> str:
     if len(content) > limit:
         raise ValueError(f"it is larger than {limit >> 20} MiB")
     return content.decode()
+
+
+def check_unpacked_size(path: Path) -> None:
+    """Raise ValueError, without the path, if what a zip file says that it holds is larger than `MAX_UNPACKED_BYTES`.
+
+    Reading a member stops at the size that the file states for it.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            size = sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise ValueError(str(error)) from None
+    if size > MAX_UNPACKED_BYTES:
+        raise ValueError(f"it holds more than {MAX_UNPACKED_BYTES >> 20} MiB")
 
 
 def refuse_links(path: Path, inside: Path) -> None:

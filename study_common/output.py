@@ -6,8 +6,13 @@ only ASCII. None of these is a reason to end a study that trains for hours.
 
 import os
 import sys
-from contextlib import suppress
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, TextIO
+
+SILENT_WAIT_S = 10.0
+"""Seconds that a command waits before it says for what."""
 
 
 class TolerantStream:
@@ -104,6 +109,18 @@ def say(line: str, *, error: bool = False) -> None:
     stream = TolerantStream(sys.stderr if error else sys.stdout)
     stream.write(printable(line) + "\n")
     stream.flush()
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Say after `SILENT_WAIT_S` seconds that this still waits for `what`, unless the block has ended by then."""
+    timer = threading.Timer(SILENT_WAIT_S, say, [f"waiting {what}"])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def printable(text: str) -> str:

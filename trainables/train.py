@@ -10,7 +10,7 @@ from pathlib import Path
 from study_common import digests, layout
 from study_common.commands import Parser
 from study_common.errors import UserError
-from study_common.files import read_text
+from study_common.files import read_text, real
 from trainables.training import command_line
 from trainables.training.config import Config
 
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> dict[str, float]:
     logging.basicConfig(format="%(message)s")
     config = Config.parse(dict(arguments.settings))
     if config.data_dir:
-        config = replace(config, data_dir=str(Path(config.data_dir).resolve()))
+        config = replace(config, data_dir=str(real(config.data_dir)))
     if arguments.out:
         _check(arguments.out, config)
     for epoch in epochs(config, resume=arguments.out):

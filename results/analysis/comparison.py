@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from results.analysis import fronts
 from results.analysis.studies import Study
 from study_common.errors import UserError
+from study_common.files import real
 
 
 def compare_studies(studies: Sequence[Study]) -> pd.DataFrame:
@@ -82,7 +83,7 @@ def _points(studies: Sequence[Study]) -> list[NDArray[np.float64]]:
     """Return the front of each study as normalised costs, (f, m)."""
     if len(studies) < 2:
         raise UserError("a comparison takes at least two studies; name another, or give --paper")
-    if len({study.path.resolve() for study in studies}) < len(studies):
+    if len({real(study.path) for study in studies}) < len(studies):
         raise UserError("a comparison takes different studies")
     first = studies[0]
     for study in studies[1:]:

@@ -224,4 +224,5 @@ ATTRIBUTES: dict[str, Any] = {
 
 def _damaged(file: Path, why: str) -> UserError:
     remedy = "copy the study again while no driver is running"
-    return UserError(f"{file} cannot be read as a record ({why}); {remedy}")
+    reason = " ".join(why.split())  # SQLite writes several lines
+    return UserError(f"{file} cannot be read as a record ({reason}); {remedy}")

@@ -21,10 +21,7 @@ from numpy.typing import NDArray
 
 from search_spaces.bits import is_width
 from study_common import digests, layout
-from study_common.files import read_text
-
-MAX_ARRAY_BYTES = 512 * 2**20
-"""Size of the arrays of an npz file up to which it is read, as its headers give it."""
+from study_common.files import MAX_UNPACKED_BYTES, read_text
 
 ARRAYS = {"images": "u", "labels": "iu", "predictions": "iu", "maps": "f", "class_names": "U"}
 """The arrays of a saliency file, and the kinds of their types."""
@@ -178,8 +175,11 @@ def _arrays(archive: zipfile.ZipFile) -> dict[str, NDArray[Any]]:
         sizes[name] = dtype.itemsize * int(np.prod([max(side, 0) for side in shape], dtype=object))
         if sizes[name] > members[name].file_size:
             raise ValueError(f"{name} is cut short")
-    if sum(sizes.values()) > MAX_ARRAY_BYTES or sum(members[n].file_size for n in kinds) > MAX_ARRAY_BYTES:
-        raise ValueError(f"its arrays are larger than {MAX_ARRAY_BYTES >> 20} MiB")
+    if (
+        sum(sizes.values()) > MAX_UNPACKED_BYTES
+        or sum(members[n].file_size for n in kinds) > MAX_UNPACKED_BYTES
+    ):
+        raise ValueError(f"its arrays are larger than {MAX_UNPACKED_BYTES >> 20} MiB")
     found = {}
     for name in kinds:
         with archive.open(members[name]) as stream:

@@ -5,7 +5,7 @@ import os
 from results.analysis.studies import Study, load
 from results.page.page import page
 from study_common import layout
-from study_common.errors import UserError
+from study_common.errors import NO_ROOM, UserError
 from study_common.files import replacing
 
 
@@ -30,7 +30,6 @@ def write_results(path: str | os.PathLike[str]) -> Study:
         with replacing(study.path / layout.REPORT_FILE) as part:
             part.write_text(report, encoding="utf-8")
     except OSError as error:
-        raise UserError(
-            f"the report cannot be written ({error}); free some space, or copy the study to a directory of your own"
-        ) from None
+        remedy = "free some space" if error.errno in NO_ROOM else "copy the study to a directory of your own"
+        raise UserError(f"the report cannot be written ({error}); {remedy}") from None
     return study

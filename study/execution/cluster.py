@@ -1,6 +1,5 @@
 """Ray: one on this machine, or a running one; its dashboard and its size."""
 
-import errno
 import logging
 import os
 from collections.abc import Iterator, Sequence
@@ -10,7 +9,8 @@ from dataclasses import dataclass
 import ray
 
 from study_common.cpus import available_cpus
-from study_common.errors import UserError
+from study_common.errors import NO_ROOM, UserError
+from study_common.output import waiting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +80,8 @@ def connected(address: str, workers: int) -> Iterator[Cluster]:
         }
     )
     try:
-        context = ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
+        with waiting(f"for the Ray at {address}" if address else "for Ray to start on this machine"):
+            context = ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray has no class for a node that does not start in time
         why = str(error).partition("\n")[0].rstrip(".")
         raise UserError(
@@ -101,7 +102,7 @@ def _remedy(error: Exception, said: str) -> str:
         return "set RAY_TMPDIR to a folder with a shorter path, such as /tmp"
     if isinstance(error, PermissionError) or "Permission denied" in said:
         return "set RAY_TMPDIR, and HOME, to folders that you can write to"
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
         return "make room there, or set RAY_TMPDIR to a folder on another disk"
     return "if it is busy, try again with RAY_raylet_start_wait_time_s=120 in the environment"
 

@@ -109,6 +109,7 @@ def confirm(
     request = Request.read(directory)
     url = directories.record_url(request, directory, storage_url)
     with Record.open(url, request.name, request.objectives) as record, Lease(directory, record) as lease:
+        directories.remove_temporary(directory)
         known = record.attributes().get(CONFIRMATIONS, [])
         done = {(entry["trial"], entry["seed"], entry["refit"]) for entry in known}
         fresh = range(request.seed + 1, request.seed + 1 + seeds)

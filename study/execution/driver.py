@@ -34,7 +34,6 @@ from study.store.versions import differences, git_commit, versions
 from study_common import layout
 from study_common.errors import UserError
 from study_common.layout import EXHAUSTED, INIT_DIR, VERSIONS
-from study_common.output import say
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +85,6 @@ def run_study(spec: Spec, train: Train = train) -> Outcome:
         UserError: Something is wrong with `spec`; nothing was written.
     """
     request = plan(spec)
-    _warn_of_password(spec.storage)
     request, directory = directories.claim(request, spec.runs_dir, "" if spec.name else request.space.name)
     url = spec.storage or storage.url_in(directory)
     with ExitStack() as stack:
@@ -128,7 +126,6 @@ def resume_study(
     """
     changes = replace(changes or Changes(), **({} if trials is None else {"trials": trials}))
     request = Request.read(directory)
-    _warn_of_password(storage_url)
     url = directories.record_url(request, directory, storage_url)
     new = not Record.exists(url, request.name)
     if new and directories.has_trials(directory):
@@ -137,6 +134,7 @@ def resume_study(
             "or launch a new study"
         )
     with Record.open(url, request.name, request.objectives, new) as record, Lease(directory, record) as lease:
+        directories.remove_temporary(directory)
         asked = changes.applied(request)
         known = record.trials(asked.epochs)
         another = replace(asked, trials=len(known) + 1).attainable > len(known)
@@ -195,14 +193,6 @@ def _drive(held: _Held, cluster: Cluster, train: Train) -> Outcome:
             view.end(interrupt.reason, progress)
     code = interrupt.code or int(progress is not None and progress.most_failed)
     return Outcome(directory=held.directory, reason=interrupt.reason, code=code)
-
-
-def _warn_of_password(url: str) -> None:
-    if storage.has_password(url):
-        say(
-            "warning: others on this machine can read the password in --storage; put it into PGPASSWORD or ~/.pgpass",
-            error=True,
-        )
 
 
 def _changed_versions(held: _Held) -> list[str]:

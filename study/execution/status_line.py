@@ -15,6 +15,7 @@ from study.store import directory as directories
 from study.store.record import FAULTS, Record, describe_fault
 from study.store.request import Request
 from study_common.errors import UserError, located
+from study_common.files import real
 from study_common.layout import EXHAUSTED, REJECTED, RESULT
 
 
@@ -53,7 +54,7 @@ def _line(directory: Path, storage_url: str) -> str:
         state = "interrupted" if progress.unfinished else "complete"
     told = figures(progress)
     shown = {name: told[name] for name in told if name not in ("epochs/s", "ETA")}
-    name = directory.resolve().name
+    name = real(directory).name
     copied = "" if name == request.name else f", a copy of {request.name}"
     return f"{name}{copied} ({state}): " + ", ".join(f"{name} {value}" for name, value in shown.items())
 

@@ -5,7 +5,6 @@ is resumed, by another worker or for another driver, first repeats what is on di
 """
 
 import contextlib
-import errno
 import logging
 import os
 import socket
@@ -22,7 +21,7 @@ from study.execution import run_folder
 from study.execution.cluster import keep_to_given_gpus
 from study.store.lease import is_current
 from study_common import digests, layout
-from study_common.errors import LinkError
+from study_common.errors import NO_ROOM, LinkError
 from study_common.files import open_without_links
 
 log = logging.getLogger("study")
@@ -120,7 +119,7 @@ def reports(job: Job, train: Train) -> Generator[Report, None, None]:
                 raise
     except Exception as error:
         linked = isinstance(error, LinkError)
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        full = isinstance(error, OSError) and error.errno in NO_ROOM
         reason = (
             f"the disk is full ({error})"
             if full

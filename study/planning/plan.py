@@ -21,6 +21,7 @@ from study.store.versions import git_commit, versions
 from study_common import objectives
 from study_common.cpus import available_cpus
 from study_common.errors import StudyWarning, UserError, check_known, located
+from study_common.files import real
 from study_common.layout import find_study
 from study_common.objectives import COSTS, Objective
 from trainables import Config
@@ -112,7 +113,7 @@ def _check_values(spec: Spec) -> None:
         if name in _FLAGS:
             raise UserError(f"{name} has a flag of its own, {_FLAGS[name]}; use that instead of --set")
     _check_names(search_spaces.load(spec.space), spec.fixed)
-    database.check(spec.storage)
+    database.check_typed(spec.storage)
 
 
 def _check_names(space: Space, given: Mapping[str, Any]) -> None:
@@ -133,7 +134,7 @@ def _base(spec: Spec) -> tuple[Config, dict[str, Any]]:
     fixed |= search_spaces.load(spec.space).fixed | dict(spec.fixed) | {"seed": spec.seed}
     for name in ("data_dir", "labels"):
         if path := getattr(spec, name):
-            fixed[name] = str(Path(path).expanduser().resolve())
+            fixed[name] = str(real(Path(path).expanduser()))
     if spec.weights:
         fixed["pretrained"] = str(Path(spec.weights).expanduser())
     if spec.epochs:

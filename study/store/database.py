@@ -5,6 +5,7 @@ It needs a local disk: its locks do not hold on NFS.
 """
 
 import os
+import warnings
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from optuna.storages import RDBStorage
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from study_common.errors import UserError
+from study_common.errors import StudyWarning, UserError
 from study_common.layout import RECORD_FILE
 
 KINDS = {
@@ -73,7 +74,7 @@ def public(url: str) -> str:
     if not url:
         return ""
     kept = _parse(url)._replace(password=None)
-    kept = kept.difference_update_query([name for name in kept.query if name.endswith("password")])
+    kept = kept.difference_update_query(_passwords(kept))
     if kept.get_backend_name() == "sqlite" and kept.database:
         kept = kept.set(database=str(Path(kept.database).absolute()))
     return kept.render_as_string()
@@ -94,8 +95,25 @@ def file_url(path: Path) -> str:
 
 
 def has_password(url: str) -> bool:
-    """Tell whether `url` has a password in it, which others can read in the list of processes."""
-    return bool(url) and public(url) != _parse(url).render_as_string(hide_password=False)
+    """Tell whether `url` has a password in it."""
+    return bool(url) and bool(_parse(url).password is not None or _passwords(_parse(url)))
+
+
+def _passwords(url: URL) -> list[str]:
+    """Return the names in the query of `url` that give a password."""
+    return [name for name in url.query if name.endswith("password")]
+
+
+def check_typed(url: str) -> None:
+    """Check as `check` what a user typed as --storage, and warn of a password in it."""
+    check(url)
+    if has_password(url):
+        warnings.warn(
+            "others can read the password in --storage, in the list of processes and in Ray's list of jobs; put it "
+            "into PGPASSWORD or ~/.pgpass",
+            StudyWarning,
+            stacklevel=2,
+        )
 
 
 def exists(url: str) -> bool:
@@ -136,7 +154,10 @@ def connect(url: str, *, new: bool = False) -> RDBStorage:
             rdb.engine.dispose()  # connections of before the switch, which would not take part in the log
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
-        raise UserError(f"cannot open the record {public(url)}: {reason}; {KINDS[kind]}") from None
+        remedy = (
+            "name a file in a folder that you can write to" if "unable to open" in reason else KINDS[kind]
+        )
+        raise UserError(f"cannot open the record {public(url)}: {reason}; {remedy}") from None
     except RuntimeError as error:  # Optuna's, for a schema of another version
         raise UserError(
             f"the record {public(url)} was written with another version of Optuna "
@@ -189,6 +210,10 @@ def _parse(url: str) -> URL:
             parts = parts.set(database=os.path.expanduser(str(parts.database)))
         return parts
     except (ArgumentError, ValueError):  # ValueError: of the port
+        kind, between, rest = url.partition("://")
+        shown = (
+            f"{kind}{between}...@{rest.rpartition('@')[2]}" if "@" in rest else url
+        )  # a password may be before it
         raise UserError(
-            f"--storage {url!r} is not the URL of a database; write one such as postgresql://user@host/database"
+            f"--storage {shown!r} is not the URL of a database; write one such as postgresql://user@host/database"
         ) from None

@@ -4,6 +4,8 @@ import re
 import secrets
 import shlex
 import shutil
+import time
+from contextlib import suppress
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -13,7 +15,7 @@ from study.store import database, known_records
 from study.store.record import Record
 from study.store.request import Request
 from study_common.errors import UserError
-from study_common.files import refuse_links
+from study_common.files import STALE_S, real, refuse_links, remove_parts
 from study_common.layout import RECORD_FILE, TRIALS_DIR
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -33,8 +35,8 @@ def record_url(request: Request, directory: Path, named: str = "") -> str:
     """
     if request.storage:
         if named:
-            database.check(named)
-            known_records.remember(directory, request.storage)
+            database.check_typed(named)
+            known_records.remember(directory, database.public(named))
         elif not known_records.is_known(directory, request.storage):
             raise UserError(
                 f"the record of {request.name} is in {request.storage}, and the study was not launched here; add "
@@ -51,6 +53,13 @@ def record_url(request: Request, directory: Path, named: str = "") -> str:
             f"{file} is missing or empty though there are trials; copy the whole study while no driver is running"
         )
     return database.url_in(directory)
+
+
+def remove_temporary(directory: Path) -> None:
+    """Remove what killed workers left half-written in the folders of the runs; only for who holds the study."""
+    for folder in directory.iterdir():
+        if folder.is_dir() and not folder.is_symlink():
+            remove_parts(folder)
 
 
 def has_trials(directory: Path) -> bool:
@@ -81,8 +90,8 @@ def exists(name: str, runs_dir: str) -> str:
 
 def resume_command(directory: Path) -> str:
     """Return the command that continues the study in `directory`."""
-    directory = directory.resolve()
-    usual = directory.parent == Path("runs").resolve()
+    directory = real(directory)
+    usual = directory.parent == real("runs")
     where = [] if usual else ["--runs-dir", str(directory.parent)]
     return shlex.join(["python", "-m", "study.resume", directory.name, *where])
 
@@ -117,6 +126,7 @@ def create(request: Request, runs_dir: str) -> Path:
     """
     directory = Path(runs_dir) / request.name
     draft = directory.with_name(f".{request.name}-{secrets.token_hex(8)}")
+    _remove_drafts(directory)
     try:
         draft.mkdir(parents=True)
         request.write(draft)
@@ -131,6 +141,14 @@ def create(request: Request, runs_dir: str) -> Path:
     if request.storage:
         known_records.remember(directory, request.storage)
     return directory
+
+
+def _remove_drafts(directory: Path) -> None:
+    """Remove what killed launches of studies of this name left."""
+    for draft in directory.parent.glob(f".{directory.name}-" + "[0-9a-f]" * 16):
+        with suppress(OSError):
+            if time.time() - draft.lstat().st_mtime > STALE_S:
+                shutil.rmtree(draft)
 
 
 def rewrite(request: Request, directory: Path) -> None:

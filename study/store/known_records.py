@@ -10,6 +10,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from study_common.files import real
+
 
 def remember(directory: Path, url: str) -> None:
     """Remember that the user named the record at `url` for the study in `directory`; do nothing without a home."""
@@ -26,5 +28,5 @@ def is_known(directory: Path, url: str) -> bool:
 
 def _file(directory: Path, url: str) -> Path:
     home = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
-    name = hashlib.sha256(f"{directory.resolve()}\n{url}".encode()).hexdigest()
+    name = hashlib.sha256(f"{real(directory)}\n{url}".encode()).hexdigest()
     return Path(home) / "sgt-pact-study" / "records" / name

@@ -22,8 +22,9 @@ from typing import IO, Any, Self
 from study.store.record import FAULTS, Record, describe_fault
 from study_common import layout
 from study_common.errors import UserError
-from study_common.files import MAX_TEXT_BYTES, open_without_links, read_text
+from study_common.files import MAX_TEXT_BYTES, open_without_links, read_text, real
 from study_common.locks import fcntl
+from study_common.output import waiting
 
 KEY = "lease"
 """User attribute of the study: `token`, `beat`, `host`, `pid` and `directory` of the holder; {} if none."""
@@ -45,7 +46,7 @@ class Lease:
             "beat": 0,
             "host": socket.gethostname(),
             "pid": os.getpid(),
-            "directory": str(directory.resolve()),
+            "directory": str(real(directory)),
         }
         self._file = _lock(directory / layout.LOCK_FILE)
         try:
@@ -89,13 +90,14 @@ class Lease:
         if not holder or all(holder[key] == self._holder[key] for key in ("host", "directory")):
             return  # nobody, or a driver whose lock on the file is gone: it is dead
         deadline = time.monotonic() + TAKEOVER_S
-        while time.monotonic() < deadline:
-            time.sleep(BEAT / 2)
-            now = self._record.attributes().get(KEY)
-            if not now:
-                return
-            if now != holder:
-                raise UserError(_refusal(now))
+        with waiting(f"up to {TAKEOVER_S:.0f} s to see whether {_named(holder)} still runs this study"):
+            while time.monotonic() < deadline:
+                time.sleep(BEAT / 2)
+                now = self._record.attributes().get(KEY)
+                if not now:
+                    return
+                if now != holder:
+                    raise UserError(_refusal(now))
 
     def _keep(self) -> None:
         while not self._stop.wait(BEAT):
@@ -162,5 +164,9 @@ def _holder_in(text: str) -> dict[str, Any]:
 
 
 def _refusal(holder: dict[str, Any]) -> str:
+    return f"{_named(holder)} runs this study; watch it with python -m study.status, or stop it first"
+
+
+def _named(holder: dict[str, Any]) -> str:
     where = f" (process {holder['pid']} on {holder['host']})" if holder.keys() >= {"pid", "host"} else ""
-    return f"another driver{where} runs this study; watch it with python -m study.status, or stop it first"
+    return f"another driver{where}"

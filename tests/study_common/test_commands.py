@@ -1,5 +1,7 @@
 """How commands end: the exit code, and one line on stderr for each fault, warning and missing package."""
 
+import errno
+import os
 import sys
 import warnings
 from collections.abc import Callable
@@ -42,6 +44,29 @@ def test_ctrl_c_has_the_code_of_the_shell_and_says_nothing(capsys: pytest.Captur
 def test_a_fault_of_this_program_keeps_its_traceback(fault: Exception) -> None:
     with pytest.raises(type(fault), match="ours"):
         exit_code(raising(fault))
+
+
+@pytest.mark.parametrize(
+    ("number", "path", "remedy"),
+    [
+        (errno.ENAMETOOLONG, "a" * 300, "choose a shorter path"),
+        (errno.ELOOP, "runs", "remove the links that lead to each other"),
+        (errno.EACCES, "runs", "change its permissions, or choose another path"),
+        (errno.ENOSPC, None, "free some space, or choose another path"),
+    ],
+)
+def test_a_path_that_cannot_be_used_is_one_line(
+    number: int, path: str | None, remedy: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert exit_code(raising(OSError(number, os.strerror(number), path))) == 2
+    out, error = capsys.readouterr()
+    shown = "the disk" if path is None else f"...{path[-80:]}" if len(path) > 80 else path
+    assert (out, error) == ("", f"error: cannot use {shown}: {os.strerror(number)}; {remedy}\n")
+
+
+def test_a_file_of_ours_that_is_missing_keeps_its_traceback() -> None:
+    with pytest.raises(FileNotFoundError):
+        exit_code(raising(FileNotFoundError(errno.ENOENT, "No such file", "presets")))
 
 
 def test_output_that_a_full_disk_does_not_take_is_bad_input(

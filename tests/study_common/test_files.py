@@ -3,6 +3,7 @@
 import os
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,17 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from study_common.errors import LinkError
-from study_common.files import STALE_S, open_without_links, refuse_links, replacing
+from study_common import files
+from study_common.errors import LinkError, UserError
+from study_common.files import (
+    STALE_S,
+    check_unpacked_size,
+    open_without_links,
+    real,
+    refuse_links,
+    remove_parts,
+    replacing,
+)
 
 
 def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
@@ -61,6 +71,16 @@ def test_an_error_leaves_the_old_file_and_nothing_beside_it(
     assert os.listdir(tmp_path) == ["front.csv"]
 
 
+def test_links_that_lead_to_each_other_are_no_path_but_raise_nothing(tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to(tmp_path / "two")
+    (tmp_path / "two").symlink_to(tmp_path / "one")
+    assert real(tmp_path / "one").parent == tmp_path
+    (tmp_path / "three").symlink_to(tmp_path)
+    assert real(tmp_path / "three" / "file") == tmp_path / "file"
+    with pytest.raises(UserError, match=r"'a\\x00b' is not a path; leave out the NUL in it"):
+        real("a\0b")
+
+
 def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
     (tmp_path / "link").symlink_to(tmp_path / "mine")
@@ -83,6 +103,29 @@ def test_only_old_temporary_files_of_the_same_name_are_removed(tmp_path: Path) -
         pass
     left = {path.name for path in tmp_path.iterdir()}
     assert left == {"front.csv", ".front.csv.new.part", ".other.csv.old.part"}
+
+
+def test_every_temporary_file_goes_where_no_process_writes(tmp_path: Path) -> None:
+    (tmp_path / "3").mkdir()
+    (tmp_path / "mine").mkdir()
+    for file in ("3/.curve.csv.0123.part", ".log.0123.part", "3/curve.csv", "mine/.a.0123.part"):
+        (tmp_path / file).touch()
+    (tmp_path / "3" / "link").symlink_to(tmp_path / "mine")
+    remove_parts(tmp_path / "3")
+    left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file())
+    assert left == [".log.0123.part", "3/curve.csv", "mine/.a.0123.part"]
+
+
+def test_a_zip_file_is_measured_before_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("zeros", bytes(2**21))
+    check_unpacked_size(tmp_path / "a.npz")
+    monkeypatch.setattr(files, "MAX_UNPACKED_BYTES", 2**20)
+    with pytest.raises(ValueError, match="it holds more than 1 MiB"):
+        check_unpacked_size(tmp_path / "a.npz")
+    (tmp_path / "b.npz").write_bytes(b"no zip file")
+    with pytest.raises(ValueError, match="not a zip file"):
+        check_unpacked_size(tmp_path / "b.npz")
 
 
 @pytest.mark.parametrize("link", ["trials", "trials/0", "trials/0/log.txt"])

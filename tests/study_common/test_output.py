@@ -4,13 +4,15 @@ import io
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from study_common.output import TolerantStream, discard, printable, say
+from study_common import output
+from study_common.output import TolerantStream, discard, printable, say, waiting
 
 
 class Broken(io.StringIO):
@@ -31,6 +33,17 @@ def test_any_text_is_written_in_any_encoding(text: str, encoding: str) -> None:
     stream.flush()
     written = narrow.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
     assert written == text.encode(encoding, "replace").decode(encoding)
+
+
+def test_a_long_wait_says_for_what_and_a_short_one_nothing(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with waiting("for nothing"):
+        pass
+    monkeypatch.setattr(output, "SILENT_WAIT_S", 0.05)
+    with waiting("for Ray to start"):
+        time.sleep(0.5)
+    assert capsys.readouterr().out == "waiting for Ray to start\n"
 
 
 def test_a_broken_stream_is_tried_once() -> None:

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import warnings
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from PIL import Image
 
 from study_common import digests, layout
 from study_common.errors import StudyWarning
-from study_common.files import read_text
+from study_common.files import check_unpacked_size, read_text
 from trainables.deployment.example_script import SCRIPT
 from trainables.training.config import Config
 
@@ -22,7 +23,9 @@ LICENCES = {
     "fashion_mnist_small": "MIT (Zalando)",
     "mnist": "CC BY-SA 3.0 (LeCun, Cortes)",
     "kvasir": "free for research and education, with citation (Simula)",
+    "medmnist": "CC BY 4.0, that of DermaMNIST CC BY-NC 4.0 (MedMNIST)",
     "folder": "that of your own images",
+    "csv": "that of your own images",
 }
 SHOWN = ("accuracy", "sensitivity", "specificity", "auroc", "loss", "faithfulness")
 COSTS = ("macs", "flops", "bops", "size_bytes")
@@ -172,11 +175,18 @@ def _float_layers(layers: Mapping[str, str]) -> str:
 
 
 def _saliency(path: Path) -> bytes | None:
-    """Each image above its map, as PNG; None if the run saved none."""
+    """Each image above its map, as PNG; None if the run saved none, or not as it writes them."""
     if not _is_whole(path):
         return None
-    with np.load(path) as arrays:
-        images, maps = arrays["images"], arrays["maps"].astype(np.float32)
+    try:
+        check_unpacked_size(path)
+        with np.load(path) as arrays:
+            images, maps = arrays["images"], arrays["maps"].astype(np.float32)
+        if maps.ndim != 3 or images.dtype != np.uint8 or images.shape[:3] != maps.shape or not images.size:
+            raise ValueError(f"images have the shape {images.shape}, maps {maps.shape}")
+    except (OSError, ValueError, LookupError, EOFError, MemoryError, zlib.error) as error:
+        _leave_out(path, error)
+        return None
     shades = np.stack([(255 * maps.clip(0, 1)).astype(np.uint8)] * 3, -1)
     pictures = images if images.ndim == 4 else np.stack([images] * 3, -1)
     sheet = np.concatenate([np.concatenate(list(row), 1) for row in (pictures, shades)], 0)
@@ -198,9 +208,13 @@ def _is_whole(path: Path) -> bool:
             raise ValueError("it is not a regular file")
         digests.check(path)
     except (OSError, ValueError) as error:
-        warnings.warn(f"{path} is left out of the model card: {error}", StudyWarning, stacklevel=2)
+        _leave_out(path, error)
         return False
     return True
+
+
+def _leave_out(path: Path, error: Exception) -> None:
+    warnings.warn(f"{path} is left out of the model card: {error}", StudyWarning, stacklevel=3)
 
 
 def _command(config: Config) -> str:

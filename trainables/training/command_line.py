@@ -5,13 +5,14 @@ A command parses first and imports torch in `run`, so that `--help` and bad argu
 
 import argparse
 import json
+import os
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
 from study_common.commands import exit_code
-from study_common.errors import NonFiniteError, UserError
+from study_common.errors import NonFiniteError, UserError, cannot_use
 from trainables.choices import CHOICES
 from trainables.training.config import Config, preset, presets
 
@@ -30,8 +31,7 @@ def run(command: Callable[[argparse.Namespace], Mapping[str, float]], parser: ar
         except NonFiniteError as error:
             raise UserError(str(error)) from None
         except OSError as error:
-            what = f"cannot use {error.filename or 'the disk'}: {error.strerror or error}"
-            raise UserError(f"{what}; free some space or choose another path") from None
+            raise cannot_use(error) from None
         print(json.dumps(dict(metrics)))
 
     return exit_code(measure)
@@ -40,7 +40,7 @@ def run(command: Callable[[argparse.Namespace], Mapping[str, float]], parser: ar
 def folder(text: str) -> Path:
     """Accept the path of a folder to write into, which need not exist yet."""
     path = Path(text)
-    existing = next(place for place in (path, *path.parents) if place.exists())
+    existing = next(place for place in (path, *path.parents) if os.path.exists(place))  # never raises
     if not existing.is_dir():
         raise argparse.ArgumentTypeError(f"{existing} is a file; name a folder")
     return path

@@ -8,6 +8,7 @@ from torch import nn
 
 from study_common import layout
 from study_common.errors import UserError
+from study_common.files import real
 from trainables.data import Data
 from trainables.models import cost
 from trainables.models.catalogue import build, layer_names, norms
@@ -51,7 +52,7 @@ def float_model(config: Config, data: Data) -> nn.Module:
 def locate_pretrained(config: Config) -> str:
     """Return the configuration's pretrained weights so that workers find them from any folder, files by whole path."""
     named = config.pretrained in published(config.model)
-    return config.pretrained if named else str(Path(config.pretrained).resolve())
+    return config.pretrained if named else str(real(config.pretrained))
 
 
 def check_pretrained(config: Config) -> None:

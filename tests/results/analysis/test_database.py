@@ -77,6 +77,19 @@ def test_a_value_changed_by_hand_is_found(record, sql, why):
         read_rows(record, "sample", OBJECTIVES)
 
 
+def test_a_damaged_page_is_found_though_no_row_of_ours_is_on_it(record):
+    """What was read would be whole; but a file that lost one page may lose others at the next write."""
+    with sqlite3.connect(record) as connection:
+        unread = "SELECT rootpage FROM sqlite_master WHERE name = 'alembic_version'"
+        (page,), (size,) = (connection.execute(sql).fetchone() for sql in (unread, "PRAGMA page_size"))
+    connection.close()
+    content = bytearray(record.read_bytes())
+    content[(page - 1) * size : (page - 1) * size + 8] = b"x" * 8
+    record.write_bytes(content)
+    with pytest.raises(UserError, match=r"cannot be read as a record \(.*Page \d+.*\); copy"):
+        read_rows(record, "sample", OBJECTIVES)
+
+
 def test_a_record_of_other_objectives_is_rejected(record):
     others = {"accuracy": OBJECTIVES["accuracy"], "flops": OBJECTIVES["flops"]}
     with pytest.raises(UserError, match=r"study\.toml has other objectives than study\.db"):

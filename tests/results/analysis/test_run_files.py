@@ -190,7 +190,7 @@ def test_arrays_that_expand_to_gigabytes_are_rejected_before_they_are_read(folde
 
 def test_arrays_and_texts_beyond_their_limits_are_rejected(folder, monkeypatch):
     sample.write_saliency(folder.parents[1], 3)
-    monkeypatch.setattr(run_files, "MAX_ARRAY_BYTES", 1000)
+    monkeypatch.setattr(run_files, "MAX_UNPACKED_BYTES", 1000)
     assert "its arrays are larger" in read(folder, "saliency.npz")[1]["saliency.npz"][0]
     with (folder / "curve.csv").open("w") as file:
         file.truncate(3 * 2**30)

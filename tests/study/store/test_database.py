@@ -14,6 +14,7 @@ from study.store import database
 from study.store.database import (
     NoTablesError,
     check,
+    check_typed,
     close,
     connect,
     exists,
@@ -22,7 +23,7 @@ from study.store.database import (
     public,
     url_in,
 )
-from study_common.errors import UserError
+from study_common.errors import StudyWarning, UserError
 from study_common.layout import RECORD_FILE
 
 WORD = st.text("abcXYZ019%/?#@:é &=", min_size=1, max_size=8)
@@ -49,7 +50,7 @@ def test_the_url_of_a_file_leads_to_the_file(parts: list[str]) -> None:
     ("url", "says"),
     [
         ("nonsense", "is not the URL of a database"),
-        ("postgresql://me@db:port/studies", "is not the URL of a database"),
+        ("postgresql://me:secret@db:port/studies", "is not the URL of a database"),
         (
             "mysql://me:secret@db/studies",
             r"--storage mysql://me@db/studies is of no known kind; use sqlite or",
@@ -64,6 +65,15 @@ def test_what_is_no_database_for_a_record_is_told_with_the_remedy(url: str, says
     with pytest.raises(UserError, match=says) as rejected:
         check(url)
     assert "secret" not in str(rejected.value)
+
+
+def test_a_typed_password_is_warned_of_and_not_shown() -> None:
+    with pytest.warns(StudyWarning, match="put it into PGPASSWORD or ~/.pgpass") as warned:
+        check_typed("postgresql+psycopg://me:s3cret@db/studies")
+    assert "s3cret" not in str(warned[0].message)
+    check_typed("postgresql+psycopg://me@db/studies")  # warnings are errors
+    check_typed("")
+    check_typed("sqlite:///studies.db")
 
 
 def test_a_record_in_the_directory_and_one_elsewhere_are_taken(tmp_path: Path) -> None:

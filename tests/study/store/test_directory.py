@@ -44,6 +44,16 @@ def test_a_record_is_in_the_directory_unless_it_is_elsewhere(
         record_url(request, tmp_path, named=url)
 
 
+def test_naming_one_database_does_not_allow_the_one_that_a_copied_study_names(
+    request_of: Callable[..., Request], tmp_path: Path
+) -> None:
+    theirs, mine = "postgresql://me@evil/studies", "postgresql://me@db/studies"
+    copied = replace(request_of(), storage=theirs)
+    assert record_url(copied, tmp_path, named=mine) == mine
+    with pytest.raises(UserError, match=f"add --storage {theirs} to open that database"):
+        record_url(copied, tmp_path)
+
+
 def test_a_copied_study_does_not_choose_which_database_is_opened(
     request_of: Callable[..., Request], tmp_path: Path, command: Command
 ) -> None:
@@ -122,6 +132,26 @@ def test_launches_at_once_get_names_of_their_own(request_of: Callable[..., Reque
 )
 def test_an_automatic_name_is_one_that_every_command_takes(space: str, name: str, tmp_path: Path) -> None:
     assert free_name("", space, str(tmp_path)) == name
+
+
+def test_what_a_killed_driver_left_half_written_is_removed_by_the_next(
+    request_of: Callable[..., Request], tmp_path: Path
+) -> None:
+    request = request_of(name="s", trials=1)
+    old = tmp_path / f".s-{'0' * 16}"
+    old.mkdir()
+    os.utime(old, (0, 0))
+    for name in (f".s-{'1' * 16}", f".s-{'g' * 16}"):  # of a launch that runs now, and nobody's
+        (tmp_path / name).mkdir()
+    directory = create(request, str(tmp_path))
+    assert {path.name for path in tmp_path.iterdir()} == {"s", f".s-{'1' * 16}", f".s-{'g' * 16}"}
+    with Record.open(record_url(request, directory), "s", request.objectives, new=True) as record:
+        record.add({}, {}, {**new_result(0), "finished": "2026-01-01T00:00:00+00:00", "error": "none"})
+    run = directory / TRIALS_DIR / "0"
+    run.mkdir(parents=True)
+    (run / ".saliency.npz.0123456789abcdef.part").touch()
+    assert driver.resume_study(directory).code == 0
+    assert not list(run.iterdir())
 
 
 def test_the_umask_is_kept(request_of: Callable[..., Request], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -10,10 +11,13 @@ import pytest
 
 from study.execution.searcher import Searcher
 from study.execution.worker import Report
+from study.store.database import public
+from study.store.directory import create
 from study.store.record import Record
 from study.store.request import Request
-from study_common.errors import UserError
+from study_common.errors import StudyWarning, UserError
 from study_common.layout import RECORD_FILE
+from tests.conftest import Command
 from tests.study.toys import metrics_of
 
 PASSWORD = "s3cret"
@@ -52,7 +56,8 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_a_study_is_kept_and_resumed_there(
     url: str, request_of: Callable[..., Request], tmp_path: Path
 ) -> None:
-    request = request_of(trials=2, storage=url)
+    with pytest.warns(StudyWarning, match="others can read the password"):
+        request = request_of(trials=2, storage=url)
     with Record.open(url, "s", request.objectives, new=True) as record:
         first = Searcher(request, record, tmp_path, token="", extra={})
         jobs = [first.suggest(name)["job"] for name in ("a", "b")]  # type: ignore[index]
@@ -67,6 +72,43 @@ def test_a_study_is_kept_and_resumed_there(
         assert [trial.state.name for trial in copy.study.get_trials()] == ["COMPLETE", "RUNNING"]
     request.write(tmp_path)
     assert not [path for path in tmp_path.iterdir() if PASSWORD.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize("place", ["environment", "file"])
+def test_a_password_comes_from_the_environment_or_a_file(
+    place: str, url: str, request_of: Callable[..., Request], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bare = url.replace(f":{PASSWORD}", "")
+    with pytest.raises(UserError, match="PGPASSWORD"):
+        Record.open(bare, place, request_of().objectives, new=True)
+    if place == "environment":
+        monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    else:
+        (tmp_path / "passwords").write_text(f"127.0.0.1:{PORT}:postgres:me:{PASSWORD}\n")
+        (tmp_path / "passwords").chmod(0o600)
+        monkeypatch.setenv("PGPASSFILE", str(tmp_path / "passwords"))
+    with Record.open(bare, place, request_of().objectives, new=True):
+        pass
+
+
+@pytest.mark.parametrize("module", ["study.status", "study.resume"])
+def test_a_password_in_a_storage_is_warned_of_whatever_the_command(
+    module: str,
+    url: str,
+    request_of: Callable[..., Request],
+    tmp_path: Path,
+    command: Command,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # which a command replaces
+    create(request_of(name="s", storage=public(url)), str(tmp_path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        wrong = url.replace(PASSWORD, "wrong")
+        code, out, error = command(module, "s", "--runs-dir", str(tmp_path), "--storage", wrong)
+    assert (code, out) == (2, "")
+    assert error.startswith("warning: others can read the password in --storage")
+    assert "wrong" not in error
 
 
 def test_a_name_that_is_taken_is_refused(url: str, request_of: Callable[..., Request]) -> None:

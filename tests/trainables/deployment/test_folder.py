@@ -2,15 +2,21 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 import pytest
 
-from trainables.deployment import parity, runtime
+from study_common import digests, files, layout
+from trainables.choices import DATASETS
+from trainables.deployment import card, parity, runtime
 from trainables.export import main
 
 
@@ -39,6 +45,44 @@ def test_the_folder_holds_every_format_and_a_card(folder: Path) -> None:
         assert part in card
     for line in (folder / "classify.py").read_text().splitlines():
         assert line in card
+
+
+def test_every_data_set_has_a_licence_in_the_card() -> None:
+    """The export of a csv data set ended in a KeyError."""
+    assert card.LICENCES.keys() == set(DATASETS)
+
+
+SALIENCY: dict[str, Callable[[dict[str, Any]], object]] = {
+    "of other shapes": lambda arrays: arrays.update(maps=arrays["maps"][:, :-1]),
+    "without maps": lambda arrays: arrays.pop("maps"),
+    "not pictures": lambda arrays: arrays.update(images=arrays["images"].astype("U1")),
+    "too large": lambda arrays: arrays.update(more=np.zeros(2**21, np.uint8)),
+}
+
+
+@pytest.mark.parametrize("harm", SALIENCY)
+def test_a_saliency_file_that_no_run_wrote_is_left_out_of_the_card(
+    harm: str,
+    trained: tuple[Path, dict[str, float]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It has a digest, as whoever made the folder could give it one."""
+    monkeypatch.setattr(files, "MAX_UNPACKED_BYTES", 2**20)
+    run = shutil.copytree(trained[0], tmp_path / "run")
+    with np.load(run / layout.SALIENCY_FILE) as saved:
+        arrays = dict(saved)
+    SALIENCY[harm](arrays)
+    with digests.sealed(run / layout.SALIENCY_FILE) as part, part.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+    words = [str(run / layout.CHECKPOINT_FILE), "--out", str(tmp_path / "model"), "--format", "packed"]
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)  # which a command replaces
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert main(words) == 0
+    assert "saliency.npz is left out of the model card: " in capsys.readouterr().err
+    assert not (tmp_path / "model" / layout.SALIENCY_IMAGE_FILE).exists()
 
 
 def clean(folder: Path, script: Path, image: np.ndarray) -> subprocess.CompletedProcess[str]:

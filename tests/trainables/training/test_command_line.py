@@ -69,9 +69,9 @@ def test_metrics_are_the_last_line_as_json(capsys: pytest.CaptureFixture[str]) -
         (NonFiniteError("the loss is not finite"), "error: the loss is not finite\n"),
         (
             OSError(28, "No space left on device", "/x/y"),
-            "error: cannot use /x/y: No space left on device; free some space or choose another path\n",
+            "error: cannot use /x/y: No space left on device; free some space, or choose another path\n",
         ),
-        (OSError("torn"), "error: cannot use the disk: torn; free some space or choose another path\n"),
+        (OSError("torn"), "error: cannot use the disk: torn; choose another path\n"),
     ],
 )
 def test_what_a_user_can_put_right_is_one_line(

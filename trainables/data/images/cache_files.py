@@ -14,14 +14,12 @@ from typing import Any
 from study_common.errors import UserError
 from study_common.files import read_text, replacing
 from study_common.locks import fcntl
+from study_common.output import SILENT_WAIT_S
 
 TEMPORARY = (errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOMEM, errno.EMFILE, errno.ENFILE)
 """Errors that say nothing about a file: it may be readable the next time."""
 MAX_DOCUMENT_BYTES = 256 * 2**20
 """Size up to which a document is read: that of a few million image files."""
-
-SILENT_WAIT_S = 10.0
-"""Seconds that a process waits for a lock before it says for what."""
 
 _log = logging.getLogger(__name__)
 

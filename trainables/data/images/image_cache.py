@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from study_common.errors import UserError
+from study_common.files import real
 from trainables.data.images import decoded_files
 from trainables.data.images.cache_files import cache_folder, check_temporary, locked
 from trainables.data.images.decoded_files import IMAGES_FILE, RowFile
@@ -126,7 +127,7 @@ def _rebuild(listing: Listing, contents: Contents, preparation: Preparation, fol
     try:
         new.mkdir()
         facts = _build(listing, contents, preparation, new)
-        facts |= {"name": folder.name, "source": str(listing.root.resolve())}
+        facts |= {"name": folder.name, "source": str(real(listing.root))}
         decoded_files.write_facts(new, facts)
         shutil.rmtree(folder, ignore_errors=True)
         os.rename(new, folder)
