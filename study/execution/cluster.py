@@ -3,11 +3,12 @@
 import logging
 import os
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import ray
 
+from study.execution.ray_internals import on_loopback
 from study_common.cpus import available_cpus
 from study_common.errors import NO_ROOM, UserError
 from study_common.output import waiting
@@ -80,7 +81,10 @@ def connected(address: str, workers: int) -> Iterator[Cluster]:
         }
     )
     try:
-        with waiting(f"for the Ray at {address}" if address else "for Ray to start on this machine"):
+        with (
+            waiting(f"for the Ray at {address}" if address else "for Ray to start on this machine"),
+            nullcontext() if address else on_loopback(),
+        ):
             context = ray.init(**options, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:  # Ray has no class for a node that does not start in time
         why = str(error).partition("\n")[0].rstrip(".")

@@ -17,6 +17,7 @@ from results.analysis.terminal import print_table
 from study.execution.batch import InterruptedBatchError, run_all
 from study.execution.cluster import connected
 from study.execution.interrupt import Interrupt
+from study.execution.patience import Patience
 from study.execution.worker import Job, Report, train
 from study.store import directory as directories
 from study.store.lease import Lease
@@ -134,14 +135,16 @@ def _retrain(
     stop: Callable[[], bool],
 ) -> None:
     """Train each wanted pair of a trial and a seed, and look at the test split."""
-    params = {trial.number: trial.params for trial in record.study.get_trials(deepcopy=False)}
-    floats = _floats(request, directory, token, sorted({seed for _, seed in wanted}), refit, stop)
+    trials = record.trials(request.epochs)
+    params = {trial.number: trial.params for trial in trials}
+    patience = Patience.of(request, trials)
+    floats = _floats(request, directory, token, sorted({seed for _, seed in wanted}), refit, stop, patience)
     jobs = [
         _job(request, directory, token, f"{number}-{seed}{_suffix(refit)}",
              request.flat(params[number]) | {"seed": seed, "refit": refit} | floats.get(seed, {}))
         for number, seed in wanted
     ]  # fmt: skip
-    _train(jobs, request, stop)
+    _train(jobs, request, stop, patience)
     for (number, seed), job in zip(wanted, jobs, strict=True):
         now = datetime.now(UTC).isoformat(timespec="seconds")
         look = {"trial": number, "seed": seed, "time": now}
@@ -176,6 +179,7 @@ def _floats(
     seeds: Sequence[int],
     refit: bool,
     stop: Callable[[], bool],
+    patience: Patience,
 ) -> dict[int, dict[str, Any]]:
     """Train the float model of each seed, if trials of the study start from one; the settings that name it."""
     if not request.init:
@@ -190,7 +194,7 @@ def _floats(
         )
         for seed, config in configs.items()
     }
-    _train(list(jobs.values()), request, stop)
+    _train(list(jobs.values()), request, stop, patience)
     return {seed: {"init": str(job.directory / layout.CHECKPOINT_FILE)} for seed, job in jobs.items()}
 
 
@@ -203,13 +207,13 @@ def _job(request: Request, directory: Path, token: str, name: str, flat: dict[st
     return Job(number=-1, flat=flat, directory=study / DIRECTORY / name, study=study, token=token, data=data)
 
 
-def _train(jobs: list[Job], request: Request, stop: Callable[[], bool]) -> None:
+def _train(jobs: list[Job], request: Request, stop: Callable[[], bool], patience: Patience) -> None:
     def tell_end(job: Job) -> None:
         say(f"{job.directory.name} has ended")
 
     names = ", ".join(job.directory.name for job in jobs)
     say(f"training {names} (trial-seed) for {request.epochs} epochs each")
-    reports: list[Report] = run_all(jobs, train, request.gpus_per_trial, stop, tell_end)
+    reports: list[Report] = run_all(jobs, train, request.gpus_per_trial, stop, patience, tell_end)
     for job, report in zip(jobs, reports, strict=True):
         if report.notice:
             say(report.notice)

@@ -19,6 +19,7 @@ from study.execution.cluster import Cluster, connected
 from study.execution.gcs_watch import GcsWatch
 from study.execution.interrupt import Interrupt
 from study.execution.monitor import Monitor
+from study.execution.patience import Patience
 from study.execution.ray_internals import gcs_address, install_actor_manager
 from study.execution.searcher import Searcher
 from study.execution.view import View
@@ -171,11 +172,13 @@ def _drive(held: _Held, cluster: Cluster, train: Train) -> Outcome:
             if line:
                 view.say(line)
         try:
-            extra = _float_model(held, train, interrupt, view)
+            patience = Patience.of(held.request, held.record.trials(held.request.epochs))
+            extra = _float_model(held, train, interrupt, view, patience)
             searcher = Searcher(held.request, held.record, held.directory, held.lease.token, extra)
             progress = searcher.progress
             interrupt.faults = lambda: searcher.halted or held.lease.lost or watch.lost
-            _tune(held, searcher, cluster, train, interrupt, view)
+            monitor = Monitor(held.request, searcher, interrupt, view, patience)
+            _tune(held, searcher, monitor, cluster, train, interrupt)
             directories.write_results(held.request, held.directory, held.record)
         except InterruptedBatchError:
             pass
@@ -209,7 +212,7 @@ def _changed_versions(held: _Held) -> list[str]:
 
 
 def _tune(
-    held: _Held, searcher: Searcher, cluster: Cluster, train: Train, interrupt: Interrupt, view: View
+    held: _Held, searcher: Searcher, monitor: Monitor, cluster: Cluster, train: Train, interrupt: Interrupt
 ) -> None:
     """Run trials until the searcher has no more or there is a reason to stop."""
     request = held.request
@@ -229,7 +232,7 @@ def _tune(
             max_failures=RETRIES,
             raise_on_failed_trial=False,
             stop=interrupt,
-            callbacks=[Monitor(request, searcher, interrupt, view)],
+            callbacks=[monitor],
             storage_path=scratch,
             trial_dirname_creator=lambda trial: f"{trial.config['job'].number}-{trial.trial_id}",
             verbose=0,
@@ -246,7 +249,9 @@ _TUNE_SETTINGS = {
 }
 
 
-def _float_model(held: _Held, train: Train, interrupt: Interrupt, view: View) -> dict[str, Any]:
+def _float_model(
+    held: _Held, train: Train, interrupt: Interrupt, view: View, patience: Patience
+) -> dict[str, Any]:
     """Return the settings by which trials start from the study's float model, training it first if need be."""
     if not held.request.init:
         return {}
@@ -262,7 +267,9 @@ def _float_model(held: _Held, train: Train, interrupt: Interrupt, view: View) ->
     job = Job(
         number=-1, flat=config.flat(), directory=directory, study=study, token=held.lease.token, data=data
     )
-    (report,) = run_all([job], train, held.request.gpus_per_trial, interrupt.stop_all)
+    (report,) = run_all(
+        [job], train, held.request.gpus_per_trial, interrupt.stop_all, patience, tell=view.say
+    )
     if report.notice:
         view.say(report.notice)
     if report.error:

@@ -15,6 +15,7 @@ from study.execution.patience import Patience
 from study.execution.ray_internals import kill_worker
 from study.execution.searcher import Searcher
 from study.execution.view import View
+from study.execution.worker import Report
 from study.store.request import Request
 from study_common import layout
 
@@ -25,10 +26,12 @@ INTERVAL_S = 0.5
 class Monitor(Callback):
     """Tune calls it after every event."""
 
-    def __init__(self, request: Request, searcher: Searcher, interrupt: Interrupt, view: View) -> None:
+    def __init__(
+        self, request: Request, searcher: Searcher, interrupt: Interrupt, view: View, patience: Patience
+    ) -> None:
         self._searcher = searcher
         self._interrupt = interrupt
-        self._patience = Patience(request.trial_timeout)
+        self._patience = patience
         self._view = view
         self._next = 0.0
         self._recovered: tuple[int, str] | None = None
@@ -50,7 +53,8 @@ class Monitor(Callback):
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **info: Any
     ) -> None:
         """Note that the trial makes progress."""
-        self._patience.reported(trial.trial_id)
+        report: Report = result["report"]
+        self._patience.reported(trial.trial_id, report.seconds, is_new=report.is_new)
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
         """Wait no longer for the trial."""
@@ -97,7 +101,7 @@ class Monitor(Callback):
         """Kill the workers of trials that show no progress: Tune resumes those as it does when a worker dies."""
         for name in self._patience.overdue():
             trial = next(trial for trial in trials if trial.trial_id == name)
-            line = f"no progress for {self._patience.limit:.0f} s (--trial-timeout); its worker is killed"
+            line = self._patience.reason()
             _log_line(trial, line)
             self._view.say(f"trial {trial.config['job'].number}: {line}")
             self._patience.ended(name)

@@ -1,15 +1,17 @@
 """Everything that reaches into private parts of Ray. Each use has a test that fails when a new release breaks it.
 
 Seen in Ray 2.60: Tune knows no `OutOfMemoryError`, so that one worker that takes too much would end the whole study;
-and Ray cannot end a worker that does not answer, such as a frozen one.
+Ray cannot end a worker that does not answer, such as a frozen one; and on Linux it listens on all interfaces.
 """
 
 import os
 import signal
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import ray
+from ray._private import ray_constants
 from ray._private.state import actors
 from ray.air.execution._internal import RayActorManager
 from ray.air.execution._internal.tracked_actor_task import TrackedActorTask
@@ -34,12 +36,16 @@ def install_actor_manager() -> None:
 
 
 def kill_worker(trial: Trial) -> None:
-    """Kill the process that trains `trial`, on whatever machine, also if it is frozen; to Tune its worker died."""
+    """Kill the process that trains `trial`; to Tune its worker died."""
     actor = trial.temporary_state.ray_actor
     if actor is None:
         return
     about = actors(actor._actor_id.hex())
-    node, process = about["Address"]["NodeID"], int(about["Pid"])
+    kill_process(about["Address"]["NodeID"], int(about["Pid"]))
+
+
+def kill_process(node: str, process: int) -> None:
+    """Kill a worker's process on the machine of this node, also if it is frozen."""
     if node == ray.get_runtime_context().get_node_id():
         _kill(process)
         return
@@ -50,6 +56,20 @@ def kill_worker(trial: Trial) -> None:
 def _kill(process: int) -> None:
     with suppress(ProcessLookupError):
         os.kill(process, signal.SIGKILL)
+
+
+@contextmanager
+def on_loopback() -> Iterator[None]:
+    """Let a Ray that starts in the block listen on 127.0.0.1 alone, with all its processes, as on macOS it always does.
+
+    `_node_ip_address="127.0.0.1"` and `ray start --node-ip-address` are replaced by the address of the machine.
+    """
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def gcs_address() -> str:

@@ -149,8 +149,8 @@ class Options:
     trial_timeout: float = field(
         default=20.0,
         metadata=flag(
-            "a trial that reports nothing for the longer of 5 minutes and X times the longest epoch so far is ended "
-            "and retried; 0: never",
+            "a run that reports nothing for the longer of 5 minutes and X times the longest epoch so far is ended and "
+            "retried; 0: never",
             parse=float, metavar="X", rule=AT_LEAST_0,
         ),
     )  # fmt: skip

@@ -17,6 +17,7 @@ import argparse
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import sys
@@ -31,9 +32,12 @@ import numpy as np
 
 from tests.benchmarks import damage_subjects as subjects
 from tests.benchmarks.damage_mutations import MUTATIONS
-from tests.benchmarks.damage_subjects import Subject
+from tests.benchmarks.damage_runs import runs
+from tests.benchmarks.damage_subjects import Subject, studies
 
 LIMIT_S = 30.0
+DURATION = re.compile(r'"seconds": [0-9.e-]+|\b[0-9.]+ s\b')
+"""What differs between two runs that are the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,10 +55,10 @@ class Outcome:
     seconds: float
     peak_mb: float
 
-    @property
-    def words(self) -> bool:
-        """Whether the command said that something is wrong."""
-        return bool(self.stderr.strip()) or any(word in self.stdout for word in subjects.NOTICES)
+    def says_more_than(self, baseline: "Outcome") -> bool:
+        """Tell whether the command said that something is wrong."""
+        said = self.stderr.strip()
+        return said not in ("", baseline.stderr.strip()) or any(w in self.stdout for w in subjects.NOTICES)
 
 
 def main() -> int:
@@ -82,8 +86,9 @@ def main() -> int:
 def fuzz(folder: Path, seed: int, count: int, only: str = "") -> tuple[dict[str, float], Counter[str]]:
     """Damage `count` files in turn; the counts, and what was found."""
     rng = np.random.default_rng(seed)
-    made = subjects.make(folder)
     outside = folder / "outside"
+    subjects.fill_outside(outside)
+    made = [*studies(folder), *runs(folder)]
     targets = [(subject, file) for subject in made for file in subject.files() if only in str(file)]
     assert targets, f"no file has {only!r} in its path"
     chosen = [targets[k % len(targets)] for k in rng.permutation(max(count, len(targets)))[:count]]
@@ -137,7 +142,7 @@ def judge(outcome: Outcome, baseline: Outcome) -> tuple[str, str]:
         "tables": outcome.tables != baseline.tables,
         "report": outcome.report not in (baseline.report, "named"),
     }
-    if outcome.code == 0 and any(changed.values()) and not outcome.words:
+    if outcome.code == 0 and any(changed.values()) and not outcome.says_more_than(baseline):
         return "silent", f"other {' and '.join(name for name, other in changed.items() if other)}"
     return "", ""
 
@@ -151,7 +156,9 @@ def run(subject: Subject, command: str, copy: Path, out: Path) -> Outcome:
         _child(subject, command, copy, out)
     code, usage = _wait(child, start)
     seconds = time.perf_counter() - start
-    stdout, stderr = ((out / name).read_text(errors="replace") for name in ("stdout", "stderr"))
+    stdout, stderr = (
+        DURATION.sub("", (out / name).read_text(errors="replace")) for name in ("stdout", "stderr")
+    )
     tables, report = subject.product(command, copy, out) if code == 0 else ("", "")
     shutil.rmtree(out)
     return Outcome(

@@ -18,7 +18,8 @@ import tomli_w
 Mutation = Callable[[Path, np.random.Generator, Path], str]
 
 ODD: tuple[Any, ...] = (
-    None, True, 0, -1, 2**70, 1.7e308, float("inf"), float("nan"), "", "x", "\x1b[31m\n", [], [1], {}, {"a": {}},
+    None, True, 0, -1, 2**70, 1.7e308, float("inf"), float("nan"), "", "x", "\x1b[31m\n", "a\0b", [], [1], {},
+    {"a": {}},
 )  # fmt: skip
 """Values of other types, and of sizes that nobody expects."""
 

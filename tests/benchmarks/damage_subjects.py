@@ -1,39 +1,38 @@
-"""What is damaged: a study, a run, its image cache and its packed model; and the commands that read them."""
+"""What is damaged: a study that runs and one that is complete; and the commands that read them."""
 
 import hashlib
-import os
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import optuna
 import pandas as pd
-from PIL import Image
 
 import results.compare
 import results.front
 import results.page.writing  # so that children need not import it
 import results.report
 import results.select
+import study.execution.driver
 import study.execution.status_line
+import study.resume
 import study.status
-import trainables
-import trainables.evaluate
-import trainables.export
-import trainables.faithfulness
 from results import load
 from study.planning.plan import plan
 from study.planning.spec import Spec
+from study.store.directory import record_url
+from study.store.lease import Lease
+from study.store.record import Record
+from study.store.request import Request
 from study_common import layout
 from study_common.commands import exit_code
 from tests.results import sample
-from trainables.deployment import packed
-from trainables.training.config import Config
 
 assert results.page.writing
 assert study.execution.status_line
+assert study.execution.driver
 
 NOTICES = ("damaged", "decoded again", "missing", "warning", "not complete")
 """Words that tell that something is wrong."""
@@ -84,13 +83,6 @@ class Subject:
         return hashlib.sha256(f"{trials}{front}".encode()).hexdigest(), shown
 
 
-def make(folder: Path) -> list[Subject]:
-    """Make the subjects."""
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    fill_outside(folder / "outside")
-    return [_study(folder / "studies"), *_run(folder)]
-
-
 def fill_outside(folder: Path) -> None:
     """Make the files that no command may change."""
     folder.mkdir(exist_ok=True)
@@ -106,6 +98,43 @@ def digest(folder: Path) -> str:
         if file.is_file() and not file.is_symlink():
             found.update(file.read_bytes())
     return found.hexdigest()
+
+
+def studies(folder: Path) -> list[Subject]:
+    """Make the studies in `folder`."""
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return [_study(folder / "running"), _complete(folder / "complete")]
+
+
+def _complete(folder: Path) -> Subject:
+    """Return a study that `study.resume` only looks at, without Ray."""
+    spec = Spec(space="mixed_bits", name="s", trials=14, epochs=9, runs_dir=str(folder))
+    rows = [row for row in sample.trials(15) if row.state.is_finished()]
+    path = sample.write_study(folder / "s", rows, name="s")
+    plan(replace(spec, runs_dir=str(folder / "other"))).write(path)
+    sample.write_saliency(path, 0)
+    with Record.open(record_url(Request.read(path), path), "s", Request.read(path).objectives) as record:
+        Lease(path, record).__exit__()  # what a driver leaves
+
+    def warm_start(copy: Path, out: Path) -> int:
+        return exit_code(lambda: print(plan(replace(spec, name="t", warm_start=str(copy))).queue))
+
+    readers = ("study.resume", "warm start")
+    return Subject(
+        name="complete study",
+        path=path,
+        commands={
+            "study.resume": lambda copy, out: study.resume.main([str(copy)]),
+            "warm start": warm_start,
+        },
+        reads={
+            layout.REQUEST_FILE: readers,
+            layout.RECORD_FILE: readers,
+            layout.LOCK_FILE: ("study.resume",),
+            f"trials/0/{layout.DIGESTS_FILE}": ("study.resume",),
+            layout.DIGESTS_FILE: readers,
+        },
+    )
 
 
 def _study(folder: Path) -> Subject:
@@ -128,6 +157,7 @@ def _study(folder: Path) -> Subject:
             run / layout.FAITHFULNESS_FILE, '{"faithfulness": 0.5, "ssim": 0.25, "sanity_passed": true}'
         )
     shutil.copytree(path / layout.TRIALS_DIR / str(members["number"].iloc[0]), path / layout.INIT_DIR)
+    (path / layout.LOCK_FILE).write_text('{"token": "t", "pid": 7, "host": "h", "directory": "d"}')
     sample.confirm(path, members.head(2), np.random.default_rng(0))
     twin = shutil.copytree(path, folder / "twin")
     return Subject(
@@ -143,89 +173,10 @@ def _study(folder: Path) -> Subject:
         reads={
             layout.REQUEST_FILE: STUDY_COMMANDS,
             layout.RECORD_FILE: STUDY_COMMANDS,
+            layout.LOCK_FILE: ("study.status",),
             layout.CONFIG_FILE: ("results.select", "results.report"),
+            f"{layout.TRIALS_DIR}/": ("results.report",),
+            layout.DIGESTS_FILE: STUDY_COMMANDS,
             "": ("results.report",),
         },
     )
-
-
-def _run(folder: Path) -> list[Subject]:
-    """Train one epoch of small pictures, and return its run, its cache and its packed model."""
-    pictures = folder / "pictures"
-    rng = np.random.default_rng(0)
-    for name, level in (("dark", 60), ("light", 130)):
-        (pictures / name).mkdir(parents=True)
-        for number in range(30):
-            pixels = level + rng.integers(0, 60, (16, 16, 3))
-            Image.fromarray(pixels.astype(np.uint8)).save(pictures / name / f"{number}.png")
-    cache = folder / "cache"
-    os.environ["XDG_CACHE_HOME"] = str(cache)
-    config = Config.parse(
-        {
-            "dataset": "folder",
-            "data_dir": str(pictures),
-            "image_size": 16,
-            "batch_size": 16,
-            "epochs": 1,
-            "bits": 4,
-        }
-    )
-    run = folder / "run"
-    run.mkdir()
-    for epoch in trainables.epochs(config):
-        epoch.save(run)
-    export = folder / "packed"
-    assert (
-        trainables.export.main(
-            [str(run / layout.CHECKPOINT_FILE), "--out", str(export), "--format", "packed"]
-        )
-        == 0
-    )
-
-    def read_packed(copy: Path, out: Path) -> int:
-        def show() -> None:
-            found = packed.read(copy / layout.PACKED_FILE)
-            print({name: float(tensor.double().sum()) for name, tensor in found.tensors.items()})
-
-        return exit_code(show)
-
-    def with_cache(copy: Path, out: Path) -> int:
-        os.environ["XDG_CACHE_HOME"] = str(copy)
-        return trainables.evaluate.main([str(run / layout.CHECKPOINT_FILE)])
-
-    return [
-        Subject(
-            name="run",
-            path=run,
-            commands={
-                "trainables.evaluate": lambda copy, out: trainables.evaluate.main(
-                    [str(copy / layout.CHECKPOINT_FILE)]
-                ),
-                "trainables.export": lambda copy, out: trainables.export.main(
-                    [str(copy / layout.CHECKPOINT_FILE), "--out", str(out / "product")]
-                ),
-                "trainables.faithfulness": lambda copy, out: trainables.faithfulness.main(
-                    [str(copy / layout.CHECKPOINT_FILE)]
-                ),
-            },
-            reads={
-                layout.CHECKPOINT_FILE: (
-                    "trainables.evaluate",
-                    "trainables.export",
-                    "trainables.faithfulness",
-                )
-            },
-        ),
-        Subject(
-            name="cache",
-            path=cache,
-            commands={"evaluate with the cache": with_cache},
-            reads={"images-v": ("evaluate with the cache",)},
-        ),
-        Subject(
-            name="packed",
-            path=export,
-            commands={"packed.read": read_packed},
-            reads={layout.PACKED_FILE: ("packed.read",)},
-        ),
-    ]

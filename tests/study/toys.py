@@ -180,10 +180,10 @@ def damaging(flat: Mapping[str, Any], directory: Path) -> Iterator[Epoch]:
         yield epoch
 
 
-def freezing(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:
-    """As `toy`, but the worker of trial 1 is frozen before its second epoch, once."""
+def freezing(flat: Mapping[str, Any], directory: Path, at: int = 2) -> Iterator[ToyEpoch]:
+    """As `toy`, but the worker of trial 1 is frozen in its epoch `at`, once."""
     for epoch in toy(flat, directory):
-        if epoch.number == 2 and directory.name == "1" and not (directory / DIED).exists():
+        if epoch.number == at and directory.name == "1" and not (directory / DIED).exists():
             (directory / DIED).touch()
             os.kill(os.getpid(), signal.SIGSTOP)
         yield epoch

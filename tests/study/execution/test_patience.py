@@ -1,11 +1,17 @@
-"""When a trial that shows no progress counts as dead."""
+"""When a run that shows no progress counts as dead."""
 
 import math
 import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from study.execution.patience import LEAST_S, Patience
+from study.execution.patience import FAST, LEAST_FIRST_S, LEAST_S, Patience
+from study.store.record import new_result
+from study.store.request import Request
+from study_common.layout import RESULT
 
 
 @pytest.fixture
@@ -15,12 +21,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_a_trial_is_overdue_after_a_multiple_of_the_longest_epoch(clock: list[float]) -> None:
+def test_a_run_is_overdue_after_a_multiple_of_the_longest_epoch(clock: list[float]) -> None:
     patience = Patience(20.0)
     patience.started("a")
     patience.started("b")
     clock[0] = 60.0
-    patience.reported("a")
+    patience.reported("a", 50.0, is_new=True)
     assert patience.limit == 1200.0
     clock[0] = 1200.0
     assert patience.overdue() == []
@@ -34,16 +40,41 @@ def test_short_epochs_leave_time_for_an_evaluation(clock: list[float]) -> None:
     patience = Patience(20.0)
     patience.started("a")
     clock[0] = 0.1
-    patience.reported("a")
+    patience.reported("a", 0.1, is_new=True)
     assert patience.limit == LEAST_S
 
 
-@pytest.mark.parametrize("factor", [0.0, 20.0])
-def test_without_a_factor_or_an_epoch_to_go_by_nothing_is_overdue(factor: float, clock: list[float]) -> None:
-    patience = Patience(factor)
+def test_epochs_that_were_on_disk_are_reported_at_once_and_took_what_they_took(clock: list[float]) -> None:
+    """A resumed run whose epochs take ten minutes was killed after five, since its first reports came in no time."""
+    patience = Patience(20.0)
+    patience.started("a")
+    patience.reported("a", 600.0, is_new=False)
+    assert patience.limit == 12_000.0
+
+
+def test_the_first_epoch_has_an_hour_or_what_its_multiplications_take(clock: list[float]) -> None:
+    assert Patience(20.0).limit == LEAST_FIRST_S
+    assert Patience(20.0, macs=1e13).limit == pytest.approx(20 * 1e13 / FAST)
+    patience = Patience(20.0)
+    patience.started("a")
+    clock[0] = LEAST_FIRST_S + 1
+    assert patience.overdue() == ["a"]
+
+
+def test_without_a_factor_nothing_is_overdue(clock: list[float]) -> None:
+    patience = Patience(0.0, macs=1e9)
     patience.started("a")
     clock[0] = 1e9
-    if not factor:
-        patience.reported("a")
+    patience.reported("a", 1.0, is_new=True)
+    clock[0] = 2e9
     assert patience.limit == math.inf
     assert patience.overdue() == []
+
+
+def test_a_resumed_study_knows_how_long_its_epochs_took(request_of: Callable[..., Request]) -> None:
+    request = request_of(trial_timeout=10.0)
+    fresh = Patience.of(request, [])
+    assert fresh.limit == LEAST_FIRST_S
+    known = [{**new_result(0), "epochs": epochs, "duration_s": 900.0} for epochs in (0, 3, 9)]
+    trials = [cast(Any, SimpleNamespace(user_attrs={RESULT: result})) for result in known[1:]]
+    assert Patience.of(request, trials).limit == 3000.0
