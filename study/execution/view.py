@@ -112,10 +112,16 @@ def figures(progress: Progress) -> dict[str, str]:
         **{state: str(count) for state, count in states.items()},
         **{f"rejected as {why}": str(count) for why, count in progress.rejected.items() if count},
         "front": str(progress.front),
-        "hypervolume": f"{progress.hypervolume:.4f}",
+        "hypervolume": f"{progress.hypervolume:.4f}{_why_zero(progress)}",
         "epochs/s": f"{progress.epochs_per_second:.2f}",
         "ETA": _clock(progress.eta) if progress.eta is not None else "-",
     }
+
+
+def _why_zero(progress: Progress) -> str:
+    """The report and `results.front` name the objective."""
+    vanished = progress.front and not progress.hypervolume
+    return " (an objective was never better than its reference)" if vanished else ""
 
 
 def _table(progress: Progress) -> Table:

@@ -45,12 +45,12 @@ def evaluate(model: nn.Module, split: Split, scale: Scale, config: Config) -> Ev
     accuracy (top-1), accuracy_se (its standard error); sensitivity, specificity and auroc (macro, one-vs-rest); loss
     (mean CE); kl and mask_fraction over `KL_IMAGES` of the images.
     """
+    some, others = _parted(split, KL_IMAGES)
+    labels = torch.cat([some.labels, others.labels])
     with extra_pass(model):
-        logits, labels = _logits(model, split.images, scale).cpu(), split.labels
-        return Evaluation(
-            metrics=quality(logits, labels) | _masked(model, split, scale, config),
-            confusion=confusion(logits, labels),
-        )
+        o, masked = _masked(model, some, scale, config)
+        logits = torch.cat([o, *_logits(model, others.images, scale)]).cpu()
+        return Evaluation(metrics=quality(logits, labels) | masked, confusion=confusion(logits, labels))
 
 
 def measure_faithfulness(
@@ -100,27 +100,34 @@ def _metrics(path: Path, split_of: Callable[[Config], Split], data_dir: str = ""
 
 def choose(split: Split, count: int) -> Split:
     """`count` images of a split, or all if it has fewer; each class has its share, and they are always the same."""
-    chosen = torch.from_numpy(stratified(split.labels, min(count, len(split.labels))))
-    return Split(split.images[chosen], split.labels[chosen])
+    return _parted(split, count)[0]
+
+
+def _parted(split: Split, count: int) -> tuple[Split, Split]:
+    """The images that `choose` takes, and the others."""
+    chosen = torch.zeros(len(split.labels), dtype=torch.bool)
+    chosen[torch.from_numpy(stratified(split.labels, min(count, len(split.labels))))] = True
+    return tuple(Split(split.images[part], split.labels[part]) for part in (chosen, ~chosen))  # type: ignore[return-value]
 
 
 @torch.no_grad()
-def _logits(model: nn.Module, images: Tensor, scale: Scale) -> Tensor:
-    return torch.cat([model(scale(chunk)) for chunk in images.split(CHUNK)])
+def _logits(model: nn.Module, images: Tensor, scale: Scale) -> list[Tensor]:
+    return [model(scale(chunk)) for chunk in images.split(CHUNK) if len(chunk)]
 
 
-def _masked(model: nn.Module, split: Split, scale: Scale, config: Config) -> dict[str, float]:
+def _masked(model: nn.Module, some: Split, scale: Scale, config: Config) -> tuple[Tensor, dict[str, float]]:
+    """The logits of some images, and what masking them does."""
     generator = torch.Generator().manual_seed(FILL_SEED)
     fill = scale.fill(config.fill, generator)
     epsilon = getattr(model, "epsilon", None)
-    some = choose(split, KL_IMAGES)
-    kl = masked = count = 0.0
+    logits, kl, masked = [], 0.0, 0.0
     for images, labels in zip(some.images.split(CHUNK), some.labels.split(CHUNK), strict=True):
         X = scale(images).requires_grad_()
         o = model(X)
         kept = keep(saliency(o, X, labels.to(X.device), scalar=config.saliency), config, epsilon).detach()
+        o = o.detach()
         with torch.no_grad():
             kl += kl_divergence(o, model(torch.lerp(fill(X), X, kept))).item() * len(X)
         masked += (1 - kept).mean().item() * len(X)
-        count += len(X)
-    return {"kl": kl / count, "mask_fraction": masked / count}
+        logits.append(o)
+    return torch.cat(logits), {"kl": kl / len(some.labels), "mask_fraction": masked / len(some.labels)}

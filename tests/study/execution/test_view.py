@@ -9,7 +9,7 @@ import pytest
 from optuna.trial import TrialState
 
 from study.execution.progress import Progress
-from study.execution.view import View
+from study.execution.view import View, figures
 from study.store.record import new_result
 from study.store.request import Request
 
@@ -79,3 +79,15 @@ def test_names_cannot_drive_the_terminal(request_of: RequestOf, monkeypatch: pyt
     with View(request_of(trials=2), Path("runs/s")) as view:
         view.say("a \x1b[2J b")
     assert stream.getvalue() == "a ?[2J b\n"
+
+
+def test_a_hypervolume_that_vanishes_says_why(request_of: RequestOf) -> None:
+    request = request_of(trials=2)
+    for better, word in ((True, ""), (False, " (an objective was never better than its reference)")):
+        progress = Progress(request)
+        progress.add_new()
+        metrics = {
+            name: goal.ideal if better else goal.reference for name, goal in request.objectives.items()
+        }
+        progress.change_state(TrialState.RUNNING, TrialState.COMPLETE, new_result(0) | {"metrics": metrics})  # type: ignore[arg-type]
+        assert figures(progress)["hypervolume"] == f"{float(better):.4f}{word}"
