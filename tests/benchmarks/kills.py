@@ -22,6 +22,8 @@ from tests.study import drive
 
 PAUSE = 0.6
 """Seconds that an epoch takes."""
+POLL = 0.2
+"""Seconds between two looks at the record, each of which takes the processor from the study."""
 
 
 def main() -> None:
@@ -69,10 +71,10 @@ def start(runs: str, trials: int) -> "subprocess.Popen[bytes]":
 def wait_for(directory: Path, driver: "subprocess.Popen[bytes]", more: int, after: float) -> None:
     """Wait for so many `more` epochs in the record, and then for `after` seconds; or until the driver ends."""
     while not (directory / REQUEST_FILE).exists() and driver.poll() is None:
-        time.sleep(0.02)
+        time.sleep(POLL)
     wanted = trained(directory) + more
     while trained(directory) < wanted and driver.poll() is None:
-        time.sleep(0.02)
+        time.sleep(POLL)
     time.sleep(after)
 
 
