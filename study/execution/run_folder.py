@@ -51,13 +51,12 @@ def prepare(directory: Path, mine: Mapping[str, Any], study: Path) -> str:
     if directory.exists():
         for file in directory.iterdir():
             refuse_links(file, study)
-        if any((directory / name).exists() for name in _RESULTS) and _identity_in(directory) != mine:
+        found = _identity_in(directory)
+        if any((directory / name).exists() for name in _RESULTS) and found != mine:
             aside = next(path for n in count(1) if not (path := _aside(directory, n)).exists())
             directory.rename(aside)
-            notice = (
-                f"{directory} held another configuration's run; it is now {aside.name}, and the run starts from the "
-                "beginning"
-            )
+            what = "held another configuration's run" if found else f"has no readable {layout.IDENTITY_FILE}"
+            notice = f"{directory} {what}; it is now {aside.name}, and the run starts from the beginning"
     directory.mkdir(parents=True, exist_ok=True)
     if _identity_in(directory) != mine:
         with replacing(directory / layout.IDENTITY_FILE) as part:

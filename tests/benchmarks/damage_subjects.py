@@ -34,7 +34,7 @@ assert results.page.writing
 assert study.execution.status_line
 assert study.execution.driver
 
-NOTICES = ("damaged", "decoded again", "missing", "warning", "not complete")
+NOTICES = ("damaged", "decoded again", "missing", "warning", "not complete", "starts from the beginning")
 """Words that tell that something is wrong."""
 
 STUDY_COMMANDS = ("results.front", "results.select", "results.compare", "results.report", "study.status")

@@ -1,12 +1,14 @@
 """`python -m trainables.latency`: a figure for every model, or one line that says what is wrong."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
 
 from tests.trainables.deployment.conftest import make
 from trainables.deployment import qdq
+from trainables.deployment.timing import MAX_BYTES
 from trainables.latency import main
 
 
@@ -32,3 +34,6 @@ def test_what_is_no_model_is_named(tmp_path: Path, capsys: pytest.CaptureFixture
     (tmp_path / "model.onnx").write_text("something else")
     assert main([str(tmp_path / "model.onnx")]) == 2
     assert "cannot load" in capsys.readouterr().err
+    os.truncate(tmp_path / "model.onnx", MAX_BYTES + 1)  # zeros that take no room
+    assert main([str(tmp_path / "model.onnx")]) == 2
+    assert "larger than 2 GiB" in capsys.readouterr().err

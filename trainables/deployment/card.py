@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import warnings
 import zlib
 from collections.abc import Mapping
@@ -201,7 +202,7 @@ def _saliency(path: Path) -> bytes | None:
 
 def _is_whole(path: Path) -> bool:
     """Tell whether the run saved the file; a warning if it is not as it was saved."""
-    if not path.exists():
+    if not os.path.lexists(path):
         return False
     try:
         if not path.is_file():

@@ -15,6 +15,8 @@ from trainables.deployment import runtime
 
 WARM_UP = 10
 BATCH = 32
+MAX_BYTES = 2**31
+"""What an ONNX file has at most, as every protocol buffer."""
 """Images at a time when throughput is measured."""
 MEMORY = """
 import resource, sys
@@ -78,6 +80,8 @@ def time_models(paths: Sequence[Path], *, threads: int = 1, rounds: int = 200) -
 def _load(path: Path, threads: int) -> onnxruntime.InferenceSession:
     if not path.is_file():
         raise UserError(f"no model at {path}; write one with python -m trainables.export")
+    if path.stat().st_size > MAX_BYTES:
+        raise UserError(f"{path} is larger than {MAX_BYTES >> 30} GiB, which an ONNX file cannot be")
     try:
         return runtime.session(path.read_bytes(), threads=threads)
     except Exception as error:  # the runtime has an exception for each of many reasons

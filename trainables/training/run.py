@@ -281,6 +281,8 @@ class Run:
                 continue
             try:
                 tensors, about = checkpoint.read(path)
+                if "curve" not in about:
+                    raise UserError(f"{path} is the checkpoint of a model, not a resume file")
             except ValueError as error:
                 log.warning("%s; falling back to the generation before it", error)
                 continue

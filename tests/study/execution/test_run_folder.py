@@ -51,7 +51,8 @@ def test_a_folder_without_an_identity_is_set_aside_only_if_it_holds_a_run(tmp_pa
     list(reports(job_in(tmp_path), toy))
     folder = tmp_path / "trials" / "0"
     (folder / layout.IDENTITY_FILE).unlink()
-    assert "aside" in next(reports(job_in(tmp_path), toy)).notice
+    notice = next(reports(job_in(tmp_path), toy)).notice
+    assert "has no readable identity.json; it is now 0.aside-1" in notice
     for file in folder.iterdir():
         if file.name != layout.LOG_FILE:
             file.unlink()

@@ -101,7 +101,11 @@ def _flip(path: Path) -> None:
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("damage", [_cut, _flip])
+def _mistake(path: Path) -> None:
+    shutil.copy(path.with_name(layout.CHECKPOINT_FILE), path)
+
+
+@pytest.mark.parametrize("damage", [_cut, _flip, _mistake])
 def test_a_damaged_resume_file_falls_back_a_generation_and_says_so(
     settings: Settings, tmp_path: Path, damage, caplog: pytest.LogCaptureFixture
 ) -> None:
