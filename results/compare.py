@@ -4,6 +4,7 @@ import argparse
 
 from study_common.commands import StudyParser, exit_code
 from study_common.layout import find_study
+from study_common.output import show
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -25,16 +26,16 @@ def _compare(arguments: argparse.Namespace) -> None:
     if arguments.paper:
         table = papers.compare_with_papers(studies)
         print_table(table, f"{papers.SALIENCY_ASSISTED}; {papers.RESOURCE_EFFICIENT}")
-        print("Where the printed figures cannot be right:")
+        show("Where the printed figures cannot be right:")
         for doubt in papers.DOUBTS:
-            print(f"- {doubt}")
+            show(f"- {doubt}")
         return
     print_table(
         comparison.compare_studies(studies), "Fronts, in the objectives and the box of the first study"
     )
     for label, study in zip(comparison.labels(studies), studies, strict=True):
         for warning in hypervolume_warnings(study.trials, studies[0].objectives):
-            print(f"{label}: {warning}")
+            show(f"{label}: {warning}")
     shares = comparison.coverage(studies).rename_axis("dominates of").reset_index()
     print_table(shares, "Share of the column's front that the row's front dominates")
     attained = comparison.attainment(studies)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from results.analysis.arguments import directions
 from study_common.commands import StudyParser, exit_code
 from study_common.layout import find_study
+from study_common.output import show
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -39,11 +40,11 @@ def _show(arguments: argparse.Namespace) -> None:
     front = fronts.pareto_front(configurations, objectives)
     print_table(_table(study, front, objectives), f"{study.name}: {len(front)} of {len(study.trials)} trials")
     if objectives == study.directions:
-        print(f"hypervolume {study.hypervolume():.4f}")
+        show(f"hypervolume {study.hypervolume():.4f}")
         for warning in fronts.hypervolume_warnings(study.trials, study.objectives):
-            print(warning)
+            show(warning)
     if caveat := membership.caveat(configurations, study.confirmations):
-        print(f"p_front: {caveat}")
+        show(f"p_front: {caveat}")
 
 
 def _table(study: "Study", front: "pd.DataFrame", objectives: Mapping[str, str]) -> "pd.DataFrame":

@@ -5,6 +5,7 @@ import argparse
 from study_common import layout
 from study_common.commands import StudyParser, exit_code
 from study_common.layout import find_study
+from study_common.output import show
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -19,7 +20,7 @@ def _report(arguments: argparse.Namespace) -> None:
     from results.page.writing import write_results
 
     study = write_results(find_study(arguments.name, arguments.runs_dir))
-    print(study.path / layout.REPORT_FILE)
+    show(str(study.path / layout.REPORT_FILE))
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """Print the best trial within bounds: python -m results.select NAME --max bops=3e6 --min accuracy=0.9"""
 
 import argparse
-import sys
 from itertools import chain
 
 from results.analysis.arguments import bound, bounds
 from study_common.commands import StudyParser, exit_code
 from study_common.layout import find_study
+from study_common.output import say, show
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -46,16 +46,16 @@ def _select(arguments: argparse.Namespace) -> None:
     study = load(find_study(arguments.name, arguments.runs_dir))
     with located(study.name):
         best = study.select(at_most=at_most, at_least=at_least, prefer=arguments.prefer).iloc[0]
-    print(f"trial {best['number']} of {study.name}")
+    show(f"trial {best['number']} of {study.name}")
     for metric in metric_names(best.to_frame().T):
-        print(f"  {metric:20} {format_metric(metric, best[f'metrics.{metric}'])}")
-    print(f"  {'p_front':20} {format_metric('p_front', best['p_front'])}")
+        show(f"  {metric:20} {format_metric(metric, best[f'metrics.{metric}'])}")
+    show(f"  {'p_front':20} {format_metric('p_front', best['p_front'])}")
     files = RunFiles(study.path)
     for name, value in configuration(study, best, files).items():
-        print(f"  {name:20} {value}")
+        show(f"  {name:20} {value}")
     for message in chain.from_iterable(files.damaged.values()):
-        print(f"warning: {message}; the configuration is that of the record", file=sys.stderr)
-    print(export_command(study, best))
+        say(f"warning: {message}; the configuration is that of the record", error=True)
+    show(export_command(study, best))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from study_common.commands import StudyParser, add_record_options, exit_code, needs, tell
 from study_common.errors import UserError
 from study_common.layout import find_study, study_names
-from study_common.output import printable
+from study_common.output import show
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,7 +29,7 @@ def _main(argv: Sequence[str] | None) -> int:
     code = 0
     for name in chosen:
         try:
-            print(printable(status_line(find_study(name, arguments.runs_dir), arguments.storage)))
+            show(status_line(find_study(name, arguments.runs_dir), arguments.storage))
         except UserError as error:
             tell(str(error))
             code = 2

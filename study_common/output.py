@@ -123,6 +123,20 @@ def waiting(what: str) -> Iterator[None]:
         timer.cancel()
 
 
+def show(line: str) -> None:
+    """Print one line of a command's result, without control characters: names in it may come from a copied study."""
+    print(one_line(line))
+
+
+def one_line(text: str) -> str:
+    r"""Return `text` with each control character replaced by "?", newline and tab too.
+
+    >>> one_line("s\nstudy t (complete)")
+    's?study t (complete)'
+    """
+    return printable(text).replace("\n", "?").replace("\t", "?")
+
+
 def printable(text: str) -> str:
     r"""Return `text` with each control character but newline and tab replaced by "?".
 

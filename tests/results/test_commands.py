@@ -34,6 +34,20 @@ def run(runs, capsys, monkeypatch):
     return call
 
 
+@pytest.mark.parametrize("command", ["front", "select", "compare", "report"])
+def test_a_copied_study_moves_no_cursor_by_its_name(command, run, runs):
+    """ESC and newlines in the name of a directory used to reach the terminal."""
+    (runs / "sample").rename(runs / "a\nspoof\x1b[31m")
+    names = ["a\nspoof\x1b[31m"] * (2 if command == "compare" else 1)
+    if command == "compare":
+        shutil.copytree(runs / names[0], runs / "b\nspoof\x1b[31m")
+        names[1] = "b\nspoof\x1b[31m"
+    code, out, _ = run(command, *names)
+    assert code == 0
+    assert "\x1b" not in out
+    assert not any(line.startswith("spoof") for line in out.splitlines())
+
+
 def test_front_prints_every_member(run, study):
     code, out, err = run("front", "sample")
     front = study.front()

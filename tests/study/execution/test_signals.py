@@ -120,6 +120,23 @@ def test_a_lost_ray_session_loses_nothing(driver: subprocess.Popen[str], tmp_pat
 
 
 @pytest.mark.slow
+def test_without_ray_s_control_service_the_study_ends_and_says_how_to_go_on(
+    driver: subprocess.Popen[str], tmp_path: Path
+) -> None:
+    """It was silent for a minute, and ended with Ray's own words."""
+    lines = {pid: Path(f"/proc/{pid}/cmdline").read_text() for pid in descendants(driver.pid)}
+    service = next(pid for pid, line in lines.items() if "/gcs_server" in line.partition("\0")[0])
+    killed = time.monotonic()
+    os.kill(service, signal.SIGKILL)
+    out, _ = driver.communicate(timeout=90)
+    assert time.monotonic() - killed < 50
+    assert driver.returncode == 1
+    line = next(line for line in out.splitlines() if "Ray's control service at" in line)
+    assert line.endswith(f"continue with: python -m study.resume s --runs-dir {tmp_path}")
+    check_resume(tmp_path / "s")
+
+
+@pytest.mark.slow
 def test_no_process_outlives_a_killed_driver_for_long(driver: subprocess.Popen[str]) -> None:
     """Workers, scheduler and dashboard end at once; Ray's own agents give up after a minute."""
     children = descendants(driver.pid)

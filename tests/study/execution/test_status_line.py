@@ -37,6 +37,16 @@ def test_status_tells_paused_trials_apart(command: Command, request_of: RequestO
     assert out == "s (interrupted): trials 2/2, paused 2, front 0, hypervolume 0.0000\n"
 
 
+def test_the_name_of_a_copied_study_is_one_line(
+    command: Command, request_of: RequestOf, tmp_path: Path
+) -> None:
+    directory = directories.create(request_of(name="s"), str(tmp_path))
+    directory.rename(tmp_path / "t\ns (complete)\x1b[31m")
+    out = command("study.status", "--runs-dir", str(tmp_path))[1]
+    assert out.startswith("t?s (complete)?[31m, a copy of s (interrupted): ")
+    assert out.count("\n") == 1
+
+
 def test_status_knows_a_driver_of_another_machine(
     command: Command, request_of: RequestOf, tmp_path: Path
 ) -> None:
