@@ -18,6 +18,7 @@ COMMANDS = {
     "status": ("study", "how studies stand"),
     "confirm": ("study", "retrain members of a front with fresh seeds and measure them on the test split"),
     "simulate": ("study", "replay a recorded study with other workers, samplers and schedulers"),
+    "serve": ("study", "serve studies to browsers: list, start, watch, stop, compare"),
     "report": ("results", "write table, front and report of a study"),
     "front": ("results", "print the front of a study"),
     "select": ("results", "choose a trial under bounds"),

@@ -10,8 +10,8 @@ import pytest
 from study.__main__ import COMMANDS
 
 HEAVY = {
-    "captum", "matplotlib", "moocore", "numpy", "onnx", "onnxruntime", "optuna", "pandas", "plotly", "ray", "rich",
-    "scipy", "sqlalchemy", "torch", "torchmetrics", "torchvision",
+    "captum", "fastapi", "matplotlib", "moocore", "numpy", "onnx", "onnxruntime", "optuna", "pandas", "plotly", "ray",
+    "rich", "scipy", "sqlalchemy", "starlette", "torch", "torchmetrics", "torchvision", "uvicorn",
 }  # fmt: skip
 
 

@@ -92,7 +92,7 @@ def load(path: str | os.PathLike[str]) -> Study:
     objectives = {name: Objective(**pair) for name, pair in request["objectives"].items()}
     rows = rows_of(path, request, objectives)
     with located(str(path / layout.RECORD_FILE)):
-        return _study(path, request, objectives, rows)
+        return study_of(path, request, objectives, rows)
 
 
 def rows_of(path: Path, request: Mapping[str, Any], objectives: Mapping[str, Objective]) -> database.Rows:
@@ -137,9 +137,10 @@ def curves(study: Study, numbers: Sequence[int], files: RunFiles | None = None) 
     return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
 
 
-def _study(
+def study_of(
     path: Path, request: dict[str, Any], objectives: dict[str, Objective], rows: database.Rows
 ) -> Study:
+    """Return the study in `path`, of this request and these objectives, from the rows of its record."""
     params, distributions = frames.params(rows)
     return Study(
         name=request["name"],

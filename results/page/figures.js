@@ -105,8 +105,7 @@ function ink(figure) {
   return change;
 }
 
-async function draw(id, figure) {
-  const plot = document.getElementById(id);
+function prepare(plot, figure) {
   kindOf(figure).prepare(figure);
   for (const [path, value] of Object.entries(ink(figure))) {
     const keys = path.split(".");
@@ -115,6 +114,11 @@ async function draw(id, figure) {
   }
   if (matchMedia("(pointer: coarse)").matches && !figure.layout.scene) figure.layout.dragmode = false; // a finger scrolls
   if (figure.layout.scene && plot.clientWidth < 600) figure.layout.scene.camera = { eye: { x: 1.9, y: 1.9, z: 1.3 } };
+}
+
+async function draw(id, figure) {
+  const plot = document.getElementById(id);
+  prepare(plot, figure);
   await Plotly.newPlot(plot, figure.data, figure.layout, { responsive: true, scrollZoom: false, displaylogo: false,
     displayModeBar: figure.layout.scene ? "hover" : false,
     modeBarButtonsToRemove: ["toImage", "sendChartToCloud"], plotlyServerURL: "" }); // the report sends nothing anywhere

@@ -1,10 +1,13 @@
 // The page's state and behaviour: pinned trials, buttons, light and dark. figures.js and table.js follow it.
 "use strict";
 
-const report = JSON.parse(document.getElementById("data").textContent);
-const column = Object.fromEntries(report.columns.map((name, k) => [name, k]));
-const trials = new Map(report.rows.map((row) => [row[column.number], row]));
-const places = new Map(report.rows.map((row, k) => [row, k]));
+let report, column, trials, places;
+function read(text) {
+  report = JSON.parse(text);
+  column = Object.fromEntries(report.columns.map((name, k) => [name, k]));
+  trials = new Map(report.rows.map((row) => [row[column.number], row]));
+  places = new Map(report.rows.map((row, k) => [row, k]));
+}
 const pinned = new Set();
 const label = (name) => name.replace(/^(metrics|params)\./, "");
 const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -70,30 +73,28 @@ document.addEventListener("click", (event) => {
   const pin = event.target.closest(".pin");
   if (pin) toggle(Number(pin.dataset.trial));
   if (event.target.id === "clear") unpin();
+  if (event.target.matches("[data-export]")) save(event.target);
+  if (event.target.matches(".copy")) copy(event.target);
 });
 document.addEventListener("keydown", (event) => { if (event.key === "Escape" && pinned.size) unpin(); });
 function unpin() { pinned.clear(); refresh(); }
 
-for (const button of all("[data-export]")) {
-  button.addEventListener("click", () => {
-    const plot = document.getElementById(button.dataset.figure);
-    const paper = { paper_bgcolor: css("--paper") }; // the page's, so that its ink can be read
-    Plotly.downloadImage({ data: plot.data, layout: { ...plot.layout, ...paper } }, { format: button.dataset.export,
-      filename: `${report.name}-${plot.id}`, width: plot.clientWidth, height: plot.clientHeight,
-      scale: button.dataset.export === "png" ? 2 : 1 });
-  });
+function save(button) {
+  const plot = document.getElementById(button.dataset.figure);
+  const paper = { paper_bgcolor: css("--paper") }; // the page's, so that its ink can be read
+  Plotly.downloadImage({ data: plot.data, layout: { ...plot.layout, ...paper } }, { format: button.dataset.export,
+    filename: `${report.name}-${plot.id}`, width: plot.clientWidth, height: plot.clientHeight,
+    scale: button.dataset.export === "png" ? 2 : 1 });
 }
 
-for (const button of all(".copy")) {
-  button.addEventListener("click", async () => {
-    const code = button.parentElement.querySelector("code");
-    try {
-      await navigator.clipboard.writeText(code.textContent);
-      button.textContent = "Copied";
-    } catch { // some browsers have no clipboard for a page opened from a file: select the text instead
-      getSelection().selectAllChildren(code);
-    }
-  });
+async function copy(button) {
+  const code = button.parentElement.querySelector("code");
+  try {
+    await navigator.clipboard.writeText(code.textContent);
+    button.textContent = "Copied";
+  } catch { // some browsers have no clipboard for a page opened from a file: select the text instead
+    getSelection().selectAllChildren(code);
+  }
 }
 
 const paper = matchMedia("print");
@@ -115,6 +116,7 @@ night.addEventListener("change", look);
 paper.addEventListener("change", look);
 
 async function start() {
+  read(document.getElementById("data").textContent);
   look();
   setTable();
   for (const [id, figure] of Object.entries(report.figures)) await draw(id, figure);

@@ -34,6 +34,43 @@ SCRIPTS = ("page.js", "figures.js", "table.js")
 
 def page(study: Study) -> str:
     """Return the report of `study` as HTML."""
+    return (
+        environment()
+        .get_template("page.html")
+        .render(
+            **content(study), style=Markup(style()), plotly=Markup(get_plotlyjs()), script=Markup(script())
+        )
+    )
+
+
+def environment(*packages: tuple[str, str]) -> jinja2.Environment:
+    """Return what renders `page.html`, and the templates in other folders, which may extend it.
+
+    Args:
+        packages: Each folder of templates: the package that it is in, and its path there.
+    """
+    folders = [jinja2.PackageLoader(*folder) for folder in (("results", "page"), *packages)]
+    return jinja2.Environment(
+        loader=jinja2.ChoiceLoader(folders),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+
+
+def style() -> str:
+    """Return the style sheet of the report."""
+    return files("results.page").joinpath("page.css").read_text("utf-8")
+
+
+def script() -> str:
+    """Return the scripts of the report as one; the function `start` in it draws the page."""
+    return "\n".join(files("results.page").joinpath(name).read_text("utf-8") for name in SCRIPTS)
+
+
+def content(study: Study) -> dict[str, Any]:
+    """Return what `page.html` shows of a study, by name."""
     run_files = RunFiles(study.path)
     chosen = [int(trial["number"]) for trial in study.recommend().values()]
     examined = gallery.examined(study, run_files, chosen)
@@ -42,32 +79,26 @@ def page(study: Study) -> str:
     columns = gallery.columns(study, run_files, list(dict.fromkeys([*chosen, *front])))
     sections = panels(study, shown, [column.strip for column in columns], run_files)
     tests = confirmation.confirmed(study)
-    source = files("results.page")
-    environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    environment.undefined = jinja2.StrictUndefined
-    return environment.from_string(source.joinpath("page.html").read_text("utf-8")).render(
-        study=study,
-        path=shlex.quote(str(study.path)),
-        summary=summary(study),
-        warnings=hypervolume_warnings(study.trials, study.objectives),
-        caveat=membership.caveat(study.configurations, study.confirmations),
-        cards=cards(study, tests, run_files),
-        sections=sections,
-        columns=columns,
-        unseen=[n for n in dict.fromkeys(chosen) if n not in {column.strip.number for column in columns}],
-        examined=examined,
-        matrices=_matrices(run_files, chosen),
-        confirmed=_confirmed(study, tests),
-        failures=_failures(study),
-        shown=len(shown),
-        damaged=run_files.damaged,
-        format_metric=format_metric,
-        format_probability=format_probability,
-        style=Markup(source.joinpath("page.css").read_text("utf-8")),
-        plotly=Markup(get_plotlyjs()),
-        script=Markup("\n".join(source.joinpath(name).read_text("utf-8") for name in SCRIPTS)),
-        data=_data(study, shown, sections),
-    )
+    return {
+        "study": study,
+        "path": shlex.quote(str(study.path)),
+        "summary": summary(study),
+        "warnings": hypervolume_warnings(study.trials, study.objectives),
+        "caveat": membership.caveat(study.configurations, study.confirmations),
+        "cards": cards(study, tests, run_files),
+        "sections": sections,
+        "columns": columns,
+        "unseen": [n for n in dict.fromkeys(chosen) if n not in {column.strip.number for column in columns}],
+        "examined": examined,
+        "matrices": _matrices(run_files, chosen),
+        "confirmed": _confirmed(study, tests),
+        "failures": _failures(study),
+        "shown": len(shown),
+        "damaged": run_files.damaged,
+        "format_metric": format_metric,
+        "format_probability": format_probability,
+        "data": _data(study, shown, sections),
+    }
 
 
 def _matrices(run_files: RunFiles, chosen: list[int]) -> list[dict[str, Any]]:
@@ -114,14 +145,14 @@ def _data(study: Study, shown: pd.DataFrame, sections: dict[str, list[Panel]]) -
     hidden = ["state", "feasible", "likely", *(f"error.{name}" for name in study.objectives)]
     table = shown[first + [name for name in shown if name not in [*first, *hidden]]]
     half_widths = {
-        name: [_plain(value) for value in (Z95 * shown[f"error.{name}"]).replace(0.0, math.nan)]
+        name: [plain(value) for value in (Z95 * shown[f"error.{name}"]).replace(0.0, math.nan)]
         for name in study.objectives
     }
     document = {
         "name": study.name,
         "objectives": list(study.objectives),
         "columns": list(table),
-        "rows": [[_plain(value) for value in row] for row in table.itertuples(index=False, name=None)],
+        "rows": [[plain(value) for value in row] for row in table.itertuples(index=False, name=None)],
         "half_widths": half_widths,
         "figures": {
             panel.id: json.loads(panel.figure.to_json()) for group in sections.values() for panel in group
@@ -130,7 +161,7 @@ def _data(study: Study, shown: pd.DataFrame, sections: dict[str, list[Panel]]) -
     return Markup(json.dumps(document, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c"))
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a cell as JSON knows it; nothing for what is missing or not finite."""
     if pd.isna(value) or (isinstance(value, float) and not math.isfinite(value)):
         return None

@@ -27,7 +27,7 @@ function fill() {
   }
 }
 
-function setTable() {
+function setHead() {
   const head = element("tr", null);
   for (const name of report.columns) {
     const cell = element("th", null, { scope: "col" });
@@ -42,9 +42,14 @@ function setTable() {
     cell.append(button);
     head.append(cell);
   }
-  document.querySelector("#trials thead").append(head);
+  document.querySelector("#trials thead").replaceChildren(head);
   const roles = [...new Set(report.rows.map((row) => row[column.role]))].sort();
-  document.getElementById("role").append(...roles.map((role) => element("option", role, { value: role })));
+  const options = roles.map((role) => element("option", role, { value: role, selected: role === view.role }));
+  document.getElementById("role").replaceChildren(element("option", "all", { value: "" }), ...options);
+}
+
+function setTable() {
+  setHead();
   document.getElementById("role").addEventListener("change", (event) => { view.role = event.target.value; view.page = 0; fill(); });
   document.getElementById("previous").addEventListener("click", () => { view.page -= 1; fill(); });
   document.getElementById("next").addEventListener("click", () => { view.page += 1; fill(); });

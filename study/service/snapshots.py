@@ -1,0 +1,240 @@
+"""What the pages and the API show of a study, and what changes whenever that does."""
+
+import contextlib
+import os
+import re
+import socket
+from collections import Counter
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from results.analysis.database import Rows
+from results.analysis.studies import Study, rows_of, study_of
+from results.analysis.study_file import read_study_file
+from study.service.processes import Command, Processes, last_lines
+from study.store import lease
+from study_common import layout
+from study_common.errors import UserError, located
+from study_common.layout import EXHAUSTED, STATES, study_names
+from study_common.objectives import Objective
+
+PAUSED = "paused"
+"""State of a trial that waits at a rung; a table of trials lists it as running."""
+LOG_LINES = 6
+"""Last lines of a trial's log that are shown."""
+COMMAND_LINES = 12
+"""Last lines of the output of a command that are shown."""
+MAX_OPEN = 64
+"""Trials whose logs are shown, of each state."""
+
+VERBS = {"launch": "starting", "resume": "resuming", "confirm": "confirming"}
+"""What a command of each kind does before it holds the study."""
+
+NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
+"""Pattern of the name of a study."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenTrial:
+    """A trial that runs, pauses or failed, and what it said last."""
+
+    number: int
+    state: str
+    epochs: int
+    """At the last rung."""
+    worker: str
+    error: str
+    log: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Snapshot:
+    """A study as its record was at one moment."""
+
+    study: Study
+    states: dict[str, int]
+    """Number of trials by state; paused ones apart from running ones."""
+    total: int
+    """How many trials were asked for."""
+    trials: list[OpenTrial]
+    holder: dict[str, Any]
+    """Who holds the study, as its record says."""
+    is_exhausted: bool
+
+    @cached_property
+    def front(self) -> int:
+        """Members of the front."""
+        return len(self.study.front())
+
+    @cached_property
+    def hypervolume(self) -> float:
+        """Hypervolume of the front."""
+        return self.study.hypervolume()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """How a study stands: what of it is known without its record, and its snapshot, if that can be read."""
+
+    name: str
+    state: str
+    """starting, running, confirming, interrupted, complete, failed to start, damaged, ..."""
+    problem: str
+    """Why there is no snapshot, in a sentence; "" if there is one."""
+    output: list[str]
+    """The last lines of the command that this service started last."""
+    snapshot: Snapshot | None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a command on this machine works on it, which can be stopped."""
+        return self.state in ("running", *VERBS.values())
+
+    @property
+    def can_start(self) -> bool:
+        """Whether it may be resumed or confirmed."""
+        return self.snapshot is not None and not self.is_busy
+
+
+class Snapshots:
+    """Reads studies under one directory."""
+
+    def __init__(self, runs_dir: Path, processes: Processes) -> None:
+        self._runs_dir = runs_dir
+        self._processes = processes
+
+    def names(self) -> list[str]:
+        """Return the names of all studies, those included whose launch has not made a directory yet."""
+        there = [name for name in study_names(str(self._runs_dir)) if self.directory(name)]
+        return sorted({*there, *self._processes.unborn()})
+
+    def directory(self, name: str) -> Path | None:
+        """Return the directory of a study; None if there is none, or if it is elsewhere behind a link."""
+        path = self._runs_dir / name
+        is_there = re.fullmatch(NAME, name) and (path / layout.REQUEST_FILE).is_file()
+        return path if is_there and path.resolve().parent == self._runs_dir.resolve() else None
+
+    def exists(self, name: str) -> bool:
+        """Tell whether there is a study of this name, or one that was started under it."""
+        return self.directory(name) is not None or name in self._processes.unborn()
+
+    def signature(self, name: str, known: Standing | None) -> tuple[Any, ...]:
+        """Return what changes whenever a study does, by some calls to the file system.
+
+        Args:
+            name: Of the study.
+            known: How it stood, which says whose logs are worth watching.
+        """
+        directory, command = self.directory(name), self._processes.of(name)
+        output = (command.kind, command.runs, _stamp(command.log)) if command else ()
+        if directory is None:
+            return output
+        trials = known.snapshot.trials if known and known.snapshot else []
+        folders = [
+            directory / layout.TRIALS_DIR / str(one.number) for one in trials if one.state == "running"
+        ]
+        return (
+            *output,
+            lease.is_held(directory),
+            *(_stamp(directory / file) for file in RECORD_FILES),
+            *(_stamp(folder / file) for folder in folders for file in (layout.CURVE_FILE, layout.LOG_FILE)),
+        )
+
+    def standing(self, name: str) -> Standing:
+        """Return how a study stands now."""
+        directory, command = self.directory(name), self._processes.of(name)
+        snapshot, problem = None, ""
+        if directory is not None:
+            try:
+                snapshot = _read(directory)
+            except UserError as error:
+                problem = str(error)
+        state = _state(directory, command, snapshot)
+        if snapshot is None and state in ("starting", "failed to start"):
+            problem = ""
+        return Standing(
+            name=name,
+            state=state,
+            problem=problem,
+            output=last_lines(command.log, COMMAND_LINES) if command else [],
+            snapshot=snapshot,
+        )
+
+
+RECORD_FILES = (layout.REQUEST_FILE, layout.RECORD_FILE, f"{layout.RECORD_FILE}-wal", layout.REPORT_FILE)
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    with contextlib.suppress(OSError):
+        found = os.stat(path, follow_symlinks=False)
+        return found.st_mtime_ns, found.st_size, found.st_ino
+    return 0, 0, 0
+
+
+def _read(directory: Path) -> Snapshot:
+    """Read the study in `directory`.
+
+    Raises:
+        UserError: As `results.load`.
+    """
+    request = read_study_file(directory / layout.REQUEST_FILE)
+    objectives = {name: Objective(**pair) for name, pair in request["objectives"].items()}
+    rows = rows_of(directory, request, objectives)
+    with located(str(directory / layout.RECORD_FILE)):
+        study = study_of(directory, request, objectives, rows)
+    states = {number: _name(state) for number, state in rows.states.items()}
+    counts = Counter(states.values())
+    return Snapshot(
+        study=study,
+        states={
+            state: counts.get(state, 0) for state in ("running", PAUSED, "complete", "stopped", "failed")
+        },
+        total=max(int(request.get("request", {}).get("trials") or 0), len(states)),
+        trials=_open_trials(directory, rows, states),
+        holder=rows.attributes.get(lease.KEY) or {},
+        is_exhausted=bool(rows.attributes.get(EXHAUSTED)),
+    )
+
+
+def _name(state: str) -> str:
+    return PAUSED if state == "WAITING" else STATES[state]
+
+
+def _open_trials(directory: Path, rows: Rows, states: dict[int, str]) -> list[OpenTrial]:
+    """Return the trials that run, pause or failed: of each state the newest `MAX_OPEN`, running ones first."""
+    chosen = []
+    for state in ("running", PAUSED, "failed"):
+        chosen += [number for number in states if states[number] == state][-MAX_OPEN:][::-1]
+    return [
+        OpenTrial(
+            number=number,
+            state=states[number],
+            epochs=rows.results[number]["epochs"],
+            worker=(rows.results[number]["intervals"] or [{"worker": ""}])[-1]["worker"],
+            error=rows.results[number]["error"] or "",
+            log=last_lines(directory / layout.TRIALS_DIR / str(number) / layout.LOG_FILE, LOG_LINES),
+        )
+        for number in chosen
+    ]
+
+
+def _state(directory: Path | None, command: Command | None, snapshot: Snapshot | None) -> str:
+    held = directory is not None and lease.is_held(directory)
+    if command and command.runs:
+        if command.kind == "confirm":
+            return VERBS["confirm"]
+        return "running" if held else VERBS[command.kind]
+    if held:
+        return "running"
+    if directory is None:
+        return "failed to start"
+    if snapshot is None:
+        return "not readable"
+    host = snapshot.holder.get("host", "")
+    if host not in ("", socket.gethostname()):
+        return f"running on {host}, or interrupted there"
+    unfinished = snapshot.states["running"] or snapshot.states[PAUSED]
+    missing = sum(snapshot.states.values()) < snapshot.total and not snapshot.is_exhausted
+    return "interrupted" if unfinished or missing else "complete"

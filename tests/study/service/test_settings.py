@@ -1,0 +1,74 @@
+"""What the service may run, and by which names it goes."""
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from study.service.settings import Settings, allowed_datasets, allowed_spaces, is_loopback
+from study_common.errors import UserError
+from tests.study.service.conftest import settings_of
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("localhost", True),
+        ("LOCALHOST", True),
+        ("127.0.0.1", True),
+        ("[::1]", True),
+        ("10.1.2.3", True),
+        (socket.gethostname(), True),
+        ("team.example.org", True),
+        ("evil.example.org", False),
+        ("127.0.0.1.evil.example.org", False),
+        ("localhost.evil.org", False),
+        ("", False),
+    ],
+)
+def test_a_name_that_foreign_dns_could_point_here_is_refused(runs: Path, name: str, known: bool) -> None:
+    assert settings_of(runs, hosts=("team.example.org",)).is_known_host(name) is known
+
+
+def test_where_only_this_machine_reaches() -> None:
+    assert [is_loopback(host) for host in ("127.0.0.1", "localhost", "::1", "0.0.0.0", "::", "host")] == [
+        True, True, True, False, False, False,
+    ]  # fmt: skip
+
+
+def test_a_space_file_is_allowed_by_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[parameters]\nlambda1 = { type = 'float', low = 0.1, high = 1.0 }\n")
+    assert allowed_spaces([str(file)])["mine"] == str(file)
+    with pytest.raises(UserError, match="already"):
+        allowed_spaces([str(file), str(file)])
+    with pytest.raises(UserError, match="cannot read"):
+        allowed_spaces([str(tmp_path / "nowhere.toml")])
+
+
+@pytest.mark.parametrize("text", ["mnist", "mnist=/nowhere", "mnits=/tmp", "fashion_mnist_small=/tmp"])
+def test_a_data_set_has_a_known_name_and_a_folder(text: str) -> None:
+    with pytest.raises(UserError):
+        allowed_datasets([text])
+
+
+REQUESTS = {
+    "data set": {"request": {"dataset": "kvasir", "model": "paper_cnn"}},
+    "model": {"request": {"dataset": "fashion_mnist_small", "model": "mine.py"}},
+    "data_dir": {"request": {"data_dir": "/etc"}},
+    "labels": {"fixed": {"labels": "/etc/passwd"}},
+    "pretrained": {"fixed": {"pretrained": "/tmp/weights.pth"}},
+}
+
+
+@pytest.mark.parametrize("what", REQUESTS)
+def test_a_copied_study_may_not_read_what_the_service_may_not(settings: Settings, what: str) -> None:
+    with pytest.raises(UserError, match=what):
+        settings.check_study(REQUESTS[what])
+
+
+def test_a_study_of_an_allowed_folder_may_be_continued(runs: Path, tmp_path: Path) -> None:
+    allowed = settings_of(runs, datasets=allowed_datasets([f"folder={tmp_path}"]))
+    allowed.check_study({"request": {"dataset": "folder", "data_dir": str(tmp_path), "init": "float"}})
+    with pytest.raises(UserError, match="data_dir"):
+        allowed.check_study({"request": {"dataset": "folder", "data_dir": "/etc"}})

@@ -1,0 +1,120 @@
+"""How studies stand: read from their directories, whatever state these are in."""
+
+import fcntl
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import results
+from study.service.processes import Processes
+from study.service.settings import Settings
+from study.service.snapshots import Snapshots
+from study.service.workplace import Workplace
+from study_common import layout
+from tests.results import sample
+
+
+@pytest.fixture
+def snapshots(settings: Settings, workplace: Workplace) -> Snapshots:
+    return Snapshots(settings.runs_dir, Processes(settings, workplace))
+
+
+def test_a_study_stands_as_its_report_says(snapshots: Snapshots, runs: Path) -> None:
+    standing = snapshots.standing("sample")
+    study = results.load(runs / "sample")
+    assert standing.snapshot is not None
+    assert standing.snapshot.front == len(study.front())
+    assert standing.snapshot.hypervolume == study.hypervolume()
+    states = study.trials["state"].value_counts()
+    for state, count in standing.snapshot.states.items():
+        assert count == states.get(state, 0)
+    assert standing.state == "interrupted"
+    assert standing.can_start
+    assert not standing.is_busy
+
+
+def test_paused_trials_are_told_from_running_ones(snapshots: Snapshots, runs: Path) -> None:
+    import sqlite3
+
+    with sqlite3.connect(runs / "sample" / layout.RECORD_FILE) as record:
+        record.execute("UPDATE trials SET state = 'WAITING' WHERE number = 22")
+    snapshot = snapshots.standing("sample").snapshot
+    assert snapshot is not None
+    assert (snapshot.states["running"], snapshot.states["paused"]) == (0, 1)
+
+
+def test_open_and_failed_trials_come_with_the_end_of_their_logs(snapshots: Snapshots) -> None:
+    snapshot = snapshots.standing("sample").snapshot
+    assert snapshot is not None
+    trials = {trial.number: trial for trial in snapshot.trials}
+    assert trials[22].state == "running"
+    assert trials[22].log[0] == "first line"
+    assert "\x1b" not in trials[22].log[1]
+    assert trials[23].error.startswith("<script>")
+
+
+def test_the_log_of_a_trial_is_not_read_through_a_link(snapshots: Snapshots, runs: Path) -> None:
+    log = runs / "sample" / "trials" / "22" / "log.txt"
+    log.unlink()
+    log.symlink_to("/etc/passwd")
+    snapshot = snapshots.standing("sample").snapshot
+    assert snapshot is not None
+    assert next(trial for trial in snapshot.trials if trial.number == 22).log == []
+
+
+def test_the_signature_changes_with_the_record_the_logs_and_the_lock(
+    snapshots: Snapshots, runs: Path
+) -> None:
+    known = snapshots.standing("sample")
+    first = snapshots.signature("sample", known)
+    assert snapshots.signature("sample", known) == first
+    with (runs / "sample" / "trials" / "22" / "log.txt").open("a") as log:
+        log.write("more\n")
+    second = snapshots.signature("sample", known)
+    os.utime(runs / "sample" / layout.RECORD_FILE, (1, 1))
+    third = snapshots.signature("sample", known)
+    with (runs / "sample" / layout.LOCK_FILE).open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        fourth = snapshots.signature("sample", known)
+        assert snapshots.standing("sample").state == "running"
+    assert len({first, second, third, fourth}) == 4
+
+
+@pytest.mark.parametrize(
+    "name", ["..", ".", "", "sample/..", "sample/trials", "/etc", "sample\0", ".service", "elsewhere"]
+)
+def test_no_name_leads_out_of_the_directory(
+    snapshots: Snapshots, runs: Path, tmp_path: Path, name: str
+) -> None:
+    shutil.copytree(runs / "sample", tmp_path / "outside")
+    (runs / "elsewhere").symlink_to(tmp_path / "outside")
+    shutil.copy(runs / "sample" / layout.REQUEST_FILE, tmp_path / layout.REQUEST_FILE)
+    assert snapshots.directory(name) is None
+    assert snapshots.names() == ["sample"]
+
+
+def damage(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[100:3000] = bytes(2900)
+    path.write_bytes(content)
+
+
+def test_a_damaged_record_is_told_and_recovers(snapshots: Snapshots, runs: Path, tmp_path: Path) -> None:
+    record = runs / "sample" / layout.RECORD_FILE
+    shutil.copy(record, tmp_path / "good.db")
+    for spoil in (damage, Path.unlink):
+        spoil(record)
+        standing = snapshots.standing("sample")
+        assert standing.state == "not readable"
+        assert str(record) in standing.problem
+        assert standing.snapshot is None
+        shutil.copy(tmp_path / "good.db", record)
+        assert snapshots.standing("sample").problem == ""
+
+
+def test_a_study_of_another_version_is_told(snapshots: Snapshots, runs: Path) -> None:
+    sample.write_study(runs / "old", [], format=1)
+    assert "format 1" in snapshots.standing("old").problem
+    assert snapshots.names() == ["old", "sample"]
