@@ -10,7 +10,7 @@ from pathlib import Path
 
 from study_common import layout
 from study_common.errors import UserError
-from study_common.files import read_text, replacing
+from study_common.files import MAX_UNPACKED_BYTES, read_text, replacing
 
 ATTEMPTS = 3
 """Readings of a file that does not agree: a driver may have written between that of the digest and that of the file."""
@@ -90,5 +90,8 @@ def _keep(folder: Path, digests: Mapping[str, list[str]]) -> None:
 
 
 def _digest(path: Path) -> str:
+    """Return the digest of a file; ValueError if it is larger than any that has one, which would take minutes."""
+    if path.stat().st_size > MAX_UNPACKED_BYTES:
+        raise ValueError(f"it is larger than {MAX_UNPACKED_BYTES >> 20} MiB")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -134,6 +134,8 @@ def resume_study(
             f"{storage.public(url)} has no record of {request.name} though there are trials; restore that database, "
             "or launch a new study"
         )
+    if not new:
+        directories.check_record(request, directory)
     with Record.open(url, request.name, request.objectives, new) as record, Lease(directory, record) as lease:
         directories.remove_temporary(directory)
         asked = changes.applied(request)

@@ -1,7 +1,6 @@
 """How a study stands, in one line: what `study.status` prints."""
 
 import socket
-from json import JSONDecodeError
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,7 @@ def status_line(directory: Path, storage_url: str = "") -> str:
     with located(directory.name):
         try:
             return _line(directory, storage_url)
-        except (JSONDecodeError, *FAULTS) as error:
+        except FAULTS as error:
             raise UserError(describe_fault(error)) from None
 
 

@@ -15,7 +15,7 @@ from optuna.trial import TrialState
 
 from study.execution.worker import Report, saved_epochs
 from study.planning import initial_points
-from study.store.directory import record_url
+from study.store.directory import check_record, record_url
 from study.store.record import Record
 from study.store.request import Request
 from study_common import objectives
@@ -131,7 +131,9 @@ def table_of(directory: Path) -> Table:
         UserError: It has gaps, or the study is damaged.
     """
     request = Request.read(directory)
-    with Record.open(record_url(request, directory), request.name, request.objectives) as record:
+    url = record_url(request, directory)
+    check_record(request, directory)
+    with Record.open(url, request.name, request.objectives) as record:
         trials = record.study.get_trials(deepcopy=False)
     complete = [t for t in trials if t.state == TrialState.COMPLETE and t.params in request.space]
     curves = [saved_epochs(directory / TRIALS_DIR / str(trial.number), request.epochs) for trial in complete]

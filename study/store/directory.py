@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 import results
+from results.analysis.studies import rows_of
 from study.store import database, known_records
 from study.store.record import Record
 from study.store.request import Request
@@ -53,6 +54,12 @@ def record_url(request: Request, directory: Path, named: str = "") -> str:
             f"{file} is missing or empty though there are trials; copy the whole study while no driver is running"
         )
     return database.url_in(directory)
+
+
+def check_record(request: Request, directory: Path) -> None:
+    """Raise UserError if the record in the directory of a study was damaged, before anything goes on from it."""
+    if not request.storage:
+        rows_of(directory, request.document(), request.objectives)
 
 
 def remove_temporary(directory: Path) -> None:

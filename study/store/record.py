@@ -41,7 +41,7 @@ from study_common.objectives import Objective
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-FAULTS = (StorageInternalError, SQLAlchemyError, OSError, UpdateFinishedTrialError)
+FAULTS = (StorageInternalError, SQLAlchemyError, OSError, UpdateFinishedTrialError, json.JSONDecodeError)
 """What a method raises when the database cannot be used: full disk, lock, lost connection, another driver's end."""
 
 _TABLES = models.BaseModel.metadata.tables

@@ -1,7 +1,9 @@
 """What a resume may change, and what it says of other versions. No Ray gets to start."""
 
 import math
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +18,7 @@ from study.store import database
 from study.store import directory as directories
 from study.store.record import Record
 from study.store.request import Request
-from study_common.layout import VERSIONS
+from study_common.layout import RECORD_FILE, VERSIONS
 from tests.conftest import Command
 from tests.study.toys import metrics_of
 
@@ -42,6 +44,25 @@ def test_budget_workers_and_gpus_are_changed_for_good(command: Command, complete
     assert (changed.time_budget_s, changed.workers, changed.gpus_per_trial) == (math.inf, 1, 0.5)
     assert command("study.resume", "s", "--time-budget", "2h", "--runs-dir", str(complete.parent))[0] == 0
     assert Request.read(complete) == replace(changed, time_budget_s=7200.0)
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["replace(value_json, '{', '{\x07')", "replace(value_json, '\"epochs\": 9', '\"epochs\": 8')"],
+    ids=["no JSON", "another value"],
+)
+def test_a_damaged_record_is_not_continued(change: str, command: Command, complete: Path) -> None:
+    """It ended in a traceback, or the search went on from the wrong value."""
+    with closing(sqlite3.connect(complete / RECORD_FILE)) as record:
+        assert record.execute(
+            f"UPDATE trial_user_attributes SET value_json = {change} WHERE key = 'result'"
+        ).rowcount
+        record.commit()
+    before = (complete / RECORD_FILE).read_bytes()
+    code, out, error = command("study.resume", "s", "--trials", "3", "--runs-dir", str(complete.parent))
+    assert (code, out, error.count("\n")) == (2, "", 1)
+    assert "cannot be read as a record" in error
+    assert (complete / RECORD_FILE).read_bytes() == before
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Digests beside files: what was written agrees, what was altered does not, and a crash leaves what agrees."""
 
+import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,13 @@ def test_damaged_digests_agree_with_nothing(damage: str, tmp_path: Path) -> None
         digests.check(tmp_path / "curve")
     written(tmp_path, curve="text")
     digests.check(tmp_path / "curve")
+
+
+def test_a_file_of_gigabytes_is_not_read(tmp_path: Path) -> None:
+    """An export hashed it three times, which took half a minute."""
+    written(tmp_path, one="a")
+    os.truncate(tmp_path / "one", 3 * 2**30)  # takes no room
+    start = time.process_time()
+    with pytest.raises(ValueError, match="it is larger than 512 MiB"):
+        digests.check(tmp_path / "one")
+    assert time.process_time() - start < 0.5
