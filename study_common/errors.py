@@ -39,6 +39,10 @@ class LinkError(UserError):
     """A file or folder that is to be written to is a link; the message names it."""
 
 
+class ModelImportError(UserError):
+    """The code of a model cannot be imported on this machine; the message says why."""
+
+
 class NonFiniteError(RuntimeError):
     """A number that a training run needs is infinite or NaN; the message says which, and what to change."""
 

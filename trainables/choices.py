@@ -3,9 +3,19 @@
 The module that carries a choice out takes its names from here.
 """
 
-TORCHVISION = ("resnet18", "mobilenet_v3_small", "efficientnet_b0")
-"""The models of torchvision; the only ones with pretrained weights."""
+TORCHVISION = (
+    "resnet18", "resnet34", "resnet50", "resnext50_32x4d", "mobilenet_v2", "mobilenet_v3_small", "mobilenet_v3_large",
+    "efficientnet_b0", "efficientnet_b1", "efficientnet_v2_s", "mnasnet0_5", "mnasnet1_0", "shufflenet_v2_x0_5",
+    "shufflenet_v2_x1_0", "squeezenet1_1", "regnet_x_400mf", "regnet_y_400mf", "densenet121", "googlenet",
+    "convnext_tiny",
+)  # fmt: skip
+"""The models of torchvision."""
 MODELS = ("paper_cnn", "small_cnn", *TORCHVISION)
+"""The models that have a name of their own; `is_own_model` says what else names one."""
+TIMM = "timm/"
+"""What stands before the name of a model of the package timm."""
+MODEL_FORMS = (*MODELS, f"{TIMM}NAME", "PACKAGE.MODULE:CALLABLE")
+"""What can be written for a model."""
 DATASETS = ("fashion_mnist_small", "mnist", "fashion_mnist", "medmnist", "kvasir", "folder", "csv")
 ON_BAD_IMAGE = ("refuse", "skip")
 AUGMENTATIONS = ("shift", "flip_h", "flip_v", "rotate", "color")
@@ -20,7 +30,6 @@ ALPHA_STARTS = ("init", "percentile", "mse")
 
 CHOICES: dict[str, tuple[str, ...]] = {
     "dataset": DATASETS,
-    "model": MODELS,
     "on_bad_image": ON_BAD_IMAGE,
     "resize": RESIZE,
     "balance": ("none", "loss"),
@@ -36,3 +45,12 @@ CHOICES: dict[str, tuple[str, ...]] = {
     "alpha_start": ALPHA_STARTS,
 }
 """For each setting with a fixed list of values, that list."""
+
+
+def is_own_model(name: str) -> bool:
+    """Tell whether a model is the user's (`package.module:callable`) or one of timm (`timm/NAME`).
+
+    >>> is_own_model("mypackage.nets:make"), is_own_model("timm/resnet10t"), is_own_model("resnet18")
+    (True, True, False)
+    """
+    return ":" in name or name.startswith(TIMM)

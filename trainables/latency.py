@@ -14,9 +14,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print one line for each model, and everything as JSON; the exit code."""
     parser = Parser("trainables.latency", __doc__)
     parser.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="a .onnx file")
-    parser.add_argument("--threads", type=_positive, default=1, help="for one image (default: %(default)s)")
+    parser.add_argument("--threads", type=command_line.positive, default=1, help="for one image (default: %(default)s)")
     parser.add_argument(
-        "--rounds", type=_positive, default=200, help="images for each model (default: %(default)s)"
+        "--rounds", type=command_line.positive, default=200, help="images for each model (default: %(default)s)"
     )
     return command_line.run(run, parser, argv)
 
@@ -34,12 +34,6 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
             f"{timing.file_bytes:,} bytes"
         )
     return {name: asdict(timing) for name, timing in found.items()}
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
-    return int(text)
 
 
 if __name__ == "__main__":

@@ -7,11 +7,14 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 
 import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.execution.ray_internals import on_loopback
 from study_common.cpus import available_cpus
 from study_common.errors import NO_ROOM, UserError
 from study_common.output import waiting
+from trainables import Config
+from trainables.choices import is_own_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +101,31 @@ def connected(address: str, workers: int) -> Iterator[Cluster]:
         yield _describe(context.dashboard_url)
     finally:
         ray.shutdown()
+
+
+def check_importable(model: str) -> None:
+    """Check that each machine of the connected Ray can build a model that comes from the user's code or from timm.
+
+    Raises:
+        UserError: One cannot; the message says which and why.
+    """
+    if not is_own_model(model):
+        return
+    task = ray.remote(num_cpus=0, max_retries=0)(_import_error)
+    places = [
+        NodeAffinitySchedulingStrategy(node["NodeID"], soft=False) for node in ray.nodes() if node["Alive"]
+    ]
+    found = [task.options(scheduling_strategy=place).remote(model) for place in places]
+    for error in filter(None, ray.get(found)):
+        raise UserError(f"a worker cannot build the model {model}: {error}")
+
+
+def _import_error(model: str) -> str:
+    try:
+        Config.parse({"model": model})
+    except UserError as error:
+        return str(error)
+    return ""
 
 
 def _remedy(error: Exception, said: str) -> str:

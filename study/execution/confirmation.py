@@ -15,7 +15,7 @@ import trainables
 from results.analysis.formatting import format_metric
 from results.analysis.terminal import print_table
 from study.execution.batch import InterruptedBatchError, run_all
-from study.execution.cluster import connected
+from study.execution.cluster import check_importable, connected
 from study.execution.interrupt import Interrupt
 from study.execution.patience import Patience
 from study.execution.worker import Job, Report, train
@@ -119,6 +119,7 @@ def confirm(
             request.check_images()
             with connected(address, request.workers) as cluster, interrupt.catching_signals():
                 cluster.workers(request.workers, request.gpus_per_trial)
+                check_importable(request.fixed.get("model", ""))
                 _retrain(request, directory, record, lease.token, wanted, refit, interrupt.stop_all)
         with interrupt.catching_signals():
             _examine(directory, numbers, interrupt.stop_all)

@@ -15,7 +15,7 @@ from ray import tune
 
 import trainables
 from study.execution.batch import RETRIES, InterruptedBatchError, run_all
-from study.execution.cluster import Cluster, connected
+from study.execution.cluster import Cluster, check_importable, connected
 from study.execution.gcs_watch import GcsWatch
 from study.execution.interrupt import Interrupt
 from study.execution.monitor import Monitor
@@ -93,6 +93,7 @@ def run_study(spec: Spec, train: Train = train) -> Outcome:
             check_locks(directory)
             cluster = stack.enter_context(connected(spec.address, request.workers))
             cluster.workers(request.workers, request.gpus_per_trial)
+            check_importable(request.fixed.get("model", ""))
             record = Record.open(url, request.name, request.objectives, new=True)
         except BaseException:
             shutil.rmtree(directory)
@@ -160,6 +161,7 @@ def resume_study(
         held = _Held(request=asked, directory=directory, record=record, lease=lease)
         with connected(address, asked.workers) as cluster:
             cluster.workers(asked.workers, asked.gpus_per_trial)
+            check_importable(asked.fixed.get("model", ""))
             return _drive(held, cluster, train)
 
 

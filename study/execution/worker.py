@@ -21,7 +21,7 @@ from study.execution import run_folder
 from study.execution.cluster import keep_to_given_gpus
 from study.store.lease import is_current
 from study_common import digests, layout
-from study_common.errors import NO_ROOM, LinkError
+from study_common.errors import NO_ROOM, LinkError, ModelImportError
 from study_common.files import open_without_links
 
 log = logging.getLogger("study")
@@ -118,16 +118,16 @@ def reports(job: Job, train: Train) -> Generator[Report, None, None]:
                 log.exception("failed")
                 raise
     except Exception as error:
-        linked = isinstance(error, LinkError)
+        refused = isinstance(error, LinkError | ModelImportError)
         full = isinstance(error, OSError) and error.errno in NO_ROOM
         reason = (
             f"the disk is full ({error})"
             if full
             else str(error)
-            if linked
+            if refused
             else f"{type(error).__name__}: {error}"
         )
-        yield Report(error=reason, halts=full or linked, worker=worker)
+        yield Report(error=reason, halts=full or refused, worker=worker)
 
 
 def _epochs(job: Job, train: Train) -> Iterator[Report]:

@@ -10,7 +10,7 @@ import search_spaces
 from study.store.options import ABOVE_0, Options, flag
 from study_common import objectives
 from study_common.errors import UserError
-from trainables.choices import CHOICES
+from trainables.choices import CHOICES, MODEL_FORMS
 from trainables.training.config import presets
 
 
@@ -66,7 +66,9 @@ class Spec(Options):
     resize: str = field(
         default="", metadata=flag("how a picture becomes a square", choices=CHOICES["resize"])
     )
-    model: str = field(default="", metadata=flag("the classifier", choices=CHOICES["model"]))
+    model: str = field(
+        default="", metadata=flag(f"the classifier: {', '.join(MODEL_FORMS)}", metavar="NAME|MODULE:CALLABLE")
+    )
     weights: str = field(
         default="",
         metadata=flag(

@@ -92,7 +92,14 @@ def operations(model: nn.Module, signature: tuple[int, int, int]) -> list[Operat
         UserError: It does what no format can express; the message names it.
     """
     channels, size, _ = signature
-    graph = fx.GraphModule(model, _Tracer().trace(model))
+    try:
+        graph = fx.GraphModule(model, _Tracer().trace(model))
+    except Exception as error:  # a user's model may do anything
+        said = " ".join(str(error).split()) or type(error).__name__
+        raise UserError(
+            f"torch.fx cannot follow {type(model).__name__} ({said}), so it has no form in an exported graph; leave out "
+            "what depends on values of the image, or export packed"
+        ) from None
     with torch.no_grad():
         ShapeProp(graph).propagate(torch.zeros(2, channels, size, size))
     found: dict[fx.Node, Operation] = {}
@@ -180,6 +187,8 @@ def _pool(kernel: Any, stride: Any, padding: Any) -> dict[str, tuple[int, int]]:
 
 @torch.no_grad()
 def _layer(name: str, module: nn.Conv2d | nn.Linear) -> Layer:
+    if type(module).forward not in (nn.Conv2d.forward, nn.Linear.forward):
+        raise _inexpressible(name, f"{type(module).__name__} with a forward of its own")
     bias = None if module.bias is None else _array(module.bias)
     made = Layer(
         name=name, codes=codes_of(module), weight=_array(module.weight), bias=bias, grid=grid_of(module)

@@ -1,4 +1,4 @@
-"""The models: the CNN of paper B, a small one for photographs, and torchvision's classifiers by name."""
+"""The models: the CNN of paper B, a small one for photographs, torchvision's classifiers by name, and own ones."""
 
 from functools import lru_cache
 from itertools import pairwise
@@ -7,8 +7,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from study_common.errors import UserError
-from trainables.choices import TORCHVISION
+from study_common.errors import ModelImportError, UserError
+from trainables.choices import TORCHVISION, is_own_model
+from trainables.models import own_models
+from trainables.models.calls import Reads
 
 SMALLEST = {"paper_cnn": 6, "small_cnn": 16} | dict.fromkeys(TORCHVISION, 64)
 """Height and width of the smallest images, in pixels. Below it the CNN of paper B has nothing to pool, and a 3x3
@@ -92,7 +94,7 @@ def build(name: str, *, channels: int, size: int, classes: int) -> nn.Module:
     """Build a float model with random weights from torch's global generator.
 
     Args:
-        name: One of `choices.MODELS`.
+        name: One of `choices.MODELS`, or of an own model (`choices.is_own_model`).
         channels: Of the images, 1 or 3; torchvision's models need 3.
         size: Height and width of the images, in pixels, at least `SMALLEST[name]`.
         classes: The number of classes.
@@ -101,8 +103,10 @@ def build(name: str, *, channels: int, size: int, classes: int) -> nn.Module:
         The model, from normalised images (n, channels, size, size) to logits (n, classes).
 
     Raises:
-        UserError: The model does not accept images of these channels or this size.
+        UserError: The model does not accept images of these channels or this size, or an own one cannot be built.
     """
+    if is_own_model(name):
+        return _twice_differentiable(own_models.make(name, channels=channels, size=size, classes=classes))
     if name in TORCHVISION and channels != 3:
         raise UserError(
             f"{name} takes images in colour and these have {channels} channel; choose small_cnn or paper_cnn"
@@ -117,7 +121,23 @@ def build(name: str, *, channels: int, size: int, classes: int) -> nn.Module:
         return SmallCNN(channels, classes)
     from torchvision import models  # here, because importing it takes as long as importing torch
 
-    model: nn.Module = getattr(models, name)(weights=None, num_classes=classes)
+    settings = {"aux_logits": False, "init_weights": False} if name == "googlenet" else {}
+    return _twice_differentiable(getattr(models, name)(weights=None, num_classes=classes, **settings))
+
+
+def sample(name: str, *, channels: int, size: int, classes: int) -> tuple[nn.Module, Tensor]:
+    """Return a model in evaluation mode and an image (1, channels, size, size), for passes that look at shapes.
+
+    Both are on PyTorch's meta device, where a pass takes no time; an own model, whose code may read values,
+    and of a RegNet, is real. The random generators stay as they are.
+    """
+    real = is_own_model(name) or name.startswith("regnet")
+    with torch.random.fork_rng(devices=[]), torch.device("cpu" if real else "meta"):
+        model = build(name, channels=channels, size=size, classes=classes).eval()
+        return model, torch.zeros(1, channels, size, size).to(memory_format=torch.channels_last)
+
+
+def _twice_differentiable(model: nn.Module) -> nn.Module:
     for module in list(model.modules()):
         for place, child in module.named_children():
             if isinstance(child, nn.Hardsigmoid):
@@ -131,14 +151,13 @@ def quantisable(model: nn.Module) -> dict[str, nn.Module]:
 
 
 @lru_cache(maxsize=32)
-def norms(name: str) -> dict[str, str]:
-    """Return the name of the BatchNorm that reads the output of each convolution of the model `name`.
+def norms(name: str, channels: int = 3, size: int = 64, classes: int = 10) -> dict[str, str]:
+    """Return the name of the BatchNorm that alone reads the output of a convolution, for each that has one.
 
     >>> norms("resnet18")["layer1.0.conv2"]
     'layer1.0.bn2'
     """
-    with torch.device("meta"):
-        model = build(name, channels=3, size=64, classes=10).eval()
+    model, X = sample(name, channels=channels, size=size, classes=classes)
     made: dict[str, Tensor] = {}
     pairs: dict[str, str] = {}
 
@@ -151,10 +170,11 @@ def norms(name: str) -> dict[str, str]:
     for place, module in model.named_modules():
         if isinstance(module, nn.Conv2d):
             module.register_forward_hook(lambda _, args, out, place=place: remember(place, out))
-        elif isinstance(module, nn.BatchNorm2d):
+        elif type(module) is nn.BatchNorm2d and module.affine and module.track_running_stats:
             module.register_forward_pre_hook(lambda _, args, place=place: look(place, args[0]))
-    model(torch.empty(1, 3, 64, 64, device="meta"))
-    return pairs
+    with torch.no_grad(), Reads() as reads:
+        model(X)
+    return {convolution: norm for convolution, norm in pairs.items() if reads.of(made[convolution]) == 1}
 
 
 @lru_cache(maxsize=32)
@@ -163,6 +183,20 @@ def layer_names(name: str) -> tuple[str, ...]:
 
     >>> layer_names("paper_cnn")
     ('conv1', 'conv2', 'fc1', 'fc2')
+
+    Raises:
+        UserError: An own model cannot be built for images of any usual size.
     """
-    with torch.device("meta"):
-        return tuple(quantisable(build(name, channels=3, size=64, classes=10)))
+    refused = []
+    for channels, size in _USUAL if is_own_model(name) else _USUAL[:1]:
+        try:
+            return tuple(quantisable(sample(name, channels=channels, size=size, classes=10)[0]))
+        except ModelImportError:
+            raise
+        except UserError as error:
+            refused.append(error)
+    raise refused[0]
+
+
+_USUAL = ((3, 64), (1, 28), (3, 32), (3, 224), (1, 64), (1, 224))
+"""Channels and sizes of images with which an own model is tried, if all that is asked is what layers it has."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.models.calls import each_called_once
-from trainables.models.catalogue import build, norms, quantisable
+from trainables.models.catalogue import norms, quantisable, sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +38,10 @@ class Inventory:
 
 @lru_cache(maxsize=32)
 def inventory(model: str, channels: int, size: int, classes: int) -> Inventory:
-    """Count the parts of a float model, MACs from the shapes of a forward pass on PyTorch's meta device.
+    """Count the parts of a float model, MACs from the shapes of a forward pass.
 
     Args:
-        model: One of `choices.MODELS`.
+        model: As for `catalogue.build`.
         channels: Of the images, 1 or 3.
         size: Height and width of the images, in pixels.
         classes: The number of classes.
@@ -52,15 +52,15 @@ def inventory(model: str, channels: int, size: int, classes: int) -> Inventory:
     >>> [layer.macs for layer in inventory("paper_cnn", 1, 28, 10).layers]
     [194688, 10616832, 1179648, 1280]
     """
-    with torch.device("meta"):
-        network = build(model, channels=channels, size=size, classes=classes).eval()
+    network, X = sample(model, channels=channels, size=size, classes=classes)
+    normed = norms(model, channels, size, classes)
     counted: dict[str, int] = {}
     named = quantisable(network)
     for name, layer in named.items():
         layer.register_forward_hook(lambda m, _, out, name=name: counted.update({name: _macs(m, out)}))
-    with each_called_once(named):
-        network(torch.empty(1, channels, size, size, device="meta"))
-    rows = tuple(_row(name, layer, counted[name], name in norms(model)) for name, layer in named.items())
+    with each_called_once(named), torch.no_grad():
+        network(X)
+    rows = tuple(_row(name, layer, counted[name], name in normed) for name, layer in named.items())
     numbers = sum(t.numel() for t in network.state_dict().values() if t.is_floating_point())
     return Inventory(layers=rows, others=numbers - sum(row.weights + row.biases for row in rows))
 

@@ -1,5 +1,6 @@
 """Pretrained weights: torchvision's own, by their name or from a file, before a model's quantisers are put in."""
 
+import re
 import warnings
 from http.client import HTTPException
 from pathlib import Path
@@ -9,17 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from study_common.errors import UserError
+from trainables.choices import TORCHVISION
 from trainables.models.catalogue import quantisable
 
 
 def load_pretrained(model: nn.Module, name: str, given: str) -> None:
-    """Copy pretrained weights into a float model of torchvision called `name`, in place.
+    """Copy pretrained weights into a float model called `name`, in place.
 
     A classifier for another number of classes keeps its random weights.
 
     Args:
         model: The float model.
-        name: One of `choices.TORCHVISION`.
+        name: As for `catalogue.build`.
         given: Torchvision's name of the weights, which are downloaded once into PyTorch's own cache, or the path of a
             .pth or .safetensors file with such a state dict.
 
@@ -28,6 +30,7 @@ def load_pretrained(model: nn.Module, name: str, given: str) -> None:
             type, or not finite; the message names the first one.
     """
     tensors = _read(_fetched(name, given) if given in published(name) else Path(given), published(name))
+    tensors = _renamed(name, tensors)
     own = model.state_dict()
     head = [f"{list(quantisable(model))[-1]}.{kind}" for kind in ("weight", "bias")]
     weight = tensors.get(head[0], own[head[0]])
@@ -36,23 +39,33 @@ def load_pretrained(model: nn.Module, name: str, given: str) -> None:
     for key in own:
         if key.endswith("num_batches_tracked"):  # files from before PyTorch 0.4.1 have none
             tensors.setdefault(key, own[key])
+    origin = f"torchvision's {name}" if name in TORCHVISION else name
     for key in [*own, *tensors]:
         if wrong := _misfit(tensors.get(key), own.get(key)):
-            raise UserError(
-                f"{given} does not fit the model: {key} {wrong}; give a state dict of torchvision's {name}"
-            )
+            raise UserError(f"{given} does not fit the model: {key} {wrong}; give a state dict of {origin}")
     model.load_state_dict(tensors)
 
 
 def published(name: str) -> tuple[str, ...]:
-    """Return the names of the weights that torchvision publishes for its model `name`.
+    """Return the names of the weights that torchvision publishes for the model `name`, none if it is not its own.
 
     >>> published("resnet18")
     ('IMAGENET1K_V1', 'DEFAULT')
     """
     from torchvision import models
 
+    if name not in TORCHVISION:
+        return ()
     return tuple(models.get_model_weights(name).__members__)
+
+
+def _renamed(name: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Bring published tensors to the model: DenseNet's have older names, GoogLeNet's include auxiliary classifiers."""
+    if name == "densenet121":
+        return {re.sub(r"\b(norm|conv)\.([12])\.", r"\1\2.", key): tensor for key, tensor in tensors.items()}
+    if name == "googlenet":
+        return {key: tensor for key, tensor in tensors.items() if not key.startswith("aux")}
+    return tensors
 
 
 def _misfit(given: Tensor | None, own: Tensor | None) -> str:
@@ -97,8 +110,8 @@ def _read(path: Path, names: tuple[str, ...]) -> dict[str, Tensor]:
             found = torch.load(path, map_location="cpu", weights_only=True)
     except OSError as error:
         raise UserError(
-            f"the pretrained weights {path} cannot be read ({error.strerror or error}); "
-            f"give a file, or torchvision's {names[0]}"
+            f"the pretrained weights {path} cannot be read ({error.strerror or error}); give a file"
+            + (f", or torchvision's {names[0]}" if names else "")
         ) from None
     except Exception:  # torch.load raises exceptions of any type for a file of another kind
         found = None

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from trainables.models.passes import extra_pass
 
@@ -16,13 +17,13 @@ IMAGES = 512
 """The number of images on which the statistics are measured; more images change them little."""
 
 
-def norms_of(model: nn.Module) -> list[nn.BatchNorm2d]:
-    """Return every BatchNorm of the model, in its order."""
-    return [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+def norms_of(model: nn.Module) -> list[_BatchNorm]:
+    """Return every BatchNorm of the model that keeps running statistics, in its order."""
+    return [m for m in model.modules() if isinstance(m, _BatchNorm) and m.running_mean is not None]
 
 
 @contextmanager
-def gathering(norms: Iterable[nn.BatchNorm2d]) -> Iterator[None]:
+def gathering(norms: Iterable[_BatchNorm]) -> Iterator[None]:
     """Within this context norms normalise by each batch; their statistics become the mean over the batches.
 
     Args:

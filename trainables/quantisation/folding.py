@@ -33,6 +33,9 @@ class Codes:
 class FoldedNorm(nn.BatchNorm2d):
     """A BatchNorm that is folded into the convolution before it: ordinary in training, a bias in inference."""
 
+    convolution: tuple[nn.Module]
+    """In a tuple, or its parameters would be this module's too."""
+
     @property
     def scale(self) -> Tensor:
         """gamma / sigma of the running statistics, (channels,), detached: gamma is trained through the norm only."""
@@ -41,9 +44,14 @@ class FoldedNorm(nn.BatchNorm2d):
 
     @property
     def shift(self) -> Tensor:
-        """The bias that remains in inference, (channels,): beta - mu gamma / sigma."""
+        """What inference adds to the output of the scaled convolution, (channels,): beta - mu gamma / sigma.
+
+        A bias b of the convolution is added as it is, and should be scaled: so b (gamma / sigma - 1) is added here.
+        """
         assert self.running_mean is not None
-        return self.bias - self.running_mean * self.scale
+        shift = self.bias - self.running_mean * self.scale
+        bias = self.convolution[0].bias
+        return shift if bias is None else shift + bias * (self.scale - 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x, (n, channels, H, W), the output of the convolution; the same shape is returned."""
@@ -91,7 +99,7 @@ def fold(model: nn.Module, convolution: str, norm: str, quantiser: nn.Module) ->
 
     Args:
         model: The model.
-        convolution: The name of the convolution, which has no bias.
+        convolution: The name of the convolution.
         norm: The name of the BatchNorm that reads its output.
         quantiser: The `LSQ` or `Affine` of the weight.
     """
@@ -102,5 +110,5 @@ def fold(model: nn.Module, convolution: str, norm: str, quantiser: nn.Module) ->
     parent, _, last = norm.rpartition(".")
     setattr(model.get_submodule(parent), last, folded.train(old.training))
     layer = model.get_submodule(convolution)
-    assert layer.bias is None, "a bias before a norm has no effect, and would have to be scaled"
+    folded.convolution = (layer,)
     parametrize.register_parametrization(layer, "weight", Folded(quantiser, folded))

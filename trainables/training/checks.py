@@ -5,11 +5,11 @@ The settings by themselves are checked by `Config`; here they are checked agains
 
 from functools import lru_cache
 
-import torch
-
 from study_common.errors import UserError
-from trainables.models.catalogue import build
+from trainables.choices import is_own_model
+from trainables.models.catalogue import sample
 from trainables.models.cost import inventory
+from trainables.models.suitability import check_model
 from trainables.quantisation.batchnorm import norms_of
 from trainables.saliency import attribution
 from trainables.training.config import Config
@@ -17,7 +17,7 @@ from trainables.training.inputs import data_of, signature
 
 
 def check_run(config: Config) -> None:
-    """Check that a run of this configuration starts; the model has shapes only, so it takes no memory.
+    """Check that a run of this configuration starts, by shapes alone; an own model makes a step with two images.
 
     Args:
         config: What would be trained, on which images. Its files `init` and `pretrained` are not read.
@@ -28,6 +28,8 @@ def check_run(config: Config) -> None:
             is one image and the model has BatchNorm; or the attribution cannot explain the model.
     """
     data = data_of(config)
+    if is_own_model(config.model):
+        _fits(config.model, *signature(data), config.lambda2 > 0)
     inventory(config.model, *signature(data))
     has_norms = _explained(config.model, *signature(data), config.attribution)
     if config.epochs == 0:
@@ -43,7 +45,12 @@ def check_run(config: Config) -> None:
 @lru_cache(maxsize=32)
 def _explained(name: str, channels: int, size: int, classes: int, method: str) -> bool:
     """Raise UserError if an attribution cannot explain a model; return whether the model has BatchNorm."""
-    with torch.device("meta"):
-        model = build(name, channels=channels, size=size, classes=classes).eval()
-        attribution.check(model, torch.empty(1, channels, size, size), method)
+    model, X = sample(name, channels=channels, size=size, classes=classes)
+    attribution.check(model, X, method)
     return bool(norms_of(model))
+
+
+@lru_cache(maxsize=32)
+def _fits(name: str, channels: int, size: int, classes: int, twice: bool) -> None:
+    """Raise UserError if an own model cannot be trained; asked once per process."""
+    check_model(name, channels, size, classes, twice=twice)

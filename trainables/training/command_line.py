@@ -10,14 +10,15 @@ import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 from study_common.commands import exit_code
 from study_common.errors import NonFiniteError, UserError, cannot_use
-from trainables.choices import CHOICES
+from trainables.choices import CHOICES, MODEL_FORMS
 from trainables.training.config import Config, preset, presets
 
 
-def run(command: Callable[[argparse.Namespace], Mapping[str, float]], parser: argparse.ArgumentParser,
+def run(command: Callable[[argparse.Namespace], Mapping[str, Any]], parser: argparse.ArgumentParser,
         argv: Sequence[str] | None) -> int:  # fmt: skip
     """Parse, run `command` in a prepared process, and print its metrics as the last line; the exit code."""
     arguments = parser.parse_args(argv)
@@ -54,9 +55,16 @@ def setting(text: str) -> tuple[str, str]:
     return key, value
 
 
+def positive(text: str) -> int:
+    """Accept a whole number above 0."""
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    return int(text)
+
+
 def settings_help() -> str:
     """Every setting with its default and, where the values are listed, its values; for `--help`."""
-    valid = {**CHOICES, "preset": presets()}
+    valid = {**CHOICES, "model": MODEL_FORMS, "preset": presets()}
     defaults = {field.name: field.default for field in fields(Config)} | preset(Config.preset)["run"]
     lines = [f"settings, with their defaults under the preset {Config.preset}:"]
     for name in Config.names():

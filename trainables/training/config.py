@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from search_spaces import WIDTHS, is_width, owners
 from study_common.errors import UserError, check_known, unknown
-from trainables.choices import AUGMENTATION_SETS, AUGMENTATIONS, CHOICES, TORCHVISION
+from trainables.choices import AUGMENTATION_SETS, AUGMENTATIONS, CHOICES, MODEL_FORMS, MODELS, is_own_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class Config:
     group_near_duplicates: bool = False
     """Whether pictures that look alike stay in one split."""
     model: str = "paper_cnn"
-    """One of `choices.MODELS`."""
+    """One of `choices.MODEL_FORMS`: a name of ours or of torchvision, `timm/NAME`, or `package.module:callable`."""
     preset: str = "best"
     """The recipe whose settings the other fields replace; see `trainables/presets/`."""
     epochs: int = 4
@@ -54,8 +54,8 @@ class Config:
     refit: bool = False
     """Whether to train on the validation images too, for a confirmation, which measures on the test split."""
     pretrained: str = ""
-    """Pretrained weights of a torchvision model: torchvision's name for them, or a .pth or .safetensors file. Ignored
-    with `init`, whose float model started from them."""
+    """Pretrained weights: torchvision's name for them, or a .pth or .safetensors file with the model's state dict. None
+    for `paper_cnn` and `small_cnn`. Ignored with `init`, whose float model started from them."""
     init: str = ""
     """Path of a float checkpoint to start from; "" starts from random or pretrained weights."""
 
@@ -125,6 +125,7 @@ class Config:
     """Bit-width of each layer's input; the first layer has none, because its input is the 8-bit image."""
 
     def __post_init__(self) -> None:
+        check_model_name(self.model)
         for name, choices in CHOICES.items():
             if getattr(self, name) not in choices:
                 raise unknown(name, getattr(self, name), choices)
@@ -143,11 +144,8 @@ class Config:
             "above 0 and at most 100",
             self.alpha_percentile,
         )
-        if self.pretrained and self.model not in TORCHVISION:
-            raise UserError(
-                f"pretrained weights are for torchvision's models ({', '.join(TORCHVISION)}), not {self.model}; "
-                "leave them out"
-            )
+        if self.pretrained and self.model in ("paper_cnn", "small_cnn"):
+            raise UserError(f"there are no pretrained weights for {self.model}; leave them out")
         for kind, widths in (("w_bits", self.w_bits), ("a_bits", self.a_bits)):
             for layer, bits in widths.items():
                 _require(bits in WIDTHS, f"{kind}.{layer}", f"one of {', '.join(map(str, WIDTHS))}", bits)
@@ -227,6 +225,12 @@ def float_config(config: Config) -> Config:
     if config.batch_size < Config.parse({"preset": config.preset}).batch_size:
         return replace(floats, batch_size=min(floats.batch_size, config.batch_size))
     return floats
+
+
+def check_model_name(name: str) -> None:
+    """Raise UserError if a model can have no such name; an own one is not looked for."""
+    if not (name in MODELS or is_own_model(name)):
+        raise unknown("model", name, MODEL_FORMS)
 
 
 def presets() -> tuple[str, ...]:

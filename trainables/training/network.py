@@ -9,6 +9,7 @@ from torch import nn
 from study_common import layout
 from study_common.errors import UserError
 from study_common.files import real
+from trainables.choices import is_own_model
 from trainables.data import Data
 from trainables.models import cost
 from trainables.models.catalogue import build, layer_names, norms
@@ -33,7 +34,7 @@ def costs(config: Config) -> dict[str, int | float]:
 def new_model(config: Config, data: Data) -> nn.Module:
     """The configuration's model with its quantisers, weights drawn from its seed or pretrained."""
     model = float_model(config, data)
-    _quantise(model, config)
+    _quantise(model, config, signature(data))
     if config.mask == "threshold":
         model.epsilon = nn.Parameter(torch.tensor(config.epsilon))
     return model
@@ -101,23 +102,24 @@ def load_checkpoint(path: Path, data_dir: str = "") -> tuple[nn.Module, Config, 
     config = Config.parse(about["config"] | ({"data_dir": data_dir} if data_dir else {}))
     channels, size, classes = about["signature"]
     model = build(config.model, channels=channels, size=size, classes=classes)
-    _quantise(model, config)
+    _quantise(model, config, (channels, size, classes))
     if "epsilon" in tensors:
         model.epsilon = nn.Parameter(tensors["epsilon"])
     try:
         model.load_state_dict(tensors)
     except RuntimeError:
-        raise UserError(f"{path} is of another version of this program; train it again") from None
+        other = config.model if is_own_model(config.model) else "this program"
+        raise UserError(f"{path} is of another version of {other}; restore that, or train it again") from None
     model.to(memory_format=torch.channels_last)  # as it was trained: the same bits come out
     return model.eval(), config, about
 
 
-def _quantise(model: nn.Module, config: Config) -> None:
+def _quantise(model: nn.Module, config: Config, images: tuple[int, int, int]) -> None:
     quantise(
         model,
         w_bits=config.w_bits,
         a_bits=config.a_bits,
         weight_quantiser=config.weight_quantiser,
         alpha=config.alpha_init,
-        norms=norms(config.model),
+        norms=norms(config.model, *images),
     )

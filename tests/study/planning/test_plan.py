@@ -15,7 +15,8 @@ from study.planning.spec import Spec
 from study.store.request import Request
 from study_common.errors import StudyWarning, UserError
 from tests.make_kvasir import make
-from trainables.choices import ATTRIBUTIONS, MODELS
+from tests.trainables.models.names import EACH_KIND
+from trainables.choices import ATTRIBUTIONS
 from trainables.models.catalogue import SMALLEST
 from trainables.models.passes import extra_pass
 from trainables.saliency.attribution import saliency_maps
@@ -107,7 +108,7 @@ def test_pretrained_weights_are_looked_at_before_a_study_is(
 
 
 @pytest.mark.parametrize("attribution", ATTRIBUTIONS)
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", EACH_KIND)
 def test_what_a_plan_accepts_starts(
     model: str, attribution: str, request_of: RequestOf, stripes: Path, tmp_path: Path
 ) -> None:

@@ -6,12 +6,12 @@ from torch import nn
 
 from study_common.errors import UserError
 from tests.trainables.deployment.conftest import make
-from trainables.choices import MODELS
+from tests.trainables.models.names import EACH_KIND
 from trainables.deployment.structure import layers, operations
 from trainables.models.catalogue import layer_names
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EACH_KIND)
 def test_every_layer_of_every_model_is_listed_once_and_in_order(name: str) -> None:
     network = make(name, 64, 4, 4, count=2).network
     assert [layer.name for layer in layers(network)] == list(layer_names(name))

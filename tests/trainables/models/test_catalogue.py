@@ -6,11 +6,12 @@ import torch.nn.functional as F
 from torch import nn
 from torchvision.ops import StochasticDepth
 
-from trainables.choices import MODELS, TORCHVISION
-from trainables.models.catalogue import SMALLEST, HardSigmoid, build, norms
+from tests.trainables.models.names import EACH_KIND
+from trainables.choices import TORCHVISION
+from trainables.models.catalogue import SMALLEST, HardSigmoid, build, norms, sample
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EACH_KIND)
 def test_the_smallest_images_are_classified_and_smaller_ones_refused(name: str) -> None:
     least = SMALLEST[name]
     model = build(name, channels=3, size=least, classes=5).train()
@@ -21,7 +22,7 @@ def test_the_smallest_images_are_classified_and_smaller_ones_refused(name: str) 
         build(name, channels=3, size=least - 1, classes=5)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EACH_KIND)
 def test_grey_images_are_for_the_small_ones(name: str) -> None:
     if name not in TORCHVISION:
         assert build(name, channels=1, size=28, classes=10)(torch.rand(2, 1, 28, 28)).shape == (2, 10)
@@ -44,7 +45,7 @@ def test_the_small_cnn_is_as_small_as_it_says() -> None:
     assert maps == [16, 8, 4, 2]
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "efficientnet_b0"])
+@pytest.mark.parametrize("name", EACH_KIND[2:])
 def test_every_norm_of_torchvisions_models_has_its_convolution(name: str) -> None:
     model = build(name, channels=3, size=64, classes=10)
     pairs = norms(name)
@@ -62,7 +63,7 @@ def test_the_hard_sigmoid_is_pytorchs_and_can_be_differentiated_twice() -> None:
     assert torch.autograd.gradgradcheck(lambda v: HardSigmoid()(v) ** 2, smooth)
 
 
-@pytest.mark.parametrize("name", TORCHVISION)
+@pytest.mark.parametrize("name", EACH_KIND[2:])
 def test_every_activation_can_be_differentiated_twice(name: str) -> None:
     kinds = {
         type(m): m for m in build(name, channels=3, size=64, classes=5).modules() if not list(m.children())
@@ -74,3 +75,15 @@ def test_every_activation_can_be_differentiated_twice(name: str) -> None:
         if not issubclass(kind, learned + random):
             module.inplace = False
             assert torch.autograd.gradgradcheck(lambda v, module=module: module(v) ** 2, x), kind
+
+
+def test_a_norm_belongs_to_the_convolution_whose_output_it_alone_reads() -> None:
+    """Not behind an activation in place, where it gets the same tensor, nor where the map is read twice."""
+    assert norms("tests.trainables.models.nets:ManyNorms", 3, 16, 3) == {"conv1": "bn1"}
+
+
+def test_a_sample_leaves_the_random_numbers() -> None:
+    before = torch.get_rng_state()
+    for name in ("small_cnn", "tests.trainables.models.nets:Plain"):
+        sample(name, channels=3, size=16, classes=3)
+    assert torch.get_rng_state().equal(before)

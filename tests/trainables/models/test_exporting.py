@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from trainables.choices import MODELS
+from tests.trainables.models.names import EACH_KIND
 from trainables.models.catalogue import SMALLEST, build, norms, quantisable
 from trainables.quantisation.quantisers import calibrate, quantise
 
@@ -15,7 +15,7 @@ SLOW = {"efficientnet_b0"}
     ("name", "weight_quantiser"),
     [
         ("paper_cnn", "affine"),
-        *(pytest.param(name, "lsq", marks=[pytest.mark.slow] * (name in SLOW)) for name in MODELS),
+        *(pytest.param(name, "lsq", marks=[pytest.mark.slow] * (name in SLOW)) for name in EACH_KIND),
     ],
 )
 def test_torch_exports_the_evaluation_model(name: str, weight_quantiser: str) -> None:

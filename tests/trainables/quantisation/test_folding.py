@@ -57,6 +57,17 @@ def test_without_rounding_it_is_the_ordinary_norm(plain: nn.Module) -> None:
     torch.testing.assert_close(folded.eval()(X), plain.eval()(X), rtol=1e-4, atol=1e-4)
 
 
+def test_a_bias_before_the_norm_is_scaled_with_the_weight() -> None:
+    plain = nn.Sequential(nn.Conv2d(3, 5, 3), nn.BatchNorm2d(5))
+    for tensor in (plain[1].weight, plain[1].running_mean):
+        nn.init.uniform_(tensor, -1, 2)
+    folded = copy.deepcopy(plain)
+    fold(folded, "0", "1", Exact())
+    X = torch.randn(SHAPE)
+    torch.testing.assert_close(folded.eval()(X), plain.eval()(X))
+    torch.testing.assert_close(folded.train()(X), plain.train()(X))
+
+
 def test_the_weight_is_that_of_equations_4_and_5(plain: nn.Module) -> None:
     norm, W = plain[1], plain[0].weight.detach()
     folded = copy.deepcopy(plain)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from trainables.choices import ATTRIBUTIONS, CHOICES, MODELS, WEIGHT_QUANTISERS
+from tests.trainables.models.names import EACH_KIND
+from trainables.choices import ATTRIBUTIONS, CHOICES, WEIGHT_QUANTISERS
 from trainables.models.catalogue import SMALLEST
 from trainables.saliency.attribution import saliency_maps
 from trainables.training.config import Config
@@ -53,7 +54,7 @@ def test_the_array_has_every_pair_and_few_rows() -> None:
     assert len(covering_array()) <= 16
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", EACH_KIND)
 def test_every_model_trains_under_every_pair_of_settings(model: str, settings: Row) -> None:
     size = SMALLEST[model]
     for row in covering_array():

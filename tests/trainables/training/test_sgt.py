@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
+from tests.trainables.models.names import EACH_KIND
 from trainables import Config
-from trainables.choices import MODELS
 from trainables.models import convolution
 from trainables.models.catalogue import SMALLEST, PaperCNN, build, norms, quantisable
 from trainables.quantisation.quantisers import calibrate, clipping_levels, quantise
@@ -247,7 +247,7 @@ def test_without_sgt_there_is_one_pass() -> None:
 
 
 @pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", EACH_KIND)
 def test_kl_is_exactly_0_when_nothing_is_masked(name: str, precision: torch.dtype) -> None:
     """Both passes draw the same dropout and stochastic depth, or a random network would be pulled towards itself."""
     torch.manual_seed(0)
