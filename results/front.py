@@ -49,6 +49,7 @@ def _show(arguments: argparse.Namespace) -> None:
 
 def _table(study: "Study", front: "pd.DataFrame", objectives: Mapping[str, str]) -> "pd.DataFrame":
     """Return the columns to print, in the order of the first objective."""
+    from results.analysis.configurations import compact_widths
     from results.analysis.metrics import COST_METRICS
 
     first = next(iter(objectives))
@@ -59,7 +60,8 @@ def _table(study: "Study", front: "pd.DataFrame", objectives: Mapping[str, str])
     if (front["draws"] > 1).any():
         columns.append("draws")
     columns += [f"metrics.{name}" for name in dict.fromkeys([*objectives, *costs])]
-    columns += [f"params.{name}" for name in study.distributions]
+    front, parameters = compact_widths(front, list(study.distributions))
+    columns += [f"params.{name}" for name in parameters]
     return front.sort_values(f"metrics.{first}", ascending=objectives[first] == "min")[columns]
 
 

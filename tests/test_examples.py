@@ -5,6 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+import pytest
+from PIL import Image
+
+from study_common import layout
 from tests.results.sample import trials, write_study
 
 ROOT = Path(__file__).parents[1]
@@ -31,3 +36,25 @@ def test_choose_a_model_prints_the_front_and_a_trial(tmp_path):
     out = run("examples/choose_a_model.py", tmp_path / "s")
     assert "hypervolume 0." in out
     assert "bit-operations: trial " in out
+
+
+@pytest.mark.parametrize(("model", "size"), [("own_network:OwnNetwork", 16), ("timm/test_resnet", 64)])
+def test_a_model_of_ones_own_goes_from_a_launch_to_an_export(model, size, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    generator = np.random.default_rng(0)
+    for name, level in (("dark", 40), ("bright", 180)):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for number in range(10):
+            pixels = generator.integers(level, level + 40, (size, size, 3), np.uint8)
+            Image.fromarray(pixels).save(tmp_path / "set" / name / f"{number}.png")
+    out = run(
+        "examples/own_model.py", "--model", model, "--data-dir", tmp_path / "set", "--image-size", size,
+        "--runs-dir", tmp_path, "--", "--trials", 2, "--epochs", 1, "--workers", 1, "--set", "batch_size=8",
+    )  # fmt: skip
+    assert "2 complete" in out
+    assert "layers" in out
+    study = tmp_path / "own"
+    assert (study / layout.REPORT_FILE).read_text().count(model) > 0
+    assert {layout.ONNX_FILE, layout.PACKED_FILE} <= {path.name for path in (study / "model").iterdir()}
+    assert str(tmp_path).encode() not in (study / "model" / layout.PACKED_FILE).read_bytes()
+    assert str(tmp_path) not in (study / "model" / layout.CARD_FILE).read_text()

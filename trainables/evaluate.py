@@ -1,10 +1,12 @@
-"""`python -m trainables.evaluate`: the validation metrics of a checkpoint, measured again."""
+"""`python -m trainables.evaluate`: the validation metrics of a checkpoint again, or those on an outside test set."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from study_common.commands import Parser
+from study_common.errors import UserError
 from trainables.training import command_line
 
 
@@ -12,14 +14,36 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print the metrics as JSON; the exit code."""
     parser = Parser("trainables.evaluate", __doc__)
     parser.add_argument("checkpoint", type=Path, help="a checkpoint.safetensors, wherever it was copied to")
-    parser.add_argument("--data-dir", default="", metavar="DIR", help="where its images are now")
+    parser.add_argument(
+        "--data-dir", default="", metavar="DIR",
+        help="where its images are now, or an outside test set: other images of the same classes",
+    )  # fmt: skip
+    parser.add_argument(
+        "--labels",
+        default="",
+        metavar="FILE.csv",
+        help="paths and classes of the images of an outside test set",
+    )
     return command_line.run(run, parser, argv)
 
 
-def run(arguments: argparse.Namespace) -> dict[str, float]:
-    """Measure what the run measured: equal to the recorded metrics, bit for bit, on the CPU that trained it."""
-    from trainables.training.evaluation import validation_metrics
+def run(arguments: argparse.Namespace) -> Mapping[str, Any]:
+    """Measure what the run measured: equal to the recorded metrics, bit for bit, on the CPU that trained it.
 
+    Images that the run did not know are an outside test set, and the metrics say so.
+    """
+    from trainables.training.evaluation import validation_metrics
+    from trainables.training.outside_set import outside_metrics
+
+    if arguments.labels and not arguments.data_dir:
+        raise UserError("--labels is of an outside test set; give its folder with --data-dir")
+    if arguments.data_dir:
+        found = outside_metrics(arguments.checkpoint, arguments.data_dir, arguments.labels)
+        if found:
+            print(
+                f"an outside test set: {found['images']} images in {arguments.data_dir} that the run did not know"
+            )
+            return found
     return validation_metrics(arguments.checkpoint, arguments.data_dir)
 
 

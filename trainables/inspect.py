@@ -18,7 +18,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         ("classes", 10, "how many"),
     ):  # fmt: skip
         parser.add_argument(
-            f"--{name}", type=command_line.positive, default=default, metavar="N", help=f"{what} (default: {default})"
+            f"--{name}",
+            type=command_line.positive,
+            default=default,
+            metavar="N",
+            help=f"{what} (default: {default})",
         )
     return command_line.run(run, parser, argv)
 

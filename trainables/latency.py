@@ -14,9 +14,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Print one line for each model, and everything as JSON; the exit code."""
     parser = Parser("trainables.latency", __doc__)
     parser.add_argument("models", nargs="+", type=Path, metavar="MODEL", help="a .onnx file")
-    parser.add_argument("--threads", type=command_line.positive, default=1, help="for one image (default: %(default)s)")
     parser.add_argument(
-        "--rounds", type=command_line.positive, default=200, help="images for each model (default: %(default)s)"
+        "--threads", type=command_line.positive, default=1, help="for one image (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=command_line.positive,
+        default=200,
+        help="images for each model (default: %(default)s)",
     )
     return command_line.run(run, parser, argv)
 

@@ -1,6 +1,8 @@
 """What a trial was trained with: its configuration, the widths of its layers, and the command that exports it."""
 
 import shlex
+from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import pandas as pd
@@ -13,6 +15,10 @@ from study_common.files import real
 
 WIDTH_KINDS = {"bits": ("weights", "activations"), "w_bits": ("weights",), "a_bits": ("activations",)}
 """Prefixes of width parameters, and what each sets in its layer."""
+
+
+MAX_COLUMNS = 6
+"""Widths that a table shows in a column each."""
 
 
 def configuration(study: Study, trial: pd.Series, files: RunFiles | None = None) -> dict[str, Any]:
@@ -45,6 +51,40 @@ def layer_widths(study: Study, trial: pd.Series, files: RunFiles | None = None) 
 def searched_widths(study: Study) -> list[str]:
     """Return the names of the searched parameters that are widths: `bits.conv1`, ..."""
     return [name for name in study.distributions if is_width(name)]
+
+
+def compact_widths(trials: pd.DataFrame, parameters: Sequence[str]) -> tuple[pd.DataFrame, list[str]]:
+    """Join the widths of a model of more than `MAX_COLUMNS` layers into one column of each kind.
+
+    Args:
+        trials: One row per trial, params.* among its columns.
+        parameters: The searched names, in the order of the layers.
+
+    Returns:
+        The rows with columns such as `params.bits`, "4 2x12 8": the widths in the order of the layers, `2x12` for
+        twelve equal ones in a row; and the names that are left.
+    """
+    trials, left = trials.copy(), list(parameters)
+    for kind in WIDTH_KINDS:
+        mine = [name for name in left if name.startswith(f"{kind}.")]
+        if len(mine) <= MAX_COLUMNS:
+            continue
+        values = trials[[f"params.{name}" for name in mine]].astype(object)
+        trials[f"params.{kind}"] = [_runs(row) for row in values.itertuples(index=False, name=None)]
+        left[left.index(mine[0])] = kind
+        left = [name for name in left if name not in mine]
+    return trials, left
+
+
+def _runs(widths: Sequence[Any]) -> str:
+    """Write equal widths in a row once.
+
+    >>> _runs([4, 2, 2, 2, float("nan"), 8.0])
+    '4 2x3 - 8'
+    """
+    shown = ["-" if pd.isna(width) else str(int(width)) for width in widths]
+    counted = [(width, len(list(same))) for width, same in groupby(shown)]
+    return " ".join(width if count == 1 else f"{width}x{count}" for width, count in counted)
 
 
 def export_command(study: Study, trial: pd.Series) -> str:

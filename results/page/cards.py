@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 from scipy.special import ndtri
 
+from results.analysis.classes import class_metrics
 from results.analysis.configurations import export_command, layer_widths
 from results.analysis.formatting import format_metric
 from results.analysis.metrics import COST_METRICS
@@ -22,6 +23,9 @@ REASONS = {
 
 METRICS = ("accuracy", "flops", "bops", "size_bytes", "faithfulness")
 """Metrics on a card besides the objectives."""
+
+MAX_CLASSES = 4
+"""Classes up to which a card shows the recall of each."""
 
 Z95 = float(ndtri(0.975))
 
@@ -41,12 +45,26 @@ def cards(study: Study, tests: pd.DataFrame, files: RunFiles) -> list[dict[str, 
             "number": int(trial["number"]),
             "draws": int(trial["draws"]),
             "probability": format_probability(trial["p_front"]),
-            "figures": [*_validation(study, trial), *_test(trial, tests)],
+            "figures": [*_validation(study, trial), *_recall(trial, files), *_test(trial, tests)],
+            "never_found": never_found(files.confusion(int(trial["number"]))),
             "widths": layer_widths(study, trial, files),
             "command": export_command(study, trial),
         }
         for name, trial in study.recommend().items()
     ]
+
+
+def never_found(matrix: pd.DataFrame | None) -> list[tuple[str, int]]:
+    """Return each class of which no image is recognised, with its number of images; from a confusion matrix.
+
+    >>> never_found(pd.DataFrame([[3, 1], [2, 0]], index=["normal", "polyp"]))
+    [('polyp', 2)]
+    """
+    if matrix is None:
+        return []
+    rows = class_metrics(matrix)
+    missed = rows[(rows["sensitivity"] == 0) & (rows["images"] > 0)]
+    return [(str(name), int(images)) for name, images in missed["images"].items()]
 
 
 def half_width(trial: pd.Series, metric: str) -> float:
@@ -79,6 +97,24 @@ def _validation(study: Study, trial: pd.Series) -> list[tuple[str, str, str]]:
         (name, *_with_error(name, trial[f"metrics.{name}"], half_width(trial, name)))
         for name in dict.fromkeys([*METRICS, *study.objectives])
         if f"metrics.{name}" in trial
+    ]
+
+
+def _recall(trial: pd.Series, files: RunFiles) -> list[tuple[str, str, str]]:
+    """Return the recall of each class, of many classes only of the one that is found least."""
+    matrix = files.confusion(int(trial["number"]))
+    if matrix is None:
+        return []
+    rows = class_metrics(matrix).dropna(subset="sensitivity")
+    if few := len(rows) > MAX_CLASSES:
+        rows = rows.nsmallest(1, "sensitivity")
+    return [
+        (
+            f"{'lowest ' * few}recall: {name}",
+            format_metric("sensitivity", row["sensitivity"]),
+            f"of {row['images']:.0f} images",
+        )
+        for name, row in rows.iterrows()
     ]
 
 

@@ -31,7 +31,10 @@ _FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, *IMAGES, "epo
     "init": "--init float",
     "pretrained": "--weights",
 }
-_ALIKE = {name: f"--set {name}=..." for name in ("attribution", "image_size", "crop_border", "on_bad_image")}
+_ALIKE = {
+    name: f"--set {name}=..."
+    for name in ("attribution", "image_size", "crop_border", "on_bad_image", "positive")
+}
 """Settings that decide how trials are measured; all trials of a study share them, so that they can be compared."""
 
 

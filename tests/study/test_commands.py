@@ -72,7 +72,7 @@ BAD = {
     "--space mixed_bits --storage postgresql+pgsql://me@db/studies": "leave the driver out",
     "--space mixed_bits --set lambda1": "key=value",
     "--space mixed_bits --set lamda1=1": "lambda1",
-    "--space mixed_bits --weights /nowhere.pth": "pretrained weights are for torchvision's models",
+    "--space mixed_bits --weights /nowhere.pth": "there are no pretrained weights for paper_cnn",
     "--space mixed_bits --model resnet18 --set pretrained=/nowhere.pth": "--weights",
     "--space mixed_bits --set epochs=3": "--epochs",
     "--space mixed_bits --set init=/nowhere": "--init float",

@@ -10,7 +10,7 @@ from PIL import Image
 from trainables.data import batches
 from trainables.training.config import Config
 from trainables.training.process import prepare_process
-from trainables.training.run import Run
+from trainables.training.run import Run, epochs
 
 prepare_process()
 
@@ -55,3 +55,22 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, f
     directory = tmp_path_factory.mktemp("trained")
     run.save(1, directory)
     return directory, recorded
+
+
+@pytest.fixture(scope="session")
+def striped(stripes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a finished run on the stripes, which it tells apart."""
+    directory = tmp_path_factory.mktemp("striped")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(directory / "cache"))
+        given = {
+            "dataset": "folder",
+            "data_dir": str(stripes),
+            "image_size": 16,
+            "batch_size": 16,
+            "augment": "false",
+        }
+        for epoch in epochs(Config.parse(given | {"bits": 4, "epochs": 3, "lr": 3e-3})):
+            epoch.save(directory)
+        assert epoch.metrics["accuracy"] == 1
+    return directory

@@ -65,6 +65,8 @@ class Data:
     """The standard deviation of each channel over the training images, in [0, 1]."""
     fingerprint: str
     """16 hexadecimal digits of a SHA-256 over the content: classes, images and labels."""
+    depth: int = 0
+    """The bits that count of the 16-bit files of a folder, 0 if there are none."""
     left_out: tuple[str, ...] = ()
     """The images of a folder that are not used, each with the reason."""
 
@@ -123,6 +125,7 @@ def load(name: str, data_dir: str | Path | None = None, preparation: Preparation
             mean=tuple(decoded.facts["mean"]),
             std=tuple(decoded.facts["std"]),
             fingerprint=decoded.fingerprint,
+            depth=decoded.facts["depth"],
             left_out=tuple(map(str, decoded.left_out)),
         )
     class_names, train, validation = _arrays(name, data_dir)

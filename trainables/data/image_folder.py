@@ -27,6 +27,12 @@ def open_folder(name: str, data_dir: str | Path | None, preparation: Preparation
     Raises:
         UserError: There is no such folder, or its files are missing, damaged or ambiguous.
     """
+    listing = list_images(name, data_dir, preparation)
+    return listing, open_images(listing, preparation)
+
+
+def list_images(name: str, data_dir: str | Path | None, preparation: Preparation) -> Listing:
+    """List a folder of images as a data set of the kind `name`, and group them; see `open_folder`."""
     if not data_dir:
         raise UserError(f"the data set {name} needs the folder of its images; {GIVE_IT}")
     if not Path(data_dir).is_dir():
@@ -36,7 +42,7 @@ def open_folder(name: str, data_dir: str | Path | None, preparation: Preparation
     listing = _list(name, Path(data_dir), preparation.labels)
     if preparation.group:
         listing = replace(listing, images=with_groups(listing.images, preparation.group))
-    return listing, open_images(listing, preparation)
+    return listing
 
 
 def _list(name: str, data_dir: Path, labels: str) -> Listing:

@@ -221,7 +221,7 @@ def _leave_out(path: Path, error: Exception) -> None:
 def _command(config: Config) -> str:
     """The command that trains the same: every setting that differs from those of the preset."""
     usual = Config.parse({"preset": config.preset, "model": config.model}).flat()
-    changed = {name: value for name, value in config.flat().items() if usual.get(name) != value}
+    changed = {name: value for name, value in config.shareable().items() if usual.get(name) != value}
     settings = {"preset": config.preset, "model": config.model} | changed
     words = [
         f"--set {name}={','.join(map(str, value)) if isinstance(value, list) else json.dumps(value).strip(chr(34))}"

@@ -96,7 +96,8 @@ def inspect_model(name: str, channels: int, size: int, classes: int) -> Checklis
         products=uncounted_products(model, X),
         graph=_why_not(lambda: operations(model, (channels, size, classes))),
         attributions={
-            method: _why_not(lambda method=method: attribution.check(model, X, method)) for method in ATTRIBUTIONS
+            method: _why_not(lambda method=method: attribution.check(model, X, method))
+            for method in ATTRIBUTIONS
         },
         twice=twice,
     )

@@ -150,4 +150,4 @@ def _images(config: Config, about: dict[str, Any]) -> np.ndarray:
 def _metadata(config: Config, about: dict[str, Any]) -> dict[str, str]:
     """What a graph says of where it comes from, all JSON."""
     kept = {name: about[name] for name in ("class_names", "fingerprint", "metrics")}
-    return {name: json.dumps(value) for name, value in {**kept, "config": config.flat()}.items()}
+    return {name: json.dumps(value) for name, value in {**kept, "config": config.shareable()}.items()}

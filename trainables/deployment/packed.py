@@ -56,7 +56,7 @@ def write(path: Path, model: nn.Module, config: Config, about: Mapping[str, Any]
     inputs = {name: m.zero_point for name, m in model.named_modules() if isinstance(m, Pact)}
     header = {
         "format": 1,
-        "config": config.flat(),
+        "config": config.shareable(),
         **{name: about[name] for name in DESCRIBED},
         "zero_points": {name: zero for name, zero in inputs.items() if zero},
         "tensors": entries,

@@ -97,8 +97,8 @@ def operations(model: nn.Module, signature: tuple[int, int, int]) -> list[Operat
     except Exception as error:  # a user's model may do anything
         said = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
-            f"torch.fx cannot follow {type(model).__name__} ({said}), so it has no form in an exported graph; leave out "
-            "what depends on values of the image, or export packed"
+            f"torch.fx cannot follow {type(model).__name__} ({said}), so it has no form in an exported graph; leave "
+            "out what depends on values of the image, or export packed"
         ) from None
     with torch.no_grad():
         ShapeProp(graph).propagate(torch.zeros(2, channels, size, size))

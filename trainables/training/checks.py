@@ -13,7 +13,7 @@ from trainables.models.suitability import check_model
 from trainables.quantisation.batchnorm import norms_of
 from trainables.saliency import attribution
 from trainables.training.config import Config
-from trainables.training.inputs import data_of, signature
+from trainables.training.inputs import data_of, positive_index, signature
 
 
 def check_run(config: Config) -> None:
@@ -28,6 +28,7 @@ def check_run(config: Config) -> None:
             is one image and the model has BatchNorm; or the attribution cannot explain the model.
     """
     data = data_of(config)
+    positive_index(config, data.class_names)
     if is_own_model(config.model):
         _fits(config.model, *signature(data), config.lambda2 > 0)
     inventory(config.model, *signature(data))

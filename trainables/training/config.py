@@ -41,6 +41,8 @@ class Config:
     """A pattern over paths: images for which it finds the same text, such as a patient, stay in one split."""
     group_near_duplicates: bool = False
     """Whether pictures that look alike stay in one split."""
+    positive: str = ""
+    """Of two classes the one whose sensitivity and specificity are measured; "" for the mean over both."""
     model: str = "paper_cnn"
     """One of `choices.MODEL_FORMS`: a name of ours or of torchvision, `timm/NAME`, or `package.module:callable`."""
     preset: str = "best"
@@ -186,8 +188,15 @@ class Config:
         >>> Config.parse({}).unlike(Config.parse({"lr": 0.5, "init": "moved"}).flat())
         ['lr']
         """
-        places = ("data_dir", "labels", "init", "pretrained")
-        return [n for n, value in self.flat().items() if n not in places and saved.get(n, value) != value]
+        return [n for n, value in self.flat().items() if n not in _PLACES and saved.get(n, value) != value]
+
+    def shareable(self) -> dict[str, Any]:
+        """Return `flat()` for a file that leaves this machine: without the locations of files on it.
+
+        >>> Config.parse({"dataset": "folder", "data_dir": "/home/me/patients"}).shareable()["data_dir"]
+        ''
+        """
+        return self.flat() | dict.fromkeys(_PLACES, "")
 
     def flat(self) -> dict[str, Any]:
         """Every field by its flat name, widths as `w_bits.<layer>` and `a_bits.<layer>`; ready for JSON and TOML.
@@ -208,9 +217,11 @@ class Config:
         return tuple(f.name for f in fields(cls) if f.name not in ("w_bits", "a_bits"))
 
 
+_PLACES = ("data_dir", "labels", "init", "pretrained")
+"""Settings that are locations of files."""
 _SHARED = (
     "dataset", "data_dir", "image_size", "on_bad_image", "crop_border", "resize", "labels", "group",
-    "group_near_duplicates", "augment", "balance", "model", "pretrained", "preset", "precision", "seed",
+    "group_near_duplicates", "positive", "augment", "balance", "model", "pretrained", "preset", "precision", "seed",
 )  # fmt: skip
 
 

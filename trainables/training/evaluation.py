@@ -20,7 +20,7 @@ from trainables.saliency.faithfulness import predict
 from trainables.saliency.removal import REMOVALS, Background
 from trainables.saliency.suite import OBJECTIVE, Assessment, assess
 from trainables.training.config import Config
-from trainables.training.inputs import check_images, data_of, scale_of, test_split_of
+from trainables.training.inputs import check_images, data_of, positive_index, scale_of, test_split_of
 from trainables.training.network import costs, load_checkpoint
 from trainables.training.quality import confusion, quality
 from trainables.training.sgt import keep, kl_divergence, saliency
@@ -39,18 +39,20 @@ class Evaluation(NamedTuple):
     """int64 (classes, classes): how many images of each class, a row, were taken for each, a column."""
 
 
-def evaluate(model: nn.Module, split: Split, scale: Scale, config: Config) -> Evaluation:
+def evaluate(
+    model: nn.Module, split: Split, scale: Scale, config: Config, *, positive: int | None = None
+) -> Evaluation:
     """The metrics of every epoch, on a split of uint8 images (n, C, H, W), and which classes are confused.
 
-    accuracy (top-1), accuracy_se (its standard error); sensitivity, specificity and auroc (macro, one-vs-rest); loss
-    (mean CE); kl and mask_fraction over `KL_IMAGES` of the images.
+    accuracy (top-1), accuracy_se (its standard error); sensitivity and specificity (macro, one-vs-rest, or those of the
+    class `positive`); auroc (macro); loss (mean CE); kl and mask_fraction over `KL_IMAGES` of the images.
     """
     some, others = _parted(split, KL_IMAGES)
     labels = torch.cat([some.labels, others.labels])
     with extra_pass(model):
         o, masked = _masked(model, some, scale, config)
         logits = torch.cat([o, *_logits(model, others.images, scale)]).cpu()
-        return Evaluation(metrics=quality(logits, labels) | masked, confusion=confusion(logits, labels))
+        return Evaluation(metrics=quality(logits, labels, positive) | masked, confusion=confusion(logits, labels))
 
 
 def measure_faithfulness(
@@ -92,7 +94,7 @@ def _metrics(path: Path, split_of: Callable[[Config], Split], data_dir: str = ""
     check_images(path, about, data, config.data_dir)
     scale = scale_of(data, next(model.parameters()).device)
     return {
-        **evaluate(model, split, scale, config).metrics,
+        **evaluate(model, split, scale, config, positive=positive_index(config, data.class_names)).metrics,
         **measure_faithfulness(model, split, data, scale, config).metrics(),
         **costs(config),
     }

@@ -1,6 +1,6 @@
 """The images of a configuration: loaded, described for a study, and scaled for a network."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from study_common.errors import UserError
+from study_common.errors import UserError, check_known
 from trainables.choices import TORCHVISION
 from trainables.data import Data, Preparation, Split, list_files, load, load_test, split_in_colour
 from trainables.data.image_folder import FOLDERS
@@ -17,7 +17,7 @@ from trainables.data.images.normalisation import Scale
 from trainables.training.config import Config
 
 DESCRIBED = ("signature", "fingerprint", "class_names", "mean", "std")
-"""What a checkpoint and a packed file record about their data set."""
+"""What a checkpoint and a packed file record about their data set; a checkpoint also its `depth`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,8 +96,25 @@ def signature(data: Data) -> tuple[int, int, int]:
 
 
 def described(data: Data) -> dict[str, Any]:
-    """Return `DESCRIBED` of a data set, as values that JSON can hold."""
-    return {"signature": signature(data), **{name: getattr(data, name) for name in DESCRIBED[1:]}}
+    """Return `DESCRIBED` of a data set and its depth, as values that JSON can hold."""
+    return {"signature": signature(data), **{name: getattr(data, name) for name in (*DESCRIBED[1:], "depth")}}
+
+
+def positive_index(config: Config, class_names: Sequence[str]) -> int | None:
+    """Return the class that the configuration calls positive, None if it names none.
+
+    Raises:
+        UserError: There are more than two classes, or none has this name.
+    """
+    if not config.positive:
+        return None
+    check_known("class", [config.positive], class_names)
+    if len(class_names) != 2:
+        raise UserError(
+            f"positive is {config.positive}, and there are {len(class_names)} classes; of two one can be positive, so "
+            "leave it out"
+        )
+    return class_names.index(config.positive)
 
 
 def check_images(path: Path, about: Mapping[str, Any], data: Data, data_dir: str) -> None:

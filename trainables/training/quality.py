@@ -9,8 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def quality(logits: Tensor, labels: Tensor) -> dict[str, float]:
+def quality(logits: Tensor, labels: Tensor, positive: int | None = None) -> dict[str, float]:
     """The metrics by name: each class counts the same in a macro mean, and AUROC is one class against the rest.
+
+    Of two classes, with means over both, sensitivity and specificity are equal. If one is `positive`, they are its own.
 
     >>> import torch
     >>> quality(torch.eye(2)[[0, 0, 1]], torch.tensor([0, 1, 1]))["sensitivity"]
@@ -19,12 +21,17 @@ def quality(logits: Tensor, labels: Tensor) -> dict[str, float]:
     from torchmetrics.functional import classification
 
     classes = logits.shape[1]
+    average = "macro" if positive is None else "none"
+    recall = classification.multiclass_recall(logits, labels, classes, average=average)
+    rejection = classification.multiclass_specificity(logits, labels, classes, average=average)
+    if positive is not None:
+        recall, rejection = recall[positive], rejection[positive]
     accuracy = (logits.argmax(1) == labels).double().mean().item()
     return {
         "accuracy": accuracy,
         "accuracy_se": math.sqrt(accuracy * (1 - accuracy) / len(labels)),
-        "sensitivity": classification.multiclass_recall(logits, labels, classes, average="macro").item(),
-        "specificity": classification.multiclass_specificity(logits, labels, classes, average="macro").item(),
+        "sensitivity": recall.item(),
+        "specificity": rejection.item(),
         "auroc": classification.multiclass_auroc(logits.double().softmax(1), labels, classes).item(),
         "loss": F.cross_entropy(logits, labels).item(),
     }

@@ -32,7 +32,7 @@ from trainables.training.checks import check_run
 from trainables.training.config import Config
 from trainables.training.device import arranged, resident, training_device
 from trainables.training.evaluation import evaluate, measure_faithfulness
-from trainables.training.inputs import check_images, data_of, described, scale_of
+from trainables.training.inputs import check_images, data_of, described, positive_index, scale_of
 from trainables.training.network import costs, load_float, new_model
 from trainables.training.optimiser import autocast, optimizer
 from trainables.training.sgt import Losses, class_weights, losses
@@ -216,7 +216,10 @@ class Run:
     def measure(self, number: int) -> dict[str, float]:
         """Metrics on the validation split, and costs."""
         config = self.config
-        measured, self.confusion = evaluate(self.model, self.data.validation, self.scale, config)
+        positive = positive_index(config, self.data.class_names)
+        measured, self.confusion = evaluate(
+            self.model, self.data.validation, self.scale, config, positive=positive
+        )
         if number == config.epochs or number in config.rungs:
             self.faithfulness = measure_faithfulness(
                 self.model,

@@ -3,6 +3,8 @@
 import shlex
 import shutil
 
+import pandas as pd
+
 import results
 from results.analysis import configurations
 from tests.results import sample
@@ -36,3 +38,16 @@ def test_the_export_command_survives_a_shell(study, study_path, tmp_path):
     words = shlex.split(configurations.export_command(results.load(copy), study.trials.iloc[0]))
     assert words[:3] == ["python", "-m", "trainables.export"]
     assert words[3] == str(copy / "trials" / "0" / "checkpoint.safetensors")
+
+
+def test_the_widths_of_many_layers_are_one_column(study):
+    many = pd.DataFrame(
+        {f"params.bits.l{k}": [8 if k == 26 else 4, 2] for k in range(27)} | {"params.lr": [0.1, 0.2]}
+    )
+    many.loc[1, "params.bits.l3"] = float("nan")
+    names = ["lambda1", *(f"bits.l{k}" for k in range(27)), "lr"]
+    table, left = configurations.compact_widths(many, names)
+    assert left == ["lambda1", "bits", "lr"]
+    assert table["params.bits"].tolist() == ["4x26 8", "2x3 - 2x23"]
+    few = list(study.distributions)
+    assert configurations.compact_widths(study.trials, few)[1] == few

@@ -1,12 +1,18 @@
 """The cards of the recommended trials."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
+import results
+from results.analysis.classes import class_metrics
 from results.page.cards import half_width
 from results.page.page import page
+from study_common import digests
+from tests.results import sample
 
 
 def test_first_screen_names_widths_and_export(study):
@@ -40,3 +46,20 @@ def test_an_interval_holds_the_errors_of_images_and_seeds(study):
         assert half_width(trial, metric) == pytest.approx(1.96 * np.hypot(images, seed), rel=0.01)
     assert np.isnan(half_width(trial, "flops"))
     assert np.isnan(half_width(trial, "bops"))
+
+
+def test_the_recall_of_classes_stands_beside_accuracy_and_a_class_never_found_is_a_warning(study, tmp_path):
+    copy = shutil.copytree(study.path, tmp_path / "copy")
+    number = int(study.recommend()["Knee"]["number"])
+    file = copy / "trials" / str(number) / "confusion.csv"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    rare = pd.DataFrame([[30, 0], [2, 0]], ["normal", "polyp"], ["normal", "polyp"])
+    rare.to_csv(file, index_label="class")
+    digests.seal(file)
+    html = " ".join(page(results.load(copy)).split())
+    assert "It never finds the class <strong>polyp</strong>: recall 0 of 2 validation images." in html
+    assert "<dt>recall: normal</dt><dd>100.00 % <small>of 30 images</small></dd>" in html
+    (other,) = {int(trial["number"]) for trial in study.recommend().values()} - {number}
+    matrix = sample.write_confusion(copy, other, [f"class {k}" for k in range(10)])
+    worst = class_metrics(matrix)["sensitivity"].idxmin()
+    assert f"<dt>lowest recall: {worst}</dt>" in page(results.load(copy))

@@ -164,3 +164,16 @@ def test_a_time_budget_leaves_trials_that_a_resume_continues(spec_of: SpecOf) ->
     frame = results.load(outcome.directory).trials
     assert len(frame) == 6
     assert set(frame["state"]) <= {"complete", "stopped"}
+
+
+def test_a_model_that_only_the_driver_can_import_is_refused_and_nothing_is_written(
+    spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The workers of this Ray began before the folder was on Python's path."""
+    (tmp_path / "only_here.py").write_text("from tests.trainables.models.nets import Plain\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    with pytest.raises(
+        UserError, match="a worker cannot build the model only_here:Plain: there is no module only_here on"
+    ):
+        study.run_study(spec_of(model="only_here:Plain"), train=toys.toy)
+    assert not (tmp_path / "s").exists()

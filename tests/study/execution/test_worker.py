@@ -176,3 +176,11 @@ def test_a_last_epoch_without_its_pictures_is_trained_again(
     *_, last = reports(job, train)
     assert (last.epoch, last.error) == (epochs, None)
     assert (tmp_path / "0" / layout.SALIENCY_FILE).exists()
+
+
+def test_a_model_that_is_gone_halts_the_study(tmp_path: Path) -> None:
+    """The configuration is not at fault: another trial would end in the same way."""
+    flat = {**FLAT, "model": "no_longer_here:make"}
+    (report,) = reports(job_in(tmp_path, flat), train)
+    assert report.halts
+    assert report.error.startswith("there is no module no_longer_here on")

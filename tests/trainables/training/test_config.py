@@ -89,7 +89,8 @@ def test_typed_text_becomes_values() -> None:
         ({"lambda1": float("nan")}, "0 or above"),
         ({"mask_ratio": 1.0}, "between 0 and 1"),
         ({"mask": "ration"}, "ratio"),
-        ({"pretrained": "w.pth"}, "pretrained weights are for torchvision's models (resnet18"),
+        ({"pretrained": "w.pth"}, "there are no pretrained weights for paper_cnn"),
+        ({"model": "mobilenet"}, "the nearest is 'mobilenet_v2' (valid: paper_cnn"),
         ({"balance": "sampler"}, "none"),
     ],
 )

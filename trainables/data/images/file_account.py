@@ -54,9 +54,10 @@ def write_file_account(rows: Iterable[FileRow], path: Path) -> None:
     with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        writer.writerows([_plain(value) for value in row] for row in rows)
+        writer.writerows([plain(value) for value in row] for row in rows)
 
 
-def _plain(value: str) -> str:
+def plain(value: str) -> str:
+    """Return a cell of a table without what a terminal would interpret or a spreadsheet would compute."""
     text = printable(value)
     return f"'{text}" if re.match(r"[=@]|[+-](?!\d*\.?\d*$)", text) else text

@@ -1,0 +1,49 @@
+"""`python -m trainables.predict`, and `evaluate` on an outside test set, as they are typed."""
+
+import csv
+import json
+from pathlib import Path
+
+from PIL import Image
+
+from study_common import layout
+from tests.conftest import Command
+
+
+def test_a_table_of_probabilities_and_overlays(
+    command: Command, striped: Path, stripes: Path, tmp_path: Path
+) -> None:
+    out, overlays = tmp_path / "predictions.csv", tmp_path / "overlays"
+    one = tmp_path / "=sum.png"
+    one.write_bytes((stripes / "plain" / "0.png").read_bytes())
+    code, printed, error = command(
+        "trainables.predict", str(striped / layout.CHECKPOINT_FILE), str(stripes / "down"), str(one),
+        "--out", str(out), "--overlays", str(overlays),
+    )  # fmt: skip
+    assert (code, error) == (0, "")
+    *lines, last = printed.splitlines()
+    assert len(lines) == 41
+    assert json.loads(last) == {"images": 41}
+    assert lines[0].startswith(f"{stripes}/down/0.png: down 0.") or lines[0].endswith("down 1.000")
+    rows = list(csv.DictReader(out.read_text().splitlines()))
+    assert list(rows[0]) == ["path", "class", "probability", "p(across)", "p(down)", "p(plain)", "overlay"]
+    assert [row["class"] for row in rows] == ["down"] * 40 + ["plain"]
+    for row in rows:
+        shares = {name: float(row[f"p({name})"]) for name in ("across", "down", "plain")}
+        assert max(shares, key=lambda name: shares[name]) == row["class"]
+        assert Image.open(row["overlay"]).size == (256, 256)
+
+
+def test_bad_input_is_one_line(command: Command, striped: Path, tmp_path: Path) -> None:
+    checkpoint = str(striped / layout.CHECKPOINT_FILE)
+    (tmp_path / "text.png").write_text("no picture")
+    for words, says in (
+        ([checkpoint, str(tmp_path / "text.png")], "text.png cannot be used: it is none of JPEG"),
+        ([checkpoint, "nowhere.png"], "there is no image nowhere.png"),
+        (["nowhere.safetensors", str(tmp_path / "text.png")], "no checkpoint at nowhere.safetensors"),
+        ([checkpoint], "images"),
+    ):
+        code, printed, error = command("trainables.predict", *words)
+        assert (code, printed) == (2, "")
+        assert len(error.splitlines()) == 1
+        assert says in error
