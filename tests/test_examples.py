@@ -55,6 +55,7 @@ def test_a_model_of_ones_own_goes_from_a_launch_to_an_export(model, size, tmp_pa
     assert "layers" in out
     study = tmp_path / "own"
     assert (study / layout.REPORT_FILE).read_text().count(model) > 0
+    assert len((study / layout.FILES_FILE).read_text().splitlines()) == 1 + 20
     assert {layout.ONNX_FILE, layout.PACKED_FILE} <= {path.name for path in (study / "model").iterdir()}
     assert str(tmp_path).encode() not in (study / "model" / layout.PACKED_FILE).read_bytes()
     assert str(tmp_path) not in (study / "model" / layout.CARD_FILE).read_text()

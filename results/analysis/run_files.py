@@ -29,6 +29,9 @@ ARRAYS = {"images": "u", "labels": "iu", "predictions": "iu", "maps": "f", "clas
 CURVE_ARRAYS = {"curve_order": "U", "curve_fraction": "f", "curve_kept": "f", "curve_accuracy": "f"}
 """The removal curves of a saliency file; it may have none of them."""
 
+MAX_FILES_BYTES = 512 * 2**20
+"""Size up to which the account of the image files is read: that of a few million."""
+
 Content = TypeVar("Content")
 
 
@@ -73,6 +76,10 @@ class RunFiles:
         """Return the scores that `trainables.faithfulness` wrote about the maps of a trial."""
         return self._read(self.trial(number) / layout.FAITHFULNESS_FILE, _examination)
 
+    def image_files(self) -> pd.DataFrame | None:
+        """Return what became of each image file: path, class, split, group and reason, as text."""
+        return self._read(self.study / layout.FILES_FILE, _image_files)
+
     def trial(self, number: int) -> Path:
         """Return the directory of a trial."""
         return self.study / layout.TRIALS_DIR / str(number)
@@ -92,6 +99,16 @@ class RunFiles:
             if sentence not in self.damaged.setdefault(file.name, []):
                 self.damaged[file.name].append(sentence)
             return None
+
+
+def _image_files(file: Path) -> pd.DataFrame:
+    try:
+        rows = pd.read_csv(io.StringIO(read_text(file, MAX_FILES_BYTES)), dtype=str, keep_default_na=False)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise ValueError(str(error)) from None
+    if list(rows) != ["path", "class", "split", "group", "reason"]:
+        raise ValueError("its columns are not path, class, split, group and reason")
+    return rows
 
 
 def _config(file: Path, searched: Mapping[str, Any]) -> dict[str, Any]:

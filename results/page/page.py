@@ -15,7 +15,7 @@ import pandas as pd
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from results.analysis import confirmation, membership, thinning
+from results.analysis import confirmation, image_files, membership, thinning
 from results.analysis.classes import class_metrics
 from results.analysis.formatting import format_metric
 from results.analysis.fronts import hypervolume_warnings
@@ -91,6 +91,7 @@ def content(study: Study) -> dict[str, Any]:
         "unseen": [n for n in dict.fromkeys(chosen) if n not in {column.strip.number for column in columns}],
         "examined": examined,
         "matrices": _matrices(run_files, chosen),
+        "image_files": _image_files(run_files),
         "confirmed": _confirmed(study, tests),
         "failures": _failures(study),
         "shown": len(shown),
@@ -113,6 +114,23 @@ def _matrices(run_files: RunFiles, chosen: list[int]) -> list[dict[str, Any]]:
         for number, matrix in found
         if matrix is not None
     ]
+
+
+def _image_files(run_files: RunFiles) -> dict[str, Any] | None:
+    """Return the counts of the image files by class and by reason; None if the images are in no folder."""
+    rows = run_files.image_files()
+    if rows is None:
+        return None
+    classes, reasons = image_files.by_class(rows), image_files.by_reason(rows)
+    examples = (
+        rows.assign(kind=rows["reason"].map(image_files.kind)).drop_duplicates("kind").set_index("kind")
+    )
+    return {
+        "count": len(rows),
+        "columns": list(classes),
+        "classes": [(name, row.tolist()) for name, row in classes.iterrows()],
+        "reasons": [(reason, count, examples.loc[reason, "path"]) for reason, count in reasons.items()],
+    }
 
 
 def _confirmed(study: Study, tests: pd.DataFrame) -> list[dict[str, Any]]:

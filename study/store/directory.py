@@ -11,13 +11,14 @@ from itertools import count
 from pathlib import Path
 
 import results
+import trainables
 from results.analysis.studies import rows_of
 from study.store import database, known_records
 from study.store.record import Record
 from study.store.request import Request
 from study_common.errors import UserError
 from study_common.files import STALE_S, real, refuse_links, remove_parts
-from study_common.layout import RECORD_FILE, TRIALS_DIR
+from study_common.layout import FILES_FILE, RECORD_FILE, TRIALS_DIR
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -125,7 +126,7 @@ class NameTakenError(UserError):
 
 
 def create(request: Request, runs_dir: str) -> Path:
-    """Make the directory with its `study.toml`, completely or not at all.
+    """Make the directory with its `study.toml` and, of images in a folder, `files.csv`, completely or not at all.
 
     Raises:
         NameTakenError: There is one already.
@@ -137,6 +138,7 @@ def create(request: Request, runs_dir: str) -> Path:
     try:
         draft.mkdir(parents=True)
         request.write(draft)
+        trainables.write_files(request.config({}), draft / FILES_FILE)
         draft.rename(directory)
     except OSError as error:
         shutil.rmtree(draft, ignore_errors=True)

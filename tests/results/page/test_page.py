@@ -177,3 +177,23 @@ def test_an_uncertain_member_is_faded_and_said_on_hover(tmp_path):
     assert traces["front, uncertain"]["marker"]["opacity"] < 0.5
     assert document["half_widths"]["accuracy"][0] == pytest.approx(1.96 * 0.02, rel=1e-3)
     assert document["half_widths"]["flops"] == [None] * 3
+
+
+def test_every_image_file_is_accounted_for(study, tmp_path):
+    assert 'id="images"' not in page(study)
+    copy = shutil.copytree(study.path, tmp_path / "copy")
+    rows = [
+        ("path", "class", "split", "group", "reason"),
+        ("a/1.png", "<b>", "train", "", ""),
+        ("a/2.png", "<b>", "", "", "the same image as a/1.png"),
+        ("a/.x", "", "", "", "hidden"),
+    ]
+    (copy / "files.csv").write_text("\n".join(map(",".join, rows)))
+    digests.seal(copy / "files.csv")
+    html = " ".join(page(results.load(copy)).split())
+    assert "3 files and folders were found" in html
+    counts = "".join(f'<td class="n">{count}</td>' for count in (1, 0, 0, 1, 2))
+    assert f'<tr><th scope="row">&lt;b&gt;</th>{counts}</tr>' in html
+    assert '<td class="n">1</td><th scope="row">the same image as another</th><td>a/2.png</td>' in html
+    (copy / "files.csv").write_text("path")
+    assert "1 files.csv is damaged" in page(results.load(copy))

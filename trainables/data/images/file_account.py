@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from study_common.files import replacing
+from study_common.digests import sealed
 from trainables.data.images.image_cache import Decoded
 from trainables.data.listing.file_tree import in_order, printable
 from trainables.data.listing.folder_listing import Listing
@@ -50,8 +50,8 @@ def file_account(listing: Listing, decoded: Decoded) -> list[FileRow]:
 
 
 def write_file_account(rows: Iterable[FileRow], path: Path) -> None:
-    """Write the rows as CSV, in one step; nothing in it is read as a formula or moves a terminal's cursor."""
-    with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
+    """Write the rows as CSV, in one step and with a digest; no cell is read as a formula or moves a cursor."""
+    with sealed(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         writer.writerows([plain(value) for value in row] for row in rows)
