@@ -122,14 +122,13 @@ def _image_files(run_files: RunFiles) -> dict[str, Any] | None:
     if rows is None:
         return None
     classes, reasons = image_files.by_class(rows), image_files.by_reason(rows)
-    examples = (
-        rows.assign(kind=rows["reason"].map(image_files.kind)).drop_duplicates("kind").set_index("kind")
-    )
+    kinds = rows["reason"].map(image_files.kind)
+    examples = dict(zip(kinds[::-1], rows["path"][::-1], strict=True))  # the first of each
     return {
         "count": len(rows),
         "columns": list(classes),
         "classes": [(name, row.tolist()) for name, row in classes.iterrows()],
-        "reasons": [(reason, count, examples.loc[reason, "path"]) for reason, count in reasons.items()],
+        "reasons": [(reason, count, examples[reason]) for reason, count in reasons.items()],
     }
 
 

@@ -31,7 +31,8 @@ def test_a_table_of_probabilities_and_overlays(
     for row in rows:
         shares = {name: float(row[f"p({name})"]) for name in ("across", "down", "plain")}
         assert max(shares, key=lambda name: shares[name]) == row["class"]
-        assert Image.open(row["overlay"]).size == (256, 256)
+        with Image.open(row["overlay"]) as overlay:
+            assert overlay.size == (256, 256)
 
 
 def test_bad_input_is_one_line(command: Command, striped: Path, tmp_path: Path) -> None:

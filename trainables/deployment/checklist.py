@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -96,8 +97,7 @@ def inspect_model(name: str, channels: int, size: int, classes: int) -> Checklis
         products=uncounted_products(model, X),
         graph=_why_not(lambda: operations(model, (channels, size, classes))),
         attributions={
-            method: _why_not(lambda method=method: attribution.check(model, X, method))
-            for method in ATTRIBUTIONS
+            method: _why_not(partial(attribution.check, model, X, method)) for method in ATTRIBUTIONS
         },
         twice=twice,
     )

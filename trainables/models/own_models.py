@@ -15,12 +15,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-import trainables
 from study_common.commands import needs
 from study_common.errors import ModelImportError, UserError, nearest
 from trainables.choices import TIMM
 
-_NOT_THEIRS = ("<frozen", *(f"{Path(package.__file__).parent}/" for package in (torch, trainables)))
+_NOT_THEIRS = (
+    "<frozen",
+    *(f"{folder}/" for folder in (Path(str(torch.__file__)).parent, Path(__file__).parents[1])),
+)
 
 
 def make(name: str, *, channels: int, size: int, classes: int) -> nn.Module:
@@ -85,6 +87,7 @@ def _imported(name: str) -> Any:
 def _timm(name: str, *, channels: int, size: int, classes: int) -> nn.Module:
     needs("timm", extra="timm")
     import timm
+    from timm.layers.norm_act import BatchNormAct2d
 
     if not timm.is_model(name):
         close = nearest(name, timm.list_models())
@@ -97,7 +100,7 @@ def _timm(name: str, *, channels: int, size: int, classes: int) -> nn.Module:
         model: nn.Module = timm.create_model(name, pretrained=False, **settings)
     for parent in list(model.modules()):
         for place, child in parent.named_children():
-            if isinstance(child, timm.layers.BatchNormAct2d):
+            if isinstance(child, BatchNormAct2d):
                 setattr(parent, place, NormAct(child))
     return model
 

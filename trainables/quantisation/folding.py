@@ -51,7 +51,7 @@ class FoldedNorm(nn.BatchNorm2d):
         assert self.running_mean is not None
         shift = self.bias - self.running_mean * self.scale
         bias = self.convolution[0].bias
-        return shift if bias is None else shift + bias * (self.scale - 1)
+        return shift + bias * (self.scale - 1) if isinstance(bias, Tensor) else shift
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x, (n, channels, H, W), the output of the convolution; the same shape is returned."""

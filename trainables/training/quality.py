@@ -21,11 +21,12 @@ def quality(logits: Tensor, labels: Tensor, positive: int | None = None) -> dict
     from torchmetrics.functional import classification
 
     classes = logits.shape[1]
-    average = "macro" if positive is None else "none"
-    recall = classification.multiclass_recall(logits, labels, classes, average=average)
-    rejection = classification.multiclass_specificity(logits, labels, classes, average=average)
-    if positive is not None:
-        recall, rejection = recall[positive], rejection[positive]
+    recall, rejection = (
+        measure(logits, labels, classes, average="macro")
+        if positive is None
+        else measure(logits, labels, classes, average="none")[positive]
+        for measure in (classification.multiclass_recall, classification.multiclass_specificity)
+    )
     accuracy = (logits.argmax(1) == labels).double().mean().item()
     return {
         "accuracy": accuracy,

@@ -62,7 +62,7 @@ def test_a_setting_of_the_images_has_a_flag_and_is_one_of_a_run() -> None:
 
 def test_a_choice_is_one_that_a_run_takes() -> None:
     of = flags(Spec)
-    for name in ("model", "preset", "dataset", "resize"):
+    for name in ("preset", "dataset", "resize"):
         assert len(of[name].choices) > 1
     for preset in of["preset"].choices:
         assert Config.parse({"preset": preset})

@@ -12,7 +12,7 @@ NOT_A_MODEL = 7
 
 
 class Plain(nn.Module):
-    def __init__(self, channels: int, size: int, classes: int, padding: str = "valid") -> None:
+    def __init__(self, channels: int, size: int, classes: int, padding: int | str = 0) -> None:
         super().__init__()
         self.conv1 = nn.Conv2d(channels, 4, 3)
         self.conv2 = nn.Conv2d(4, 4, 3, padding=padding)

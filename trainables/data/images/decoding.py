@@ -16,7 +16,7 @@ DARK = 10
 
 
 def read(path: Path, size: int) -> Image.Image:
-    """Read an image upright, in 8-bit colour, or in 16-bit grey ("I;16") if the file has more than 8 bits.
+    """Read an image upright, in 8-bit grey ("L") or colour ("RGB"), or in 16-bit grey ("I;16") if it has more bits.
 
     A JPEG is decoded at the smallest scale of 1/8, 1/4 or 1/2 that is still twice as large as `size`. What is
     transparent becomes black; grey levels that count from white are inverted.
@@ -25,13 +25,13 @@ def read(path: Path, size: int) -> Image.Image:
         UserError: Several pages, more than 8 bits per channel of colour, or signed, 32-bit or floating-point pixels.
         Exception: A damaged file can make its decoder raise anything.
     """
-    if dicom.is_dicom(path):
-        return dicom.read(path)
-    try:
-        opened = Image.open(path, formats=FORMATS)
-    except UnidentifiedImageError:
-        raise UserError(f"it is none of {', '.join(FORMATS)}, DICOM; restore it or remove it") from None
-    with opened as image:
+    with path.open("rb") as file:
+        if dicom.is_dicom(path, file):
+            return dicom.read(path)
+        try:
+            image = Image.open(file, formats=FORMATS)
+        except UnidentifiedImageError:
+            raise UserError(f"it is none of {', '.join(FORMATS)}, DICOM; restore it or remove it") from None
         if image.format != "MPO" and (pages := getattr(image, "n_frames", 1)) > 1:
             raise UserError(f"it has {pages} pages; save the one to use as a file of its own")
         if image.mode in ("F", "I"):
@@ -39,15 +39,16 @@ def read(path: Path, size: int) -> Image.Image:
         if not image.mode.startswith("I;16") and _has_16_bits(image):
             raise UserError(f"colour with 16 bits per channel would lose the lower 8; {ACCEPTED}")
         image.draft(None, (2 * size, 2 * size))
-        upright = ImageOps.exif_transpose(image)
-        if image.mode.startswith("I;16"):
-            levels = np.asarray(upright).astype(np.uint16)
-            counts_from_white = image.format == "TIFF" and getattr(image, "tag_v2", {}).get(262) == 0
-            return Image.fromarray(levels.max(initial=0) - levels if counts_from_white else levels)
-    if upright.has_transparency_data:
-        black = Image.new("RGBA", upright.size, "black")
-        return Image.alpha_composite(black, upright.convert("RGBA")).convert("RGB")
-    return upright.convert("RGB")
+        counts_from_white = image.format == "TIFF" and getattr(image, "tag_v2", {}).get(262) == 0
+        ImageOps.exif_transpose(image, in_place=True)
+        image.load()
+    if image.mode.startswith("I;16"):
+        levels = np.asarray(image).astype(np.uint16)
+        return Image.fromarray(levels.max(initial=0) - levels if counts_from_white else levels)
+    if image.has_transparency_data:
+        black = Image.new("RGBA", image.size, "black")
+        return Image.alpha_composite(black, image.convert("RGBA")).convert("RGB")
+    return image.convert("L" if image.mode in ("1", "L") else "RGB")
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -65,16 +66,16 @@ def bit_depth(largest: int) -> int:
 
 
 def to_8_bits(image: Image.Image, depth: int) -> Image.Image:
-    """Bring 16-bit grey, of which the lowest `depth` bits count, to 8-bit colour by keeping the highest 8 of them."""
+    """Bring 16-bit grey, of which the lowest `depth` bits count, to 8 bits by keeping the highest 8 of them."""
     grey = np.asarray(image) >> (depth - 8)
-    return Image.fromarray(grey.clip(0, 255).astype(np.uint8)).convert("RGB")
+    return Image.fromarray(grey.clip(0, 255).astype(np.uint8))
 
 
 def fit(image: Image.Image, size: int, *, resize: str = "squash", crop_border: bool = False) -> np.ndarray:
-    """Return an 8-bit colour image as uint8 (3, size, size).
+    """Return an 8-bit image as uint8 (3, size, size), a grey one with three equal channels.
 
     Args:
-        image: In mode RGB.
+        image: In mode L or RGB.
         size: Pixels per side.
         resize: One of `choices.RESIZE`.
         crop_border: Cut off the black border before.
@@ -88,7 +89,8 @@ def fit(image: Image.Image, size: int, *, resize: str = "squash", crop_border: b
         fitted = ImageOps.pad(image, square, method, color="black")
     else:
         fitted = ImageOps.fit(image, square, method)
-    return np.asarray(fitted).transpose(2, 0, 1)
+    pixels = np.asarray(fitted)
+    return np.broadcast_to(pixels, (3, size, size)) if image.mode == "L" else pixels.transpose(2, 0, 1)
 
 
 def picture_box(luminance: np.ndarray) -> tuple[int, int, int, int]:

@@ -2,6 +2,7 @@
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -11,12 +12,11 @@ from study_common.errors import UserError
 SUFFIXES = (".dcm", ".dicom")
 
 
-def is_dicom(path: Path) -> bool:
-    """Whether a file is DICOM by its name or its first bytes."""
-    if path.suffix.lower() in SUFFIXES:
-        return True
-    with path.open("rb") as file:
-        return file.read(132)[128:] == b"DICM"
+def is_dicom(path: Path, file: BinaryIO) -> bool:
+    """Whether a file, which is open at its start, is DICOM by its name or its first bytes; it is at its start again."""
+    found = path.suffix.lower() in SUFFIXES or file.read(132)[128:] == b"DICM"
+    file.seek(0)
+    return found
 
 
 def read(path: Path) -> Image.Image:

@@ -159,9 +159,10 @@ def _build(listing: Listing, contents: Contents, preparation: Preparation, folde
             groups = look_alikes(hashes, groups)
         parts = split(listing, contents.images, usable, groups)
         order = np.concatenate(list(parts.values()))
-        file.reorder([*order.tolist(), *np.setdiff1d(np.arange(len(results)), order).tolist()])
         channels = 1 if all(results[index].grey for index in usable) else 3
         shape = (channels, size, size)
+        file.keep(len(results), channels * size * size)  # first, so that shorter rows are moved
+        file.reorder([*order.tolist(), *np.setdiff1d(np.arange(len(results)), order).tolist()])
         file.keep(order.size, channels * size * size)
         train = (np.frombuffer(c, np.uint8).reshape(-1, *shape) for c in file.chunks(0, len(parts["train"])))
         mean, std = mean_and_std(train)
@@ -202,9 +203,8 @@ def _decode_all(
             check_temporary(path, error)
             return _Result(problem=" ".join(str(error).split()) or type(error).__name__)
         file.write(index, pixels.tobytes())
-        return _Result(
-            grey=bool((pixels[0] == pixels[1]).all() and (pixels[1] == pixels[2]).all()), hash=found
-        )
+        grey = image.mode == "L" or bool((pixels[0] == pixels[1]).all() and (pixels[1] == pixels[2]).all())
+        return _Result(grey=grey, hash=found)
 
     results = on_all_cores(decode, range(len(contents.images)), "Decoding images")
     deep = [index for index, result in enumerate(results) if result.largest]

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 from scipy.fft import dct
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 SIDE = 32
 """Pictures are reduced to so many pixels per side before their frequencies are taken."""
@@ -22,28 +24,37 @@ ALIKE = 0.97
 _FLAT = 2.0
 """A picture whose grey levels deviate less than this has no structure that could be compared."""
 _CHUNK = 256
+_ROUNDING = 1e-4
+"""More than float32 can lose of a bound."""
+_LOW = (np.hypot(*np.mgrid[:FREQUENCIES, :FREQUENCIES]) < 6.5).ravel()[1:]
 _BASIS = dct(np.eye(SIDE), axis=0, norm="ortho")[:FREQUENCIES]
 _WEIGHTS = np.hypot(*np.mgrid[:FREQUENCIES, :FREQUENCIES]) ** 0.5
 
 
 def perceptual_hash(image: Image.Image) -> np.ndarray:
     """Return (LENGTH,) int8; zeros, which are near to nothing, for a picture of one level."""
-    grey = np.asarray(image.convert("L").resize((SIDE, SIDE), Image.Resampling.BILINEAR), np.float64)
-    if grey.std() < _FLAT:
+    small = (image if image.mode == "L" else image.convert("L")).resize(
+        (SIDE, SIDE), Image.Resampling.BILINEAR
+    )
+    grey = np.frombuffer(small.tobytes(), np.uint8).astype(np.float64)
+    if grey @ grey / grey.size - (grey.sum() / grey.size) ** 2 < _FLAT**2:  # the variance, of whole numbers
         return np.zeros(LENGTH, np.int8)
-    low = (_BASIS @ grey @ _BASIS.T) * _WEIGHTS
-    damped = (np.sign(low) * np.abs(low) ** 0.5).ravel()[1:]
-    hashed: np.ndarray = np.round(damped * (127 / np.abs(damped).max())).astype(np.int8)
+    low = (_BASIS @ grey.reshape(SIDE, SIDE) @ _BASIS.T) * _WEIGHTS
+    sizes = np.sqrt(np.abs(low)).ravel()[1:]
+    hashed: np.ndarray = np.rint(np.copysign(sizes, low.ravel()[1:]) * (127 / sizes.max())).astype(np.int8)
     return hashed
 
 
 def nearest_copies(hashes: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Return for each of `hashes` (n, LENGTH) the index of its nearest near-duplicate among `others`, -1 for none."""
-    found = np.full(len(hashes), -1)
-    for start, cosines in _cosines(hashes, others):
-        best = cosines.argmax(1)
-        near = cosines[np.arange(len(best)), best] >= ALIKE
-        found[start : start + len(best)] = np.where(near, best, -1)
+    """Return for each of `hashes` (n, LENGTH) the index of its nearest near-duplicate among `others`, -1 for none.
+
+    Of equally near ones it is the first.
+    """
+    found, best = np.full(len(hashes), -1), np.zeros(len(hashes), np.float32)
+    for rows, columns, cosines in _near(hashes, others):
+        for row, column, cosine in zip(rows, columns, cosines, strict=True):
+            if cosine > best[row]:
+                found[row], best[row] = column, cosine
     return found
 
 
@@ -57,26 +68,39 @@ def look_alikes(hashes: np.ndarray, groups: np.ndarray) -> np.ndarray:
     Returns:
         (n,) integers; equal ones are one group. No near-duplicates are in two.
     """
-    labels = groups.copy()
-    for start, cosines in _cosines(hashes, hashes):
-        for row, near in enumerate(cosines >= ALIKE, start):
-            together = np.unique(np.append(labels[near], labels[row]))
-            if together.size > 1:
-                labels[np.isin(labels, together)] = together[0]
-    return labels
+    _, members = np.unique(groups, return_inverse=True)
+    ones, others = [members[:0]], [members[:0]]
+    for rows, columns, _ in _near(hashes, hashes):
+        ones.append(members[rows])
+        others.append(members[columns])
+    places = (np.concatenate(ones), np.concatenate(others))
+    links = coo_array((np.ones(len(places[0])), places), shape=(len(members), len(members)))
+    together: np.ndarray = connected_components(links, directed=False)[1]
+    return together[members]
 
 
-def _cosines(hashes: np.ndarray, others: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield some rows at a time: the first one's index, and their cosines with all `others` (rows, m).
+def _near(hashes: np.ndarray, others: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Yield the near-duplicates, some rows at a time: the indices of both, by rows, and their cosines (k,).
 
-    The products are exact: LENGTH * 127 * 127 is a whole number that float32 holds.
+    First comes a bound, for which a quarter of the products is enough: with x = (x', x") in low and other frequencies,
+    x y <= x' y' + |x"| |y"|. The cosines of what remains are exact: LENGTH * 127 * 127 is a whole number that float32
+    holds, so that every machine finds the same.
     """
-    if not len(others):
-        return
-    columns, lengths = others.astype(np.float32).T, _lengths(others)
+    bounds, lengths = _bounds(others).T.copy(), _lengths(others)
     for start in range(0, len(hashes), _CHUNK):
-        rows = hashes[start : start + _CHUNK]
-        yield start, (rows.astype(np.float32) @ columns) / (_lengths(rows)[:, None] * lengths)
+        some = hashes[start : start + _CHUNK]
+        rows, columns = np.nonzero(_bounds(some) @ bounds >= ALIKE - _ROUNDING)
+        products = np.einsum("ij,ij->i", some[rows].astype(np.int32), others[columns].astype(np.int32))
+        cosines = products.astype(np.float32) / (_lengths(some)[rows] * lengths[columns])
+        near = cosines >= ALIKE
+        yield rows[near] + start, columns[near], cosines[near]
+
+
+def _bounds(hashes: np.ndarray) -> np.ndarray:
+    """Return the low frequencies of each hash of length 1, and the length of its others; (n, k) float32."""
+    units = hashes / _lengths(hashes)[:, None]
+    others = np.sqrt((units[:, ~_LOW] ** 2).sum(1, keepdims=True))
+    return np.hstack((units[:, _LOW], others)).astype(np.float32)
 
 
 def _lengths(hashes: np.ndarray) -> np.ndarray:

@@ -97,7 +97,7 @@ def test_the_bits_that_are_used_decide_which_eight_are_kept(tmp_path, suffix, la
     expected = (
         levels.astype(float) * 256 / 2**bits
     )  # an independent scale: the share of the range, of 256 levels
-    assert np.abs(np.asarray(to_8_bits(image, bits))[..., 0] - expected).max() < 1
+    assert np.abs(np.asarray(to_8_bits(image, bits)) - expected).max() < 1
 
 
 def test_sixteen_bits_that_count_from_white_are_inverted(tmp_path):
