@@ -1,6 +1,6 @@
 """A model of one's own from a search to a file for a device: inspect, launch, report, export.
 
-python examples/own_model.py --data-dir DIR [--model own_network:OwnNetwork | --model timm/test_resnet]
+python examples/own_model.py --data-dir DIR [--model own_network:OwnNetwork | --model timm/test_efficientnet]
 
 DIR holds a folder of images per class. The options after `--` go to `study.launch`, such as `-- --trials 40`.
 """

@@ -151,6 +151,8 @@ def _of_module(node: fx.Node, module: nn.Module, source: Operation, shape: tuple
         return replace(
             made, kind="max_pool", options=_pool(module.kernel_size, module.stride, module.padding)
         )
+    if isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) == (1, -1):
+        return _flatten(made, source)
     if isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size in (1, (1, 1)):
         return replace(made, kind="mean", options={"keep": True})
     raise _inexpressible(name, type(module).__name__)
@@ -170,15 +172,22 @@ def _of_call(node: fx.Node, sources: list[Operation], shape: tuple[int, ...]) ->
             kind="max_pool",
             options=_pool(size, node.kwargs.get("stride"), node.kwargs.get("padding", 0)),
         )
-    if target == "mean" and node.kwargs.get("dim") in ((2, 3), (-2, -1)):
-        return replace(made, kind="mean", options={"keep": bool(node.kwargs.get("keepdim"))})
+    if target == "mean":
+        given = dict(zip(("dim", "keepdim"), node.args[1:], strict=False)) | dict(node.kwargs)
+        dims = given.get("dim")
+        if isinstance(dims, list | tuple) and tuple(dims) in ((2, 3), (-2, -1)):
+            return replace(made, kind="mean", options={"keep": bool(given.get("keepdim"))})
     if target == "permute" and node.args[1:] == (0, 2, 3, 1):
         return replace(made, kind="permute")
     if target in ("flatten", torch.flatten) and node.args[1:] == (1,):
-        last = sources[0].kind == "permute"
-        inputs = sources[0].inputs if last else made.inputs
-        return replace(made, kind="flatten", inputs=inputs, options={"channels_last": last})
+        return _flatten(made, sources[0])
     raise _inexpressible(node.name, getattr(target, "__name__", str(target)))
+
+
+def _flatten(made: Operation, source: Operation) -> Operation:
+    last = source.kind == "permute"
+    inputs = source.inputs if last else made.inputs
+    return replace(made, kind="flatten", inputs=inputs, options={"channels_last": last})
 
 
 def _pool(kernel: Any, stride: Any, padding: Any) -> dict[str, tuple[int, int]]:
@@ -187,7 +196,7 @@ def _pool(kernel: Any, stride: Any, padding: Any) -> dict[str, tuple[int, int]]:
 
 @torch.no_grad()
 def _layer(name: str, module: nn.Conv2d | nn.Linear) -> Layer:
-    if type(module).forward not in (nn.Conv2d.forward, nn.Linear.forward):
+    if isinstance(module, nn.Conv2d) and type(module).forward is not nn.Conv2d.forward:
         raise _inexpressible(name, f"{type(module).__name__} with a forward of its own")
     bias = None if module.bias is None else _array(module.bias)
     made = Layer(

@@ -52,7 +52,9 @@ def evaluate(
     with extra_pass(model):
         o, masked = _masked(model, some, scale, config)
         logits = torch.cat([o, *_logits(model, others.images, scale)]).cpu()
-        return Evaluation(metrics=quality(logits, labels, positive) | masked, confusion=confusion(logits, labels))
+        return Evaluation(
+            metrics=quality(logits, labels, positive) | masked, confusion=confusion(logits, labels)
+        )
 
 
 def measure_faithfulness(

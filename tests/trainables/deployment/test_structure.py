@@ -35,3 +35,46 @@ class Odd(nn.Module):
 def test_a_layer_without_a_form_is_named() -> None:
     with pytest.raises(UserError, match=r"strange \(Softplus\) has no form .* or export packed"):
         operations(Odd().eval(), (3, 8, 4))
+
+
+class Padded(nn.Conv2d):
+    """A convolution whose padding is in its code."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(nn.functional.pad(x, (1, 1, 1, 1)))
+
+
+class Chosen(nn.Module):
+    """A branch on the values of the image."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean((2, 3)) if [*x] else x
+
+
+@pytest.mark.parametrize(
+    ("model", "says"),
+    [
+        (nn.Sequential(Padded(3, 4, 3)), r"0 \(Padded with a forward of its own\) has no form"),
+        (Chosen(), "torch.fx cannot follow Chosen .* export packed"),
+    ],
+)
+def test_what_cannot_be_followed_is_named(model: nn.Module, says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        operations(model.eval(), (3, 8, 4))
+
+
+class Positional(nn.Module):
+    """A mean whose arguments have no names, and a module that flattens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.flat, self.fc = nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.flat(self.conv(x).mean([2, 3], True)))
+
+
+def test_a_mean_and_a_flattening_are_found_however_they_are_written() -> None:
+    network = operations(Positional().eval(), (3, 8, 4))
+    assert [step.kind for step in network] == ["image", "layer", "mean", "flatten", "layer"]
+    assert network[2].options == {"keep": True}
