@@ -22,6 +22,11 @@ RUN_VERSION = 1
 """Increased when a change of the code changes the result of a run with the same settings."""
 _RESULTS = (layout.CURVE_FILE, layout.CHECKPOINT_FILE, layout.RESUME_FILE, layout.PREVIOUS_FILE)
 """A directory with none of these has no results to protect."""
+_FILES = (
+    *_RESULTS, layout.CONFIG_FILE, layout.DIGESTS_FILE, layout.IDENTITY_FILE, layout.SALIENCY_FILE,
+    layout.CONFUSION_FILE, layout.LOG_FILE,
+)  # fmt: skip
+"""What a run writes."""
 
 
 def identity(flat: Mapping[str, Any], study: Path, data: str) -> dict[str, Any]:
@@ -51,17 +56,25 @@ def prepare(directory: Path, mine: Mapping[str, Any], study: Path) -> str:
     if directory.exists():
         for file in directory.iterdir():
             refuse_links(file, study)
-        found = _identity_in(directory)
-        if any((directory / name).exists() for name in _RESULTS) and found != mine:
+        if why := _not_ours(directory, mine):
             aside = next(path for n in count(1) if not (path := _aside(directory, n)).exists())
             directory.rename(aside)
-            what = "held another configuration's run" if found else f"has no readable {layout.IDENTITY_FILE}"
-            notice = f"{directory} {what}; it is now {aside.name}, and the run starts from the beginning"
+            notice = f"{directory} {why}; it is now {aside.name}, and the run starts from the beginning"
     directory.mkdir(parents=True, exist_ok=True)
     if _identity_in(directory) != mine:
         with replacing(directory / layout.IDENTITY_FILE) as part:
             part.write_text(json.dumps(mine, indent=1), encoding="utf-8")
     return notice
+
+
+def _not_ours(directory: Path, mine: Mapping[str, Any]) -> str:
+    """Return why a directory that exists cannot be that of the run with the identity `mine`, "" if it can."""
+    if odd := [name for name in _FILES if (directory / name).exists() and not (directory / name).is_file()]:
+        return f"has something else in the place of the file {odd[0]}"
+    found = _identity_in(directory)
+    if found == mine or not any((directory / name).exists() for name in _RESULTS):
+        return ""
+    return "held another configuration's run" if found else f"has no readable {layout.IDENTITY_FILE}"
 
 
 def curve(directory: Path) -> list[dict[str, float]]:

@@ -1,6 +1,8 @@
 """A run folder is read only by the configuration that it belongs to, and written through no link."""
 
 import json
+import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,6 +59,24 @@ def test_a_folder_without_an_identity_is_set_aside_only_if_it_holds_a_run(tmp_pa
         if file.name != layout.LOG_FILE:
             file.unlink()
     assert not next(reports(job_in(tmp_path), toy)).notice
+
+
+@pytest.mark.parametrize(
+    "name", [layout.RESUME_FILE, layout.CURVE_FILE, layout.LOG_FILE, layout.DIGESTS_FILE]
+)
+@pytest.mark.parametrize("make", [os.mkdir, os.mkfifo])
+def test_a_folder_with_something_else_in_the_place_of_a_file_is_set_aside(
+    name: str, make: Callable[[Path], None], tmp_path: Path
+) -> None:
+    """The first save ended in a traceback: a file cannot replace a folder."""
+    path = tmp_path / "trials" / "0" / name
+    next(reports(job_in(tmp_path), toy))
+    path.unlink(missing_ok=True)
+    make(path)
+    told = list(reports(job_in(tmp_path), toy))
+    assert f"has something else in the place of the file {name}; it is now 0.aside-1" in told[0].notice
+    assert not [report for report in told if report.error]
+    assert all(report.is_new for report in told)
 
 
 def test_what_was_set_aside_before_stays(tmp_path: Path) -> None:
