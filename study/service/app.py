@@ -27,7 +27,7 @@ def application(settings: Settings, workplace: Workplace, is_closing: Any = lamb
         is_closing: Tells whether the service is about to end, so that streams end too.
     """
     processes = Processes(settings, workplace)
-    snapshots = Snapshots(settings.runs_dir, processes)
+    snapshots = Snapshots(workplace, processes)
     views = Views(settings, snapshots)
     key = workplace.key()
     app = FastAPI(

@@ -4,7 +4,9 @@ import contextlib
 import os
 import re
 import socket
+import time
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +16,9 @@ from results.analysis.database import Rows
 from results.analysis.studies import Study, rows_of, study_of
 from results.analysis.study_file import read_study_file
 from study.service.processes import Command, Processes, last_lines
-from study.store import lease
+from study.service.workplace import Workplace
+from study.store import known_records, lease
+from study.store.record import Record, faults_as_user_errors
 from study_common import layout
 from study_common.errors import UserError, located
 from study_common.layout import EXHAUSTED, STATES, study_names
@@ -31,6 +35,9 @@ MAX_OPEN = 64
 
 VERBS = {"launch": "starting", "resume": "resuming", "confirm": "confirming"}
 """What a command of each kind does before it holds the study."""
+
+COPY_S = 5.0
+"""Seconds after which a record elsewhere, or one that could not be read, is asked for again."""
 
 NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}"
 """Pattern of the name of a study."""
@@ -99,10 +106,11 @@ class Standing:
 
 
 class Snapshots:
-    """Reads studies under one directory."""
+    """Reads the studies of one directory."""
 
-    def __init__(self, runs_dir: Path, processes: Processes) -> None:
-        self._runs_dir = runs_dir
+    def __init__(self, workplace: Workplace, processes: Processes) -> None:
+        self._runs_dir = workplace.runs_dir
+        self._copies = workplace.copies
         self._processes = processes
 
     def names(self) -> list[str]:
@@ -139,6 +147,7 @@ class Snapshots:
             *output,
             lease.is_held(directory),
             *(_stamp(directory / file) for file in RECORD_FILES),
+            int(time.monotonic() / COPY_S) if known and _is_asked_again(known) else 0,
             *(_stamp(folder / file) for folder in folders for file in (layout.CURVE_FILE, layout.LOG_FILE)),
         )
 
@@ -148,7 +157,7 @@ class Snapshots:
         snapshot, problem = None, ""
         if directory is not None:
             try:
-                snapshot = _read(directory)
+                snapshot = _read(directory, self._copies)
             except UserError as error:
                 problem = str(error)
         state = _state(directory, command, snapshot)
@@ -173,14 +182,28 @@ def _stamp(path: Path) -> tuple[int, int, int]:
     return 0, 0, 0
 
 
-def _read(directory: Path) -> Snapshot:
-    """Read the study in `directory`.
+def _is_asked_again(known: Standing) -> bool:
+    """Tell whether no file says when a study changes: it could not be read, or its record is elsewhere."""
+    return known.snapshot is None or bool(_storage(known.snapshot.study.request))
+
+
+def _storage(request: Mapping[str, Any]) -> str:
+    return str(request.get("request", {}).get("storage") or "")
+
+
+def _read(directory: Path, copies: Path) -> Snapshot:
+    """Read the study in `directory`; a record elsewhere is copied into it first, by way of the folder `copies`.
 
     Raises:
-        UserError: As `results.load`.
+        UserError: As `results.load`, or the record elsewhere cannot be reached.
     """
     request = read_study_file(directory / layout.REQUEST_FILE)
     objectives = {name: Objective(**pair) for name, pair in request["objectives"].items()}
+    if (url := _storage(request)) and known_records.is_known(directory, url):
+        copy = copies / f"{directory.name}.db"
+        with faults_as_user_errors(), Record.open(url, request["name"], objectives) as record:
+            record.snapshot(copy)
+            copy.replace(directory / layout.RECORD_FILE)  # as its driver does at the end
     rows = rows_of(directory, request, objectives)
     with located(str(directory / layout.RECORD_FILE)):
         study = study_of(directory, request, objectives, rows)

@@ -40,6 +40,7 @@ class Workplace:
             self.folder.mkdir(mode=0o700, exist_ok=True)
             self.folder.chmod(0o700)
             self.logs.mkdir(exist_ok=True)
+            self.copies.mkdir(exist_ok=True)
         except OSError as error:
             raise UserError(
                 f"{self.folder} cannot be made ({error.strerror}); choose a --runs-dir that you can write to"
@@ -49,6 +50,11 @@ class Workplace:
     def logs(self) -> Path:
         """Where the output of each started command goes."""
         return self.folder / "logs"
+
+    @property
+    def copies(self) -> Path:
+        """Where a record that is kept elsewhere is copied to."""
+        return self.folder / "copies"
 
     @property
     def token_file(self) -> Path:

@@ -1,22 +1,47 @@
 """The figures of a study in Ray's metrics endpoint, scraped while it runs."""
 
+import json
 import re
 import threading
 import time
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
+from ray.util.metrics import Gauge
 
 import results
 import study
+from study.execution.monitor import Monitor
+from study.store.request import Request
 from tests.study import toys
 
 TRIAL, HYPERVOLUME, BEST, PACE = (
     "study_trials", "study_hypervolume", "study_best", "study_epochs_per_second",
 )  # fmt: skip
+
+
+def test_the_grafana_dashboard_asks_for_figures_that_there_are(request_of: Callable[..., Request]) -> None:
+    """Each of its queries names a gauge and labels that it has, and every gauge is asked for."""
+    nobody: Any = None
+    monitor = Monitor(request_of(name="s"), nobody, nobody, nobody, nobody)
+    gauges = [one.info for one in vars(monitor).values() if isinstance(one, Gauge)]
+    labels = {f"ray_{info['name']}": set(info["tag_keys"]) for info in gauges}
+    dashboard = json.loads((Path(__file__).parents[3] / "examples" / "cluster" / "grafana.json").read_text())
+    queries = [target for panel in dashboard["panels"] for target in panel["targets"]]
+    asked = set()
+    for query in queries:
+        (name,) = re.findall(r"ray_\w+", query["expr"])
+        asked.add(name)
+        grouped = re.findall(r"\w+", re.findall(r"by \(([^)]*)\)", query["expr"])[0])
+        selected = re.findall(r"[{,] ?(\w+)=", query["expr"])
+        shown = re.findall(r"{{(\w+)}}", query["legendFormat"])
+        assert {*grouped, *selected} <= labels[name]
+        assert set(shown) == set(grouped)
+    assert asked == labels.keys()
 
 
 @pytest.mark.slow

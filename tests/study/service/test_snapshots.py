@@ -3,6 +3,8 @@
 import fcntl
 import os
 import shutil
+import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -12,13 +14,14 @@ from study.service.processes import Processes
 from study.service.settings import Settings
 from study.service.snapshots import Snapshots
 from study.service.workplace import Workplace
+from study.store import known_records
 from study_common import layout
 from tests.results import sample
 
 
 @pytest.fixture
 def snapshots(settings: Settings, workplace: Workplace) -> Snapshots:
-    return Snapshots(settings.runs_dir, Processes(settings, workplace))
+    return Snapshots(workplace, Processes(settings, workplace))
 
 
 def test_a_study_stands_as_its_report_says(snapshots: Snapshots, runs: Path) -> None:
@@ -36,8 +39,6 @@ def test_a_study_stands_as_its_report_says(snapshots: Snapshots, runs: Path) -> 
 
 
 def test_paused_trials_are_told_from_running_ones(snapshots: Snapshots, runs: Path) -> None:
-    import sqlite3
-
     with sqlite3.connect(runs / "sample" / layout.RECORD_FILE) as record:
         record.execute("UPDATE trials SET state = 'WAITING' WHERE number = 22")
     snapshot = snapshots.standing("sample").snapshot
@@ -118,3 +119,28 @@ def test_a_study_of_another_version_is_told(snapshots: Snapshots, runs: Path) ->
     sample.write_study(runs / "old", [], format=1)
     assert "format 1" in snapshots.standing("old").problem
     assert snapshots.names() == ["old", "sample"]
+
+
+def test_a_record_elsewhere_is_followed_once_its_study_was_launched_here(
+    snapshots: Snapshots, runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one in PostgreSQL: the directory has no copy yet."""
+    monkeypatch.setattr("study.service.snapshots.COPY_S", 0.05)
+    url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    request = {**sample.request()["request"], "storage": url}
+    sample.write_study(runs / "far", list(sample.trials(10)), name="far", request=request)
+    (runs / "far" / layout.RECORD_FILE).rename(tmp_path / "elsewhere.db")
+    unknown = snapshots.standing("far")
+    assert unknown.state == "not readable"
+    assert url in unknown.problem
+    known_records.remember(runs / "far", url)
+    standing = snapshots.standing("far")
+    assert standing.snapshot is not None
+    assert len(standing.snapshot.study.trials) == 10
+    first = snapshots.signature("far", standing)
+    time.sleep(0.1)
+    assert snapshots.signature("far", standing) != first
+    assert results.load(runs / "far").hypervolume() == standing.snapshot.hypervolume
+    (tmp_path / "elsewhere.db").unlink()
+    assert "there is no record of far" in snapshots.standing("far").problem
+    assert not list((runs / ".service" / "copies").iterdir())

@@ -22,7 +22,7 @@ from tests.study.service.conftest import EVIL, settings_of
 @pytest.fixture
 def views(settings: Settings, workplace: Workplace, monkeypatch: pytest.MonkeyPatch) -> Views:
     monkeypatch.setattr(kept, "REST", 0.0)
-    return Views(settings, Snapshots(settings.runs_dir, Processes(settings, workplace)))
+    return Views(settings, Snapshots(workplace, Processes(settings, workplace)))
 
 
 def test_the_page_of_a_study_has_the_sections_and_figures_of_its_report(views: Views, runs: Path) -> None:
@@ -73,5 +73,5 @@ def test_a_record_that_is_gone_is_said_and_comes_back(views: Views, runs: Path) 
 def test_an_empty_directory_has_a_list(tmp_path: Path, settings: Settings) -> None:
     empty = settings_of(tmp_path / "none")
     workplace = Workplace(empty.runs_dir)
-    views = Views(empty, Snapshots(empty.runs_dir, Processes(empty, workplace)))
+    views = Views(empty, Snapshots(workplace, Processes(empty, workplace)))
     assert b"There is no study yet" in views.overview().value.html
