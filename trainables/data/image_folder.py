@@ -8,6 +8,7 @@ from study_common.errors import UserError
 from trainables.data.images.image_cache import Decoded, open_images
 from trainables.data.images.preparation import Preparation
 from trainables.data.listing.folder_listing import KVASIR, Listing, list_folder, list_kvasir
+from trainables.data.listing.garbage import without_collection
 from trainables.data.listing.groups import with_groups
 from trainables.data.listing.label_files import list_hyper_kvasir, list_labels
 
@@ -33,6 +34,11 @@ def open_folder(name: str, data_dir: str | Path | None, preparation: Preparation
 
 def list_images(name: str, data_dir: str | Path | None, preparation: Preparation) -> Listing:
     """List a folder of images as a data set of the kind `name`, and group them; see `open_folder`."""
+    with without_collection():
+        return _list_and_group(name, data_dir, preparation)
+
+
+def _list_and_group(name: str, data_dir: str | Path | None, preparation: Preparation) -> Listing:
     if not data_dir:
         raise UserError(f"the data set {name} needs the folder of its images; {GIVE_IT}")
     if not Path(data_dir).is_dir():

@@ -38,7 +38,7 @@ def data_of(config: Config) -> Data:
     Raises:
         UserError: Files are missing or cannot be used.
     """
-    data = load(config.dataset, config.data_dir, _preparation(config))
+    data = load(config.dataset, config.data_dir, preparation_of(config))
     if _needs_colour(config):
         data = data.in_colour()
     return _joined(data) if config.refit else data
@@ -58,7 +58,7 @@ def test_split_of(config: Config) -> Split:
     Raises:
         UserError: Files are missing or cannot be used.
     """
-    split = load_test(config.dataset, config.data_dir, _preparation(config))
+    split = load_test(config.dataset, config.data_dir, preparation_of(config))
     return split_in_colour(split) if _needs_colour(config) else split
 
 
@@ -79,7 +79,7 @@ def dataset_facts(config: Config) -> Facts:
 
 def write_files(config: Config, path: Path) -> None:
     """Write how each image file of a configuration was used, as CSV; write nothing if the images are in no folder."""
-    if rows := list_files(config.dataset, config.data_dir, _preparation(config)):
+    if rows := list_files(config.dataset, config.data_dir, preparation_of(config)):
         write_file_account(rows, path)
 
 
@@ -139,5 +139,6 @@ def _needs_colour(config: Config) -> bool:
     return config.model in TORCHVISION and config.dataset in ("medmnist", *FOLDERS)
 
 
-def _preparation(config: Config) -> Preparation:
+def preparation_of(config: Config) -> Preparation:
+    """Return how the files of a folder become the images of a configuration."""
     return Preparation(**{field.name: getattr(config, field.name) for field in fields(Preparation)})

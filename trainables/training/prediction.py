@@ -1,7 +1,7 @@
 """What a checkpoint says of images that are in no data set: probabilities, and where its saliency lies."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -11,12 +11,12 @@ from PIL import Image
 from torch import Tensor
 
 from study_common.errors import UserError
-from trainables.data import Preparation
 from trainables.data.images.new_images import NewImages
 from trainables.data.images.normalisation import Scale
 from trainables.data.listing.file_tree import scan
 from trainables.saliency.attribution import saliency_maps
 from trainables.training.config import Config
+from trainables.training.inputs import preparation_of
 from trainables.training.network import load_checkpoint
 
 CHUNK = 64
@@ -86,9 +86,8 @@ class Predictor:
 def new_images(config: Config, about: dict[str, Any]) -> NewImages:
     """Return how the images of a checkpoint's run were prepared, from its configuration and description."""
     channels, size, _ = about["signature"]
-    given = {field.name: getattr(config, field.name) for field in fields(Preparation)}
     return NewImages(
-        preparation=Preparation(**given | {"image_size": size, "labels": "", "group": ""}),
+        preparation=replace(preparation_of(config), image_size=size, labels="", group=""),
         channels=channels,
         depth=about.get("depth", 0),
     )

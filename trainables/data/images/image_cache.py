@@ -28,6 +28,7 @@ from trainables.data.images.parallel import on_all_cores
 from trainables.data.images.preparation import Preparation
 from trainables.data.listing.file_tree import LeftOut
 from trainables.data.listing.folder_listing import PARTS, Listing
+from trainables.data.listing.garbage import without_collection
 from trainables.data.listing.parts import split
 
 VERSION = 4
@@ -68,7 +69,8 @@ def open_images(listing: Listing, preparation: Preparation) -> Decoded:
     root = images_folder()
     try:
         root.mkdir(parents=True, exist_ok=True)
-        contents = find_contents(listing, root)
+        with without_collection():
+            contents = find_contents(listing, root)
         fingerprint = contents.fingerprint
         folder = root / preparation.cache_name(fingerprint)
         with locked(root / f"{folder.name}.lock", f"decodes the images in {listing.root}"):

@@ -74,7 +74,8 @@ def scan(root: Path) -> FileTree:
     ignored: list[LeftOut] = []
     real_root = os.path.realpath(root)
     for path, entry in _walk(root, "", (real_root,), ignored):
-        suffix = os.path.splitext(entry.name)[1].lower()
+        _, dot, end = entry.name.rpartition(".")
+        suffix = f"{dot}{end}".lower() if dot else ""
         if entry.name.startswith("."):
             ignored.append(LeftOut(path, "hidden"))
         elif suffix not in SUFFIXES:
