@@ -68,6 +68,11 @@ class Space:
         point = self.points[0] if self.points else ()
         return tuple(dict.fromkeys((*self.parameters, *point, *self.fixed, *conditions)))
 
+    def widths(self) -> dict[str, tuple[int, ...]]:
+        """Return the values of each bit-width that varies, by its name; none in a space that lists its points."""
+        found = {name: d.finite() or () for name, d in self.parameters.items() if is_width(name)}
+        return {name: tuple(int(value) for value in values) for name, values in found.items()}
+
     def active(self, name: str, values: Mapping[str, Scalar]) -> bool:
         """Tell whether the parameter `name` is active, given the `values` of others and the fixed ones."""
         when = self.parameters[name].when or {}

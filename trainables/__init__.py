@@ -15,10 +15,17 @@ if TYPE_CHECKING:
     from study_common.errors import NonFiniteError
     from trainables.audit.audit import examine
     from trainables.training.checks import check_run
-    from trainables.training.config import Config, float_config, presets
+    from trainables.training.config import Config, float_config, presets, shared_config
+    from trainables.training.estimate import estimate
     from trainables.training.evaluation import test_metrics
     from trainables.training.inputs import Facts, dataset_facts, write_files
-    from trainables.training.network import check_pretrained, costs, layers, locate_pretrained
+    from trainables.training.network import (
+        check_pretrained,
+        costs,
+        layers,
+        locate_pretrained,
+        quantiser_values,
+    )
     from trainables.training.process import prepare_process
     from trainables.training.run import Epoch, epochs
 
@@ -32,12 +39,15 @@ __all__ = [
     "costs",
     "dataset_facts",
     "epochs",
+    "estimate",
     "examine",
     "float_config",
     "layers",
     "locate_pretrained",
     "prepare_process",
     "presets",
+    "quantiser_values",
+    "shared_config",
     "test_metrics",
     "write_files",
 ]
@@ -52,12 +62,15 @@ _HOMES = {
     "costs": "trainables.training.network",
     "dataset_facts": "trainables.training.inputs",
     "epochs": "trainables.training.run",
+    "estimate": "trainables.training.estimate",
     "examine": "trainables.audit.audit",
     "float_config": "trainables.training.config",
     "layers": "trainables.training.network",
     "locate_pretrained": "trainables.training.network",
     "prepare_process": "trainables.training.process",
     "presets": "trainables.training.config",
+    "quantiser_values": "trainables.training.network",
+    "shared_config": "trainables.training.config",
     "test_metrics": "trainables.training.evaluation",
     "write_files": "trainables.training.inputs",
 }

@@ -10,7 +10,7 @@ TORCHVISION = (
     "convnext_tiny",
 )  # fmt: skip
 """The models of torchvision."""
-MODELS = ("paper_cnn", "small_cnn", *TORCHVISION)
+MODELS = ("paper_cnn", "tiny_cnn", "small_cnn", *TORCHVISION)
 """The models that have a name of their own; `is_own_model` says what else names one."""
 TIMM = "timm/"
 """What stands before the name of a model of the package timm."""

@@ -56,11 +56,15 @@ class RunFiles:
         return self._read(self.trial(number) / layout.CURVE_FILE, _curve)
 
     def initial_curve(self) -> pd.DataFrame | None:
-        """Return the learning curve of the float model that all trials start from."""
+        """Return the learning curve of the model that all trials start from."""
         return self._read(self.study / layout.INIT_DIR / layout.CURVE_FILE, _curve)
 
+    def width_table(self) -> pd.DataFrame | None:
+        """Return the width table of a study with --init shared: `params.*` and `metrics.*` of each estimate."""
+        return self._read(self.study / layout.WIDTHS_FILE, pd.read_parquet)
+
     def saliency(self, number: int | None) -> dict[str, NDArray[Any]] | None:
-        """Return the arrays of a trial's saliency file, those of the float model if `number` is None.
+        """Return the arrays of a trial's saliency file, of the model that all trials start from if `number` is None.
 
         images (n, H, W) or (n, H, W, 3) in 0 to 255, maps (n, H, W), labels and predictions (n,), class_names (c,),
         and the removal curves if the file has them: order (MoRF, LeRF, random), fraction, kept and accuracy (k,).

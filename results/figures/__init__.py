@@ -8,6 +8,7 @@ Each takes the data and returns a figure. A mark that stands for a trial has the
 `customdata`: the page finds there what to show on hover and what to pin.
 """
 
+from results.figures.estimates import estimates as estimates
 from results.figures.objectives import CLOUD as CLOUD
 from results.figures.objectives import confirmations as confirmations
 from results.figures.objectives import front_3d as front_3d

@@ -15,7 +15,7 @@ import pandas as pd
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
-from results.analysis import confirmation, image_files, membership, thinning
+from results.analysis import confirmation, estimates, image_files, membership, thinning
 from results.analysis.classes import class_metrics
 from results.analysis.formatting import format_metric
 from results.analysis.fronts import hypervolume_warnings
@@ -87,6 +87,8 @@ def content(study: Study) -> dict[str, Any]:
         "caveat": membership.caveat(study.configurations, study.confirmations),
         "cards": cards(study, tests, run_files),
         "sections": sections,
+        "agreement": _agreement(study, run_files),
+        "initial": f"{study.request['request'].get('init') or 'float'} model",
         "columns": columns,
         "unseen": [n for n in dict.fromkeys(chosen) if n not in {column.strip.number for column in columns}],
         "examined": examined,
@@ -100,6 +102,13 @@ def content(study: Study) -> dict[str, Any]:
         "format_probability": format_probability,
         "data": _data(study, shown, sections),
     }
+
+
+def _agreement(study: Study, run_files: RunFiles) -> list[dict[str, Any]]:
+    """Return how well the width table ranks the trials, one row per objective; none without a table."""
+    table = run_files.width_table()
+    found = [] if table is None else estimates.agreement(study, table).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in found]
 
 
 def _matrices(run_files: RunFiles, chosen: list[int]) -> list[dict[str, Any]]:

@@ -53,6 +53,7 @@ def panels(
         "front": _front(study, shown),
         "hypervolume": _hypervolume(study, shown),
         "widths": _widths(study, shown),
+        "estimates": _estimates(study, shown, run_files),
         "parallel": _parallel(study, shown),
         "importances": _importances(study),
         "curves": _curves(study, shown, run_files),
@@ -108,6 +109,16 @@ def _widths(study: Study, shown: pd.DataFrame) -> Titled:
             f"Widths of the front, by increasing {cost_metric(study.directions)}",
             figures.widths(rows, layers),
         )
+
+
+def _estimates(study: Study, shown: pd.DataFrame, run_files: RunFiles) -> Titled:
+    """The width table beside the complete trials, each score over the cost."""
+    table, cost = run_files.width_table(), cost_metric(study.directions)
+    if table is None or not shown["role"].isin(figures.CLOUD).any():
+        return
+    for name in study.objectives:
+        if name not in COST_METRICS and {f"metrics.{name}", f"metrics.{cost}"} <= {*table} & {*shown}:
+            yield f"Estimates: {name} over {cost}", figures.estimates(table, shown, cost, name)
 
 
 def _parallel(study: Study, shown: pd.DataFrame) -> Titled:

@@ -122,7 +122,7 @@ def confirm(
                 check_importable(request.fixed.get("model", ""))
                 _retrain(request, directory, record, lease.token, wanted, refit, interrupt.stop_all)
         with interrupt.catching_signals():
-            _examine(directory, numbers, interrupt.stop_all)
+            _examine(request, directory, numbers, interrupt.stop_all)
         directories.write_results(request, directory, record)
 
 
@@ -139,10 +139,10 @@ def _retrain(
     trials = record.trials(request.epochs)
     params = {trial.number: trial.params for trial in trials}
     patience = Patience.of(request, trials)
-    floats = _floats(request, directory, token, sorted({seed for _, seed in wanted}), refit, stop, patience)
+    starts = _starts(request, directory, token, sorted({seed for _, seed in wanted}), refit, stop, patience)
     jobs = [
         _job(request, directory, token, f"{number}-{seed}{_suffix(refit)}",
-             request.flat(params[number]) | {"seed": seed, "refit": refit} | floats.get(seed, {}))
+             request.flat(params[number]) | {"seed": seed, "refit": refit} | starts.get(seed, {}))
         for number, seed in wanted
     ]  # fmt: skip
     _train(jobs, request, stop, patience)
@@ -155,9 +155,9 @@ def _retrain(
         record.set_attribute(CONFIRMATIONS, [*record.attributes().get(CONFIRMATIONS, []), confirmation])
 
 
-def _examine(directory: Path, numbers: Sequence[int], stop: Callable[[], bool]) -> None:
+def _examine(request: Request, directory: Path, numbers: Sequence[int], stop: Callable[[], bool]) -> None:
     """Write faithfulness.json and removal.csv for each trial that still has its model but not these files."""
-    reference = directory / INIT_DIR / layout.CHECKPOINT_FILE
+    reference = directory / INIT_DIR / layout.CHECKPOINT_FILE if request.init == "float" else None
     for number in numbers:
         run = directory / TRIALS_DIR / str(number)
         if (run / layout.FAITHFULNESS_FILE).exists() or not (run / layout.CHECKPOINT_FILE).exists():
@@ -166,14 +166,14 @@ def _examine(directory: Path, numbers: Sequence[int], stop: Callable[[], bool]) 
             raise InterruptedBatchError
         say(f"examining the maps of trial {number}")
         found = trainables.examine(
-            run / layout.CHECKPOINT_FILE, reference=reference if reference.exists() else None
+            run / layout.CHECKPOINT_FILE, reference=reference if reference and reference.exists() else None
         )
         found.write(run)
         if not found.metrics["sanity_passed"]:
             say(f"trial {number}: the maps hardly change when the weights are drawn anew; do not trust them")
 
 
-def _floats(
+def _starts(
     request: Request,
     directory: Path,
     token: str,
@@ -182,13 +182,8 @@ def _floats(
     stop: Callable[[], bool],
     patience: Patience,
 ) -> dict[int, dict[str, Any]]:
-    """Train the float model of each seed, if trials of the study start from one; the settings that name it."""
-    if not request.init:
-        return {}
-    base = request.flat({})
-    configs = {
-        seed: trainables.float_config(trainables.Config.parse(base | {"seed": seed})) for seed in seeds
-    }
+    """Train the model of --init of each seed, if trials of the study start from one; the settings that name it."""
+    configs = {seed: config for seed in seeds if (config := request.start(seed))}
     jobs = {
         seed: _job(
             request, directory, token, f"init-{seed}{_suffix(refit)}", config.flat() | {"refit": refit}

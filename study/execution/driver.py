@@ -13,7 +13,8 @@ import ray
 from optuna.trial import TrialState
 from ray import tune
 
-import trainables
+from search_spaces import Point
+from study.execution import width_table
 from study.execution.batch import RETRIES, InterruptedBatchError, run_all
 from study.execution.cluster import Cluster, check_importable, connected
 from study.execution.gcs_watch import GcsWatch
@@ -23,7 +24,8 @@ from study.execution.patience import Patience
 from study.execution.ray_internals import gcs_address, install_actor_manager
 from study.execution.searcher import Searcher
 from study.execution.view import View
-from study.execution.worker import Job, Train, Worker, train
+from study.execution.width_table import Estimate, estimate
+from study.execution.worker import Job, Train, Worker, saved_epochs, train
 from study.planning.plan import plan
 from study.planning.spec import Spec
 from study.store import database as storage
@@ -75,12 +77,13 @@ class Changes:
         return replace(request, **{name: value for name, value in vars(self).items() if value is not None})
 
 
-def run_study(spec: Spec, train: Train = train) -> Outcome:
+def run_study(spec: Spec, train: Train = train, estimate: Estimate = estimate) -> Outcome:
     """Start a study and run it to its end.
 
     Args:
         spec: What to search.
         train: What trains a configuration.
+        estimate: What measures a configuration of the width table.
 
     Raises:
         UserError: Something is wrong with `spec`; nothing was written.
@@ -100,7 +103,7 @@ def run_study(spec: Spec, train: Train = train) -> Outcome:
             raise
         with record, Lease(directory, record) as lease:
             held = _Held(request=request, directory=directory, record=record, lease=lease)
-            return _drive(held, cluster, train)
+            return _drive(held, cluster, train, estimate)
 
 
 @faults_as_user_errors()
@@ -110,6 +113,7 @@ def resume_study(
     address: str = "",
     train: Train = train,
     *,
+    estimate: Estimate = estimate,
     changes: Changes | None = None,
     storage_url: str = "",
 ) -> Outcome:
@@ -120,6 +124,7 @@ def resume_study(
         trials: The new total, None to leave it as it is.
         address: Address of a running Ray to join, "" to start one.
         train: What trains a configuration.
+        estimate: What measures a configuration of the width table.
         changes: What else to change.
         storage_url: Where the record is, of a study that was not launched on this machine and keeps it elsewhere.
 
@@ -162,10 +167,10 @@ def resume_study(
         with connected(address, asked.workers) as cluster:
             cluster.workers(asked.workers, asked.gpus_per_trial)
             check_importable(asked.fixed.get("model", ""))
-            return _drive(held, cluster, train)
+            return _drive(held, cluster, train, estimate)
 
 
-def _drive(held: _Held, cluster: Cluster, train: Train) -> Outcome:
+def _drive(held: _Held, cluster: Cluster, train: Train, estimate: Estimate) -> Outcome:
     """Run the study until it is complete or has to stop, and write what it says so far."""
     interrupt = Interrupt(held.request.time_budget_s, faults=lambda: held.lease.lost)
     progress = None
@@ -177,8 +182,14 @@ def _drive(held: _Held, cluster: Cluster, train: Train) -> Outcome:
                 view.say(line)
         try:
             patience = Patience.of(held.request, held.record.trials(held.request.epochs))
-            extra = _float_model(held, train, interrupt, view, patience)
-            searcher = Searcher(held.request, held.record, held.directory, held.lease.token, extra)
+            extra = _start_model(held, train, interrupt, view, patience)
+            promising: list[Point] = []
+            if held.request.init == "shared":
+                table = width_table.measure(
+                    held.request, held.directory, extra, estimate, interrupt.stop_all, view.say
+                )
+                promising = width_table.to_try(held.request, table)
+            searcher = Searcher(held.request, held.record, held.directory, held.lease.token, extra, promising)
             progress = searcher.progress
             interrupt.faults = lambda: searcher.halted or held.lease.lost or watch.lost
             monitor = Monitor(held.request, searcher, interrupt, view, patience)
@@ -253,29 +264,37 @@ _TUNE_SETTINGS = {
 }
 
 
-def _float_model(
+def _start_model(
     held: _Held, train: Train, interrupt: Interrupt, view: View, patience: Patience
 ) -> dict[str, Any]:
-    """Return the settings by which trials start from the study's float model, training it first if need be."""
-    if not held.request.init:
+    """Return the settings by which trials start from the model of --init, training it first if need be."""
+    config = held.request.start()
+    if config is None:
         return {}
     study = held.directory.absolute()
     directory = study / INIT_DIR
-    config = trainables.float_config(held.request.config({}))
     model = directory / layout.CHECKPOINT_FILE
     if not model.exists():  # a user may have deleted the models and kept the curves
         shutil.rmtree(directory, ignore_errors=True)
-    view.say(f"training the float model that all trials start from: {config.epochs} epochs")
+    kind = {"float": "float model", "shared": "shared model of all widths"}[held.request.init]
+    view.say(f"training the {kind} that all trials start from: {config.epochs} epochs")
     interrupt.start_clock()
     data = str(held.request.data.get("fingerprint", ""))
     job = Job(
         number=-1, flat=config.flat(), directory=directory, study=study, token=held.lease.token, data=data
     )
-    (report,) = run_all(
-        [job], train, held.request.gpus_per_trial, interrupt.stop_all, patience, tell=view.say
-    )
+    shown = 0
+
+    def stop() -> bool:
+        nonlocal shown
+        if (done := len(saved_epochs(directory, config.epochs))) > shown:
+            shown = done
+            view.say(f"{kind}: epoch {done} of {config.epochs}")
+        return interrupt.stop_all()
+
+    (report,) = run_all([job], train, held.request.gpus_per_trial, stop, patience, tell=view.say)
     if report.notice:
         view.say(report.notice)
     if report.error:
-        raise UserError(f"the float model failed: {report.error}")
+        raise UserError(f"the {kind} failed: {report.error}")
     return {"init": str(model)}

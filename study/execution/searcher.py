@@ -5,13 +5,14 @@ Each event is one method and a bounded number of transactions. A fault of the re
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from optuna.trial import FrozenTrial, TrialState
 from ray.tune.search import Searcher as TuneSearcher
 
+from search_spaces import Point
 from study.execution.open_trials import OpenTrial, OpenTrials, Status
 from study.execution.progress import Progress
 from study.execution.worker import Job, Report
@@ -48,6 +49,7 @@ class Searcher(TuneSearcher):
         directory: Path,
         token: str,
         extra: dict[str, Any],
+        promising: Sequence[Point] = (),
     ) -> None:
         """Continue the study where `record` stands.
 
@@ -57,6 +59,7 @@ class Searcher(TuneSearcher):
             directory: Directory of the study.
             token: Token of this driver's lease.
             extra: Settings that are added to every configuration.
+            promising: Configurations that are tried after those of the queue, before the sampler proposes.
         """
         super().__init__()
         self.halted = ""
@@ -75,7 +78,7 @@ class Searcher(TuneSearcher):
         earlier = record.trials(request.epochs)
         self._proposed = len(earlier)
         tried = [trial.params for trial in earlier]
-        queue = [point for point in request.queue if point not in tried]
+        queue = [point for point in (*request.queue, *promising) if point not in tried]
         self._proposals = make_proposals(request, len(earlier), queue)
         attributes = record.attributes()
         self._proposals.rejected |= attributes.get(REJECTED, {})

@@ -29,12 +29,24 @@ def describe(request: Request) -> str:
     with contextlib.nullcontext() if request.gpus_per_trial else _without_gpus():
         seconds = next(trainables.epochs(request.config(extremes[0]))).seconds
     workers = min(request.workers or available_cpus(), available_cpus())
+    if (start := request.start()) is not None:
+        passes = 3 if start.widths else 1
+        lines.append(
+            f"start: {start.epochs} epochs of about {passes * seconds:.1f} s for the {request.init} model, on one "
+            f"worker, take {start.epochs * passes * seconds / 60:.0f} min; "
+            f"its quantisers take {_quantiser_bytes(start) / 1e6:.1f} MB"
+        )
     minutes = expected_epochs(request) * seconds / workers / 60
     lines.append(
         f"time: {request.attainable} trials of up to {request.epochs} epochs of {seconds:.1f} s on {workers} workers "
         f"take about {minutes:.0f} min"
     )
     return "\n".join(lines)
+
+
+def _quantiser_bytes(config: trainables.Config) -> int:
+    """Return the memory of the quantisers in training: each value has a gradient and two averages of Adam."""
+    return 16 * trainables.quantiser_values(config)
 
 
 @contextlib.contextmanager

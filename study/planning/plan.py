@@ -28,7 +28,7 @@ from trainables import Config
 
 _OURS = ("rungs", "refit")
 _FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, *IMAGES, "epochs", "seed")} | {
-    "init": "--init float",
+    "init": "--init",
     "pretrained": "--weights",
 }
 _ALIKE = {
@@ -55,6 +55,7 @@ def plan(spec: Spec) -> Request:
     space = _space(spec, fixed, config)
     facts = trainables.dataset_facts(config)
     trainables.check_pretrained(config)
+    _check_shared(spec, space)
     _check_runs(spec, space, config)
     asked_goals = objectives.parse(spec.objectives, facts.classes, trainables.costs(_at_full_width(config)))
     goals = _varying(asked_goals, space, fixed)
@@ -177,9 +178,30 @@ def _check_runs(spec: Spec, space: Space, config: Config) -> None:
     sizes = _extremes(varied) if varied else {p.get("batch_size", config.batch_size) for p in space.points}
     for size in sizes or (config.batch_size,):
         trainables.check_run(replace(config, batch_size=int(size)))
-    if spec.init == "float":
-        with located("the float model of --init float"):
-            trainables.check_run(trainables.float_config(config))
+    if spec.init:
+        start = (
+            trainables.shared_config(config, space.widths())
+            if spec.init == "shared"
+            else trainables.float_config(config)
+        )
+        with located(f"the {spec.init} model of --init {spec.init}"):
+            trainables.check_run(start)
+
+
+def _check_shared(spec: Spec, space: Space) -> None:
+    """Raise UserError if --init shared cannot have the effect that it is asked for."""
+    if spec.init != "shared":
+        return
+    if not space.widths():
+        raise UserError(
+            f"--init shared trains one model of all widths, and space {space.name} varies none; add a [bits] table to "
+            "it, or use --init float"
+        )
+    if spec.sampler == "grid":
+        raise UserError(
+            "--init shared is for choosing among configurations, and --sampler grid tries them all; use another "
+            "sampler, or --init float"
+        )
 
 
 def _varying(goals: Mapping[str, Objective], space: Space, fixed: Mapping[str, Any]) -> dict[str, Objective]:

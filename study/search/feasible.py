@@ -11,7 +11,7 @@ import numpy as np
 
 import trainables
 from search_spaces import Choice, Point, Space, is_width
-from study.search.cost_table import CostTable
+from study.search.cost_table import Costs, CostTable
 from study.search.encoding import Key
 from study.store.request import Request
 
@@ -50,6 +50,10 @@ class FeasibleSpace:
             return dict(point)
         widths = self._table(point).project(point, random)
         return None if widths is None else {**point, **widths}
+
+    def costs(self, point: Point) -> Costs:
+        """Return the costs of a point of the space, those that have a constraint, in the order of the constraints."""
+        return self._table(point).costs(point)
 
     def points(self) -> Iterator[dict[str, Any]]:
         """Yield every configuration of a finite space that keeps the constraints.

@@ -12,9 +12,10 @@ import numpy as np
 from search_spaces import Domain, Float, Point
 from study.search.encoding import Key, identity
 from study.search.feasible import FeasibleSpace
+from study.search.known_gains import KnownGains
 from study.search.optuna_samplers import OptunaSampler
 from study.search.sampler import Proposal, Sampler
-from study.search.sms_ego import SmsEgo
+from study.search.sms_ego import Known, SmsEgo
 from study.store.request import Request
 from study_common.errors import UserError, check_known
 
@@ -164,14 +165,25 @@ def make_proposals(request: Request, tried: int = 0, queue: Iterable[Point] = ()
     """Return the proposals of a study with `tried` earlier trials, on which the seed depends: a resume draws others."""
     space = FeasibleSpace.of(request)
     seed = request.seed + tried
-    sampler = make_sampler(request.sampler, space, len(request.objectives), seed, request.epochs)
+    known = None if request.space.points else KnownGains(request)
+    sampler = make_sampler(request.sampler, space, len(request.objectives), seed, request.epochs, known)
     return Proposals(space, sampler, queue)
 
 
-def make_sampler(name: str, space: FeasibleSpace, objectives: int, seed: int, epochs: int) -> Sampler | None:
-    """Return the sampler of this --sampler name; None for "grid", and for a space that lists its points."""
+def make_sampler(
+    name: str,
+    space: FeasibleSpace,
+    objectives: int,
+    seed: int,
+    epochs: int,
+    known: Known | None = None,
+) -> Sampler | None:
+    """Return the sampler of this --sampler name; None for "grid", and for a space that lists its points.
+
+    `known` gives what is known of a point without training it, to those that can use it.
+    """
     if name == "grid" or space.space.points:
         return None
     if name == "sms_ego":
-        return SmsEgo(space, objectives, seed, epochs)
+        return SmsEgo(space, objectives, seed, epochs, known)
     return OptunaSampler(space, name, objectives, seed, epochs)

@@ -2,15 +2,16 @@
 
 SMS-EGO (Ponweiser et al., "Multiobjective optimization on a limited budget of evaluations using model-assisted
 S-metric selection", PPSN 2008) with one `Surrogate` per objective, over a sample of candidates. The optimistic estimate
-is the mean plus one standard deviation. Candidates that would add nothing are ordered by the sum of their estimates;
-the paper uses a penalty. The sampler learns from all rungs, including those of paused and stopped trials. It assumes
-that running trials will measure what it predicts, so that workers do not all try the same configuration. Paused trials
-are candidates too (Swersky, Snoek and Adams, "Freeze-Thaw Bayesian Optimization", 2014).
+is the mean plus one standard deviation; what is known without training, such as a cost, is taken as it is. Candidates
+that would add nothing are ordered by the sum of their estimates; the paper uses a penalty. The sampler learns from all
+rungs, including those of paused and stopped trials. It assumes that running trials will measure what it predicts, so
+that workers do not all try the same configuration. Paused trials are candidates too (Swersky, Snoek and Adams,
+"Freeze-Thaw Bayesian Optimization", 2014).
 """
 
 import math
 from collections import deque
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,6 +28,8 @@ from study.search.sampler import Proposal, Sampler
 from study.search.surrogate import Hyperparameters, Inputs, Surrogate, choose
 
 Array = NDArray[np.float64]
+Known = Callable[[Point], Array]
+"""The gains (m,) of a point that are known without training, such as those of costs; NaN for the others."""
 
 RANDOM_TRIALS = 6
 """Trials that must have measured something before the surrogates are used; until then proposals are random."""
@@ -60,7 +63,10 @@ class _Trial:
 class SmsEgo(Sampler):
     """SMS-EGO as described above."""
 
-    def __init__(self, space: FeasibleSpace, objectives: int, seed: int, epochs: int) -> None:
+    def __init__(
+        self, space: FeasibleSpace, objectives: int, seed: int, epochs: int, known: Known | None = None
+    ) -> None:
+        self._known = known or (lambda point: np.full(objectives, np.nan))
         self._feasible = space
         self._space = space.space
         self._epochs = epochs
@@ -133,10 +139,14 @@ class SmsEgo(Sampler):
         varies = np.ptp(gains, axis=0) > 0
         if not candidates or not varies.any():
             return candidates
+        exact = np.array([self._known(proposal.point) for proposal in candidates])[:, varies]
+        running = [trial.point for trial in self._running.values()][-MAX_PENDING:]
+        beliefs = np.array([self._known(point) for point in running]).reshape(-1, len(varies))[:, varies]
         models = [model for model, varied in zip(self._models(trials), varies, strict=True) if varied]
         vectors = np.array([encode(self._space, proposal.point) for proposal in candidates])
         bounds = np.minimum(np.column_stack([sum(model.predict(vectors)) for model in models]), 1.0)
-        beliefs = np.column_stack([model.beliefs for model in models])
+        bounds = np.where(np.isnan(exact), bounds, exact)
+        beliefs = np.where(np.isnan(beliefs), np.column_stack([model.beliefs for model in models]), beliefs)
         reference = np.where(gains.max(axis=0) <= 0, gains.min(axis=0), 0.0)[varies]
         known = np.vstack([self._front[:, varies], beliefs])
         improvements = hypervolume_improvements(bounds - reference, known - reference)

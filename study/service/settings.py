@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import search_spaces
+from study.store.options import INITS
 from study_common.errors import UserError, check_known
 from trainables.choices import DATASETS, MODELS
 
@@ -61,7 +62,7 @@ class Settings:
         folder = self.datasets[asked.get("dataset") or EMBEDDED]
         for name in PATHS:
             value = str(asked.get(name) or "")
-            if value and value not in ("float", folder):
+            if value and value not in (*INITS, folder):
                 raise UserError(
                     f"{name} of this study is {value}, which the service may not read; continue it in a terminal"
                 )

@@ -14,7 +14,7 @@ from study_common.errors import UserError, check_known
 
 SAMPLERS = ("sms_ego", "tpe", "nsga2", "nsga3", "gp", "random", "grid")
 SCHEDULERS = ("pareto_asha", "fifo")
-INITS = ("float",)
+INITS = ("float", "shared")
 DEFAULT_TRIALS = 15
 """What `trials` is if it is not given."""
 
@@ -176,7 +176,10 @@ class Options:
     )
     init: str = field(
         default="",
-        metadata=flag("start every trial from one float model, which is trained first", choices=INITS),
+        metadata=flag(
+            "start every trial from one model, which is trained first: a float one, or a shared one of all widths",
+            choices=INITS,
+        ),
     )
     seed: int = field(
         default=0,

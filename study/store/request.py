@@ -10,7 +10,7 @@ import tomli_w
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 import search_spaces
-from search_spaces import Choice, Domain, Float, Int, Space
+from search_spaces import Choice, Domain, Float, Int, Space, is_width
 from study.store.options import Options, check_choices
 from study_common import digests
 from study_common import objectives as rules
@@ -18,7 +18,7 @@ from study_common.errors import UserError, located
 from study_common.files import read_text
 from study_common.layout import FORMAT, REQUEST_FILE
 from study_common.objectives import Objective
-from trainables import Config, costs, dataset_facts
+from trainables import Config, costs, dataset_facts, float_config, shared_config
 
 BASIC = ("dataset", "data_dir", "model", "preset")
 """The settings of a run that have a flag of their own and a place in [request]."""
@@ -65,6 +65,23 @@ class Request(Options):
     def config(self, values: Mapping[str, Any]) -> Config:
         """Return the configuration of the trial that has these searched `values`."""
         return Config.parse({**self.fixed, **values, "epochs": self.epochs, "rungs": self.rungs})
+
+    @property
+    def central(self) -> dict[str, Any]:
+        """The values of the searched parameters that are no widths, as the corners of the space have them."""
+        corner = next((point for point in self.queue if point in self.space), {})
+        return {name: value for name, value in corner.items() if not is_width(name)}
+
+    def start(self, seed: int | None = None) -> Config | None:
+        """Return the configuration of the model that all trials start from (--init), None if they start from none.
+
+        Args:
+            seed: Its seed; None is that of the study.
+        """
+        config = self.config(self.central | ({} if seed is None else {"seed": seed}))
+        if self.init == "shared":
+            return shared_config(config, self.space.widths())
+        return float_config(config) if self.init else None
 
     def flat(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return that configuration by flat names, defaults included."""

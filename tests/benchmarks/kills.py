@@ -1,9 +1,11 @@
 """Kill a driver at random moments, resume the study each time, and count what was lost.
 
-    python -m tests.benchmarks.kills [--json FILE] [--quick]
+    python -m tests.benchmarks.kills [--json FILE] [--quick] [--init shared]
 
 A study of 60 trials on 2 workers; `kill -9` of the driver at 20 random moments, some before the first trial. A kill is
 survived if every trial that had ended is still there as it was, and at the end there are exactly 60 and none runs.
+With --init shared there are 15 trials, and kills fall into the training of the shared model, its table and the trials.
+Then no row of the table may be lost or changed, and at the end it has each of the 625 configurations once.
 """
 
 import argparse
@@ -17,6 +19,7 @@ from pathlib import Path
 import pandas as pd
 
 import results
+from results.analysis.run_files import RunFiles
 from study_common.layout import REQUEST_FILE
 from tests.study import drive
 
@@ -33,38 +36,49 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--quick", action="store_true", help="3 kills of a study of 12 trials")
+    parser.add_argument("--init", choices=("", "shared"), default="", help="the model that trials start from")
     arguments = parser.parse_args()
     kills, trials = (3, 12) if arguments.quick else (20, 60)
+    if arguments.init:
+        kills, trials = 10, 15
     rng = random.Random(0)
     with tempfile.TemporaryDirectory() as runs:
         directory = Path(runs) / "s"
-        unharmed, known = [], pd.DataFrame()
+        unharmed, known, rows = [], pd.DataFrame(), pd.DataFrame()
         for kill in range(kills):
-            driver = start(runs, trials)
-            wait_for(directory, driver, more=rng.randint(0, 4), after=rng.uniform(0.0, 0.8))
+            driver = start(runs, trials, arguments.init)
+            more, after = (
+                (0, rng.uniform(1.0, 15.0)) if arguments.init else (rng.randint(0, 4), rng.uniform(0.0, 0.8))
+            )
+            wait_for(directory, driver, more, after)
             driver.kill()
             driver.wait()
             now = ended(directory)
-            unharmed.append(same(known, now))
+            unharmed.append(same(known, now) and same(rows, table(directory)))
+            rows = table(directory)
+            if arguments.init:
+                print(f"kill {kill + 1}: the table has {len(rows)} rows", flush=True)
             print(
                 f"kill {kill + 1}: {len(now)} trials have ended, earlier ones as they were: {unharmed[-1]}",
                 flush=True,
             )
             known = now
-        finished = start(runs, trials).wait() == 0
+        finished = start(runs, trials, arguments.init).wait() == 0
         last = results.load(directory).trials
         exact = finished and len(last) == trials and not (last["state"] == "running").any()
-        kept = same(known, ended(directory))
+        kept = same(known, ended(directory)) and same(rows, table(directory))
+        if arguments.init:
+            exact = exact and len(table(directory)) == 625
     figures = {"kills": kills, "survived": sum(unharmed) if exact and kept else 0, "trials": len(last)}
     print(figures)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2))
 
 
-def start(runs: str, trials: int) -> "subprocess.Popen[bytes]":
+def start(runs: str, trials: int, init: str) -> "subprocess.Popen[bytes]":
     """Start a driver that begins or resumes the study."""
     return subprocess.Popen(
-        drive.command(Path(runs), trials, PAUSE), cwd=drive.ROOT, stdout=subprocess.DEVNULL
+        drive.command(Path(runs), trials, PAUSE, init=init), cwd=drive.ROOT, stdout=subprocess.DEVNULL
     )
 
 
@@ -83,6 +97,12 @@ def same(known: pd.DataFrame, now: pd.DataFrame) -> bool:
     if known.empty:
         return True
     return set(known.index) <= set(now.index) and known.equals(now.loc[known.index, known.columns])
+
+
+def table(directory: Path) -> pd.DataFrame:
+    """Return the width table, by configuration; nothing if there is none."""
+    rows = RunFiles(directory).width_table()
+    return pd.DataFrame() if rows is None else rows.set_index("point", verify_integrity=True)
 
 
 def trained(directory: Path) -> int:

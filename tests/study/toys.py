@@ -14,6 +14,8 @@ from study.execution.worker import train
 from study_common import digests, layout
 from trainables import Epoch
 
+ESTIMATED = "estimated.txt"
+"""A file beside a shared model: the configurations that were estimated with it."""
 DIED = "died"
 """A file in the directory of a trial whose worker died."""
 
@@ -63,9 +65,17 @@ def toy(flat: Mapping[str, Any], directory: Path, pause: float = 0.0) -> Iterato
         yield ToyEpoch(number, pause, metrics_of(flat, number))
 
 
-def saving(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:
+def estimate(flat: Mapping[str, Any], pause: float = 0.0) -> Mapping[str, float]:
+    """What training would measure, with a line in the log of the shared model."""
+    time.sleep(pause)
+    with (Path(flat["init"]).parent / ESTIMATED).open("a") as file:
+        file.write(f"{[flat[name] for name in flat if name.startswith('w_bits')]}\n")
+    return metrics_of(flat, flat["epochs"])
+
+
+def saving(flat: Mapping[str, Any], directory: Path, pause: float = 0.0) -> Iterator[ToyEpoch]:
     """Train nothing and leave a model."""
-    for epoch in toy(flat, directory):
+    for epoch in toy(flat, directory, pause):
         (directory / layout.CHECKPOINT_FILE).touch()
         yield epoch
 

@@ -54,7 +54,7 @@ def cascade(
 
 def redraw(config: Config, data: Data) -> nn.Module:
     """Return the model of a configuration with the weights of another seed, and quantisers fitted to them."""
-    model = new_model(replace(config, seed=(config.seed + 1) % 2**31, init="", pretrained=""), data).to(
+    model = new_model(replace(config, seed=(config.seed + 1) % 2**31, init="", pretrained=""), data).model.to(
         memory_format=torch.channels_last
     )
     images = data.train.images[:CALIBRATION]

@@ -35,6 +35,8 @@ class FoldedNorm(nn.BatchNorm2d):
 
     convolution: tuple[nn.Module]
     """In a tuple, or its parameters would be this module's too."""
+    is_folded = True
+    """False while the weight of the convolution is not quantised; the norm is then ordinary in inference too."""
 
     @property
     def scale(self) -> Tensor:
@@ -55,7 +57,9 @@ class FoldedNorm(nn.BatchNorm2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise x, (n, channels, H, W), the output of the convolution; the same shape is returned."""
-        return super().forward(x) if self.training else x + self.shift.view(1, -1, 1, 1)
+        if self.training or not self.is_folded:
+            return super().forward(x)
+        return x + self.shift.view(1, -1, 1, 1)
 
 
 class Folded(nn.Module):
@@ -86,7 +90,7 @@ class Folded(nn.Module):
 
     def forward(self, w: Tensor) -> Tensor:
         """Quantise a weight w, (out, in, height, width), for the mode that the norm is in: training or inference."""
-        if not self.norm[0].training:
+        if not self.norm[0].training and self.norm[0].is_folded:
             return self.encode(w).weight()
         quantised: Tensor = self.quantiser(w)
         return quantised

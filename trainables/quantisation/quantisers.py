@@ -334,11 +334,22 @@ def quantise(
         if (bits := w_bits.get(name, 32)) < 32:
             w = layer.weight
             assert isinstance(w, Tensor)
-            quantiser = LSQ(bits, w.shape[0], w.dim()) if weight_quantiser == "lsq" else Affine(bits)
+            quantiser = weight_quantiser_of(weight_quantiser, bits, w)
             if name in norms:
                 fold(model, name, norms[name], quantiser)
             else:
                 parametrize.register_parametrization(layer, "weight", quantiser)
+
+
+def weight_quantiser_of(kind: str, bits: int, w: Tensor) -> LSQ | Affine:
+    """Return a quantiser for a weight w, (out, ...).
+
+    Args:
+        kind: One of `choices.WEIGHT_QUANTISERS`.
+        bits: The width in bits, at least 2 and below 32.
+        w: The weight, of which the shape counts.
+    """
+    return LSQ(bits, w.shape[0], w.dim()) if kind == "lsq" else Affine(bits)
 
 
 def _quantise_input(layer: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor]:

@@ -125,6 +125,9 @@ class Config:
     """Bit-width of each layer's weights by its name, in {2, 3, 4, 6, 8, 32}; a layer not named keeps 32."""
     a_bits: Mapping[str, int] = field(default_factory=dict)
     """Bit-width of each layer's input; the first layer has none, because its input is the 8-bit image."""
+    widths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Makes the run that of a shared model (`sandwich`): the widths among which a name such as `bits.conv1` varies. Its
+    `w_bits` and `a_bits` are then the greatest."""
 
     def __post_init__(self) -> None:
         check_model_name(self.model)
@@ -166,21 +169,42 @@ class Config:
             UserError: An unknown name, layer or value (the message has the nearest valid one), or `a_bits` of the first
                 layer.
         """
+        flat = {**preset(str(flat.get("preset", cls.preset)))["run"], **flat}
+        varied = {
+            name[len(_VARIED) :]: _widths(name, v) for name, v in flat.items() if name.startswith(_VARIED)
+        }
+        given = {name: _width(name, value) for name, value in flat.items() if is_width(name)}
+        plain = {
+            name: _convert(name, value)
+            for name, value in flat.items()
+            if name not in given and not name.startswith(_VARIED)
+        }
+        config = cls(**plain, widths=varied)
+        most = {name: max(values) for name, values in varied.items()}
+        parsed = config.at({**most, **given})
+        if parsed.at(most) != parsed:
+            raise UserError(
+                f"a name sets a width of layers that {', '.join(varied)} of `widths` varies; leave one out"
+            )
+        return parsed
+
+    def at(self, widths: Mapping[str, int]) -> Self:
+        """Return this configuration with other widths, those of names such as `bits.conv1` or `a_bits.conv*`.
+
+        >>> Config.parse({"bits": 8}).at({"bits.conv2": 2}).w_bits["conv2"]
+        2
+        """
         from trainables.models.catalogue import (
             layer_names,  # imports torch; a list of the settings does not need it
         )
 
-        flat = {**preset(str(flat.get("preset", cls.preset)))["run"], **flat}
-        widths = {name: _width(name, value) for name, value in flat.items() if is_width(name)}
-        plain = {name: _convert(name, value) for name, value in flat.items() if name not in widths}
-        config = cls(**plain)
-        names = layer_names(config.model)
+        names = layer_names(self.model)
         found = owners(widths, names)
         w_bits, a_bits = (
-            {n: widths[found[f"{kind}.{n}"]] if f"{kind}.{n}" in found else 32 for n in layers}
-            for kind, layers in (("w_bits", names), ("a_bits", names[1:]))
+            {n: widths[found[f"{kind}.{n}"]] if f"{kind}.{n}" in found else before.get(n, 32) for n in layers}
+            for kind, layers, before in (("w_bits", names, self.w_bits), ("a_bits", names[1:], self.a_bits))
         )
-        return replace(config, w_bits=w_bits, a_bits=a_bits)
+        return replace(self, w_bits=w_bits, a_bits=a_bits)
 
     def unlike(self, saved: Mapping[str, Any]) -> list[str]:
         """Return the flat names whose values differ in a `saved` configuration, apart from the locations of files.
@@ -204,17 +228,21 @@ class Config:
         >>> Config.parse(Config.parse({"bits.conv2": 2}).flat()).w_bits["conv2"]
         2
         """
-        flat = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("w_bits", "a_bits")}
+        flat = {name: getattr(self, name) for name in self.names()}
         flat["rungs"] = list(self.rungs)
         flat["augment"] = list(self.augment) if isinstance(self.augment, tuple) else self.augment
         for kind in ("w_bits", "a_bits"):
             flat |= {f"{kind}.{layer}": bits for layer, bits in getattr(self, kind).items()}
-        return flat
+        return flat | {f"{_VARIED}{name}": list(values) for name, values in self.widths.items()}
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """The flat names that are not widths, as `Config.parse` accepts them."""
-        return tuple(f.name for f in fields(cls) if f.name not in ("w_bits", "a_bits"))
+        return tuple(f.name for f in fields(cls) if f.name not in ("w_bits", "a_bits", "widths"))
+
+
+_VARIED = "widths."
+"""The flat names of `Config.widths`, such as `widths.bits.conv1`, begin with it."""
 
 
 _PLACES = ("data_dir", "labels", "init", "pretrained")
@@ -244,13 +272,27 @@ def check_model_name(name: str) -> None:
         raise unknown("model", name, MODEL_FORMS)
 
 
+def shared_config(config: Config, widths: Mapping[str, tuple[int, ...]]) -> Config:
+    """The configuration of the shared model of `--init shared`, from which every trial of a study starts.
+
+    Args:
+        config: That of a trial, at any widths; all its other settings hold for the shared model too, except `epochs`
+            if the preset's `[shared]` states them.
+        widths: The widths among which names such as `bits.conv1` vary in the study.
+    """
+    epochs = preset(config.preset)["shared"].get("epochs", config.epochs)
+    made = replace(config, epochs=epochs, rungs=(), init="", widths=dict(widths))
+    return made.at({name: max(values) for name, values in widths.items()})
+
+
 def presets() -> tuple[str, ...]:
     """The names of the recipes under `presets/`."""
     return tuple(sorted(p.name.removesuffix(".toml") for p in (files("trainables") / "presets").iterdir()))
 
 
 def preset(name: str) -> dict[str, dict[str, Any]]:
-    """A recipe: the settings of every `run`, and in `init` those of the float model of `--init float`.
+    """A recipe: the settings of every `run`, in `init` those of the float model of `--init float`, in `shared` those of
+    the shared model of `--init shared`.
 
     Raises:
         UserError: There is no preset of this name.
@@ -258,7 +300,7 @@ def preset(name: str) -> dict[str, dict[str, Any]]:
     if name not in presets():
         raise unknown("preset", name, presets())
     document = tomllib.loads((files("trainables") / "presets" / f"{name}.toml").read_text())
-    return {"run": document.get("run", {}), "init": document.get("init", {})}
+    return {part: document.get(part, {}) for part in ("run", "init", "shared")}
 
 
 def _convert(name: str, value: Any) -> Any:
@@ -299,6 +341,18 @@ def _augment(value: Any) -> bool | tuple[str, ...]:
         raise UserError(f"augment is {value!r}; it takes true, false or names such as flip_h,rotate")
     check_known("augment", names, ("true", "false", *AUGMENTATION_SETS, *AUGMENTATIONS))
     return tuple(name for name in AUGMENTATIONS if name in names) or False
+
+
+def _widths(name: str, value: Any) -> tuple[int, ...]:
+    """Read the widths of a shared model, a list or typed with commas; the smallest first.
+
+    >>> _widths("widths.bits", "4,2")
+    (2, 4)
+    """
+    values = value.split(",") if isinstance(value, str) else value
+    if not isinstance(values, list | tuple) or not is_width(name.removeprefix(_VARIED)):
+        raise UserError(f"{name} is {value!r}; write widths such as widths.bits=2,4,8")
+    return tuple(sorted({_width(name, v) for v in values}))
 
 
 def _width(name: str, value: Any) -> int:

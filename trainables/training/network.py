@@ -1,10 +1,11 @@
 """A configuration's network: the model with its quantisers, made new, from a float checkpoint, or from its own."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from study_common import layout
 from study_common.errors import UserError
@@ -12,12 +13,12 @@ from study_common.files import real
 from trainables.choices import is_own_model
 from trainables.data import Data
 from trainables.models import cost
-from trainables.models.catalogue import build, layer_names, norms
+from trainables.models.catalogue import build, layer_names
 from trainables.models.pretrained import load_pretrained, published
-from trainables.quantisation.quantisers import quantise
 from trainables.training import checkpoint
 from trainables.training.config import Config
 from trainables.training.inputs import data_of, signature
+from trainables.training.sandwich import ANY_WIDTH, Sandwich, load_shared
 
 
 def layers(config: Config) -> tuple[str, ...]:
@@ -31,13 +32,25 @@ def costs(config: Config) -> dict[str, int | float]:
     return cost.costs(inventory, config.w_bits, config.a_bits, weight_quantiser=config.weight_quantiser)
 
 
-def new_model(config: Config, data: Data) -> nn.Module:
+def new_model(config: Config, data: Data) -> Sandwich:
     """The configuration's model with its quantisers, weights drawn from its seed or pretrained."""
-    model = float_model(config, data)
-    _quantise(model, config, signature(data))
+    made = Sandwich(float_model(config, data), config, signature(data))
     if config.mask == "threshold":
-        model.epsilon = nn.Parameter(torch.tensor(config.epsilon))
-    return model
+        made.model.epsilon = nn.Parameter(torch.tensor(config.epsilon))
+    return made
+
+
+def quantiser_values(config: Config) -> int:
+    """How many numbers the quantisers of a configuration learn: steps and alphas, of each width.
+
+    >>> quantiser_values(Config.parse({"bits": 4}))
+    237
+    """
+    with torch.device("meta"):
+        model = build(config.model, channels=3, size=64, classes=10)
+        plain = sum(parameter.numel() for parameter in model.parameters())
+        made = Sandwich(model, config, (3, 64, 10)).parameters()
+    return sum(parameter.numel() for parameter in made.parameters()) - plain
 
 
 def float_model(config: Config, data: Data) -> nn.Module:
@@ -66,17 +79,32 @@ def check_pretrained(config: Config) -> None:
         float_model(config, data_of(config))
 
 
-def load_float(model: nn.Module, path: Path) -> None:
-    """Copy the weights of a float checkpoint into a model, under its quantisers.
+def load_start(model: nn.Module, config: Config) -> bool:
+    """Let a model start from the checkpoint that `config.init` names: a float model, or a shared one.
 
     Args:
-        model: The model, with or without quantisers, which is changed in place.
-        path: The checkpoint of a float model.
+        model: The model of `config`, which is changed in place. Of a float model it takes the weights, under its
+            quantisers; of a shared model the quantisers of its widths too.
+        config: The run.
+
+    Returns:
+        Whether the quantisers were taken, so that they need no calibration.
 
     Raises:
-        UserError: The checkpoint is missing or damaged, quantised, or of a model that does not fit.
+        UserError: The checkpoint is missing or damaged, of one quantised configuration, or of a model that does not
+            fit.
     """
+    path = Path(config.init)
     tensors, _ = checkpoint.read(path)
+    is_shared = any(name.startswith(ANY_WIDTH) for name in tensors)
+    if is_shared:
+        load_shared(model, tensors, config, path)
+    else:
+        _load_float(model, tensors, path)
+    return is_shared
+
+
+def _load_float(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:
     own = model.state_dict()
     if any("parametrizations" in name or "quantiser" in name for name in tensors):
         raise UserError(f"{path} is quantised; give a float model (bits=32) of the same data set")
@@ -99,10 +127,12 @@ def load_checkpoint(path: Path, data_dir: str = "") -> tuple[nn.Module, Config, 
     tensors, about = checkpoint.read(path)
     if "signature" not in about or any(name.startswith("model.") for name in tensors):
         raise UserError(f"{path} holds no finished model; name the {layout.CHECKPOINT_FILE} beside it")
+    if any(name.startswith(ANY_WIDTH) for name in tensors):
+        raise UserError(f"{path} is a shared model of several widths; name the checkpoint of a trial")
     config = Config.parse(about["config"] | ({"data_dir": data_dir} if data_dir else {}))
     channels, size, classes = about["signature"]
     model = build(config.model, channels=channels, size=size, classes=classes)
-    _quantise(model, config, (channels, size, classes))
+    Sandwich(model, config, (channels, size, classes))  # puts the quantisers in
     if "epsilon" in tensors:
         model.epsilon = nn.Parameter(tensors["epsilon"])
     try:
@@ -112,14 +142,3 @@ def load_checkpoint(path: Path, data_dir: str = "") -> tuple[nn.Module, Config, 
         raise UserError(f"{path} is of another version of {other}; restore that, or train it again") from None
     model.to(memory_format=torch.channels_last)  # as it was trained: the same bits come out
     return model.eval(), config, about
-
-
-def _quantise(model: nn.Module, config: Config, images: tuple[int, int, int]) -> None:
-    quantise(
-        model,
-        w_bits=config.w_bits,
-        a_bits=config.a_bits,
-        weight_quantiser=config.weight_quantiser,
-        alpha=config.alpha_init,
-        norms=norms(config.model, *images),
-    )

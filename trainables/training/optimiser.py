@@ -13,7 +13,7 @@ def optimizer(model: nn.Module, config: Config) -> torch.optim.Optimizer:
     """Return the optimiser of all parameters (paper A, Algorithm 2, lines 8-9; paper B, section III B).
 
     Args:
-        model: The model, with its quantisers.
+        model: The model with its quantisers, or a module that holds it and other quantisers.
         config: `optimizer`, `lr`, `lr_alpha`, `gamma` and `weight_decay` are used.
 
     Returns:
@@ -21,9 +21,9 @@ def optimizer(model: nn.Module, config: Config) -> torch.optim.Optimizer:
         group keeps its initial step size as `start`. Only theta has weight decay.
     """
     named = dict(model.named_parameters())
-    alphas = [name for name in named if name.endswith("input_quantiser.alpha")]
+    alphas = [name for name in named if name.endswith(".alpha")]
     scales = [name for name in named if name.endswith("log_step")]
-    epsilon = [name for name in named if name == "epsilon"]
+    epsilon = [name for name in named if name.rpartition(".")[2] == "epsilon"]
     theta = [name for name in named if name not in {*alphas, *scales, *epsilon}]
 
     def group(names: list[str], size: float, decay: float = 0.0) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from trainables.training.config import Config
 from trainables.training.device import arranged, resident, training_device
 from trainables.training.evaluation import evaluate, measure_faithfulness
 from trainables.training.inputs import check_images, data_of, described, positive_index, scale_of
-from trainables.training.network import costs, load_float, new_model
+from trainables.training.network import costs, load_start, new_model
 from trainables.training.optimiser import autocast, optimizer
 from trainables.training.sgt import Losses, class_weights, losses
 
@@ -100,9 +100,11 @@ class Run:
         self.images = resident(self.data.train, self.device)
         self.scale = scale_of(self.data, self.device)
         self.steps = len(self.data.train.labels) // config.batch_size
-        self.model = new_model(config, self.data).to(self.device)
+        self.sandwich = new_model(config, self.data)
+        self.model = self.sandwich.model
+        self.sandwich.parameters().to(self.device)
         self.prepare()
-        self.optimizer = optimizer(self.model, config)
+        self.optimizer = optimizer(self.sandwich.parameters(), config)
         self.class_weights: Tensor | None = None
         if config.balance == "loss":
             labels, classes = self.data.train.labels, len(self.data.class_names)
@@ -114,14 +116,17 @@ class Run:
         self.faithfulness: Assessment | None = None
 
     def prepare(self) -> None:
-        """Start from the float checkpoint, if there is one, and fit the quantisers to the first batch."""
-        if self.config.init:
-            load_float(self.model, Path(self.config.init))
+        """Start from the checkpoint of `init`, if there is one, and fit quantisers that it lacks to the first batch."""
         generator = torch.Generator().manual_seed(self.config.seed)
-        first = next(batches(self.images, self.config.batch_size, generator))
+        is_fitted = bool(self.config.init) and load_start(self.model, self.config)
         self.model.to(memory_format=torch.channels_last)
+        if is_fitted:
+            self.settle(generator)  # the statistics of a shared model are of no one configuration
+            return
+        first = next(batches(self.images, self.config.batch_size, generator))
         X = arranged(self.scale(first.images))
-        calibrate(self.model, X, start=self.config.alpha_start, percentile=self.config.alpha_percentile)
+        for _ in self.sandwich.each():
+            calibrate(self.model, X, start=self.config.alpha_start, percentile=self.config.alpha_percentile)
 
     def warn(self, when: str) -> None:
         """Log the layers that quantisation has cut off: their input is constant, or their range has collapsed."""
@@ -181,16 +186,30 @@ class Run:
         return values
 
     def settle(self, generator: torch.Generator) -> None:
-        """Measure with the statistics of the network as it is now."""
+        """Measure with the statistics of the network as it is now, at the widths of the run."""
+        self.sandwich.select(self.config)
         if norms_of(self.model):
             size = self.config.batch_size
             drawn = batches(self.images, size, generator, drop_last=True)
             settle(self.model, (arranged(self.scale(b.images)) for b in islice(drawn, -(-IMAGES // size))))
 
     def step(self, X: Tensor, y: Tensor, fill: Callable[[Tensor], Tensor]) -> Tensor:
-        """One update of theta, alpha and epsilon (A2 lines 3-10); returns the terms of L and L, (5,), on the device."""
-        config = self.config
+        """One update of theta, alpha and epsilon (A2 lines 3-10); returns the terms of L and L, (5,), on the device.
+
+        A shared model sums the gradients, and the terms, of several configurations.
+        """
         self.optimizer.zero_grad()
+        terms = torch.stack([self.backward(X, y, fill) for _ in self.sandwich.passes()]).sum(0)
+        self.optimizer.step()
+        keep_positive(self.sandwich.parameters())
+        if (epsilon := getattr(self.model, "epsilon", None)) is not None:
+            with torch.no_grad():
+                epsilon.clamp_(*EPSILON_BOUNDS)
+        return terms
+
+    def backward(self, X: Tensor, y: Tensor, fill: Callable[[Tensor], Tensor]) -> Tensor:
+        """Add the gradient of L at the selected widths to the parameters; returns the terms of L and L, (5,)."""
+        config = self.config
         with parametrize.cached(), autocast(config.precision, self.device):
             terms = losses(
                 self.model, X, y,
@@ -199,11 +218,6 @@ class Run:
             )  # fmt: skip
             loss = terms.total(config)
             loss.backward(inputs=list(self.model.parameters()))  # not those of X, which S has had
-        self.optimizer.step()
-        keep_positive(self.model)
-        if (epsilon := getattr(self.model, "epsilon", None)) is not None:
-            with torch.no_grad():
-                epsilon.clamp_(*EPSILON_BOUNDS)
         return torch.stack([*(getattr(terms, name) for name in TERMS), loss]).detach()
 
     def schedule(self, step: int) -> None:
@@ -243,7 +257,7 @@ class Run:
         assert self.finished == number, "an epoch is saved before the next one is asked for"
         directory.mkdir(parents=True, exist_ok=True)
         about = {"config": self.config.flat(), "metrics": self.recorded, **described(self.data)}
-        model = self.model.state_dict()
+        model = self.sandwich.state()
         checkpoint.write(directory / layout.CHECKPOINT_FILE, model, about)
         last = self.curve[-1]["epoch"] == self.config.epochs
         if last:
@@ -301,7 +315,7 @@ class Run:
 
     def adopt(self, tensors: dict[str, Tensor]) -> None:
         """Load model and optimiser from the tensors of a resume file."""
-        self.model.load_state_dict(_under("model.", tensors))
+        self.sandwich.load(_under("model.", tensors))
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in _under("optimizer.", tensors).items():

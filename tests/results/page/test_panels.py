@@ -96,8 +96,8 @@ def sections(study):
 def test_a_section_without_data_has_no_figure(tmp_path):
     empty = sections(results.load(sample.write_study(tmp_path / "s", [])))
     assert set(empty) == {
-        "front", "hypervolume", "widths", "parallel", "importances", "curves", "clipping", "confirmed", "saliency",
-        "workers",
+        "front", "hypervolume", "widths", "estimates", "parallel", "importances", "curves", "clipping", "confirmed",
+        "saliency", "workers",
     }  # fmt: skip
     assert not any(empty.values())
 

@@ -96,3 +96,11 @@ def test_more_workers_than_cpus_make_nothing_faster(small: RequestOf) -> None:
         request = small(workers=10_000)
     assert " on 10000 workers" not in describe(request)
     assert " on 1 workers" in describe(small(workers=1))
+
+
+def test_a_dry_run_tells_what_the_shared_model_takes(small: Callable[..., Request]) -> None:
+    line = next(line for line in describe(small(init="shared")).splitlines() if "start:" in line)
+    assert re.fullmatch(
+        r"start: 9 epochs of about [\d.]+ s for the shared model, on one worker, take \d+ min; "
+        r"its quantisers take 0.0 MB", line
+    )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import shutil
 import tomllib
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -169,3 +170,23 @@ def test_a_small_space_is_tried_whole_beside_its_float_corner(request_of: Reques
     assert request_of(space=space, sampler="grid").trials == 4
     assert request_of(space=space, trials=3).trials == 3
     assert request_of().trials == 15
+
+
+def test_a_shared_model_needs_widths_that_vary_and_a_sampler_that_chooses(request_of: RequestOf) -> None:
+    for given in ({"space": "saliency"}, {"space": "paper_table_ii"}, {"fixed": {"bits": 4}}):
+        with pytest.raises(UserError, match="varies none; add a"), warnings.catch_warnings(action="ignore"):
+            request_of(init="shared", **given)
+    with pytest.raises(UserError, match="grid tries them all"):
+        request_of(init="shared", space="uniform_bits", sampler="grid", fixed={"lambda1": 1.0, "lambda2": 0.0,
+                   "eta": 1e-4, "mask_ratio": 0.5, "alpha_init": 3.0})  # fmt: skip
+
+
+def test_the_shared_model_has_the_settings_of_the_trials_and_all_widths(request_of: RequestOf) -> None:
+    request = request_of(init="shared", seed=4, fixed={"lambda1": 0.3})
+    config = request.start()
+    assert config.widths == {f"bits.{layer}": (2, 3, 4, 6, 8) for layer in ("conv1", "conv2", "fc1", "fc2")}
+    assert (config.seed, config.lambda1, config.epochs) == (4, 0.3, 9)
+    assert config.mask_ratio == request.queue[0]["mask_ratio"]
+    assert request.start(7).seed == 7
+    assert request_of(init="float").start().widths == {}
+    assert request_of().start() is None

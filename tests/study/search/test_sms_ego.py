@@ -66,3 +66,20 @@ def test_an_objective_beyond_its_reference_does_not_blind_the_sampler() -> None:
             reached([dict(zip(SPACE.parameters, generator.random(4), strict=True)) for _ in range(30)])
         )
     assert np.mean(beyond) > np.mean(random) + 0.02
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_known_is_not_learned_from_measurements(seed: int) -> None:
+    """What was measured of the second objective says nothing; that large `lr` are best there is known."""
+    random = np.random.default_rng(seed)
+    whole = FeasibleSpace(SPACE)
+    sampler = make_sampler(
+        "sms_ego", whole, 2, seed, 9, known=lambda point: np.array([np.nan, float(point["lr"] > 0.9)])
+    )
+    assert sampler
+    for _ in range(8):
+        point = sampler.propose().point
+        sampler.start(point)
+        sampler.measure(point, 9, np.array([0.5 + 0.01 * random.random(), 0.1 * random.random()]))
+        sampler.end(point)
+    assert sampler.propose().point["lr"] > 0.9

@@ -69,6 +69,7 @@ def test_a_copied_study_may_not_read_what_the_service_may_not(settings: Settings
 
 def test_a_study_of_an_allowed_folder_may_be_continued(runs: Path, tmp_path: Path) -> None:
     allowed = settings_of(runs, datasets=allowed_datasets([f"folder={tmp_path}"]))
-    allowed.check_study({"request": {"dataset": "folder", "data_dir": str(tmp_path), "init": "float"}})
+    for init in ("float", "shared"):
+        allowed.check_study({"request": {"dataset": "folder", "data_dir": str(tmp_path), "init": init}})
     with pytest.raises(UserError, match="data_dir"):
         allowed.check_study({"request": {"dataset": "folder", "data_dir": "/etc"}})

@@ -1,0 +1,179 @@
+"""The width table, `widths.parquet`: configurations measured with the weights of the shared model, by the workers.
+
+It is an estimate, kept apart from the record: no row of it is a trial. The driver writes it after every few rows, so a
+study that was cut off measures what is missing. A table that was altered, or that belongs to another shared model, is
+measured again.
+"""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import ray
+from numpy.typing import NDArray
+
+import trainables
+from search_spaces import Point
+from study.execution.batch import DEATHS, RETRIES, InterruptedBatchError
+from study.execution.cluster import keep_to_given_gpus
+from study.search.estimated import Estimable, promising
+from study.store.request import Request
+from study_common import digests, layout, objectives
+from study_common.errors import UserError
+
+Estimate = Callable[[Mapping[str, Any]], Mapping[str, float]]
+"""Measures a flat configuration, whose `init` is the shared model."""
+AT_A_TIME = 4
+"""Configurations that a worker measures before it reports."""
+SAY_EVERY = 100
+"""Rows after which a line says how far it is."""
+POINT, SHARED = "point", "shared_model"
+"""Columns: the searched values as JSON, and the digest of the shared model; beside them `params.*` and `metrics.*`."""
+
+
+def estimate(flat: Mapping[str, Any]) -> Mapping[str, float]:
+    """Run `trainables.estimate`: the `Estimate` of every study but those of the engine's own tests."""
+    trainables.prepare_process()
+    return trainables.estimate(flat)
+
+
+def measure(
+    request: Request,
+    directory: Path,
+    settings: Mapping[str, Any],
+    measure_one: Estimate,
+    stop: Callable[[], bool],
+    say: Callable[[str], None],
+) -> pd.DataFrame:
+    """Return the width table of a study, measuring what it lacks; a connected Ray does the work.
+
+    Args:
+        request: A study with --init shared.
+        directory: Its directory.
+        settings: What is added to every configuration: `init`, the checkpoint of the shared model.
+        measure_one: How a configuration is measured.
+        stop: Asked about twice per second whether to stop.
+        say: Shows a line to the user.
+
+    Raises:
+        InterruptedBatchError: `stop` returned true.
+        UserError: A configuration cannot be measured.
+    """
+    path = directory / layout.WIDTHS_FILE
+    shared = _digest(Path(settings["init"]))
+    rows = _read(path, shared, say)
+    estimable = Estimable.of(request)
+    while wanted := estimable.next(
+        _widths(rows, estimable), gains(request, pd.DataFrame(rows)), request.seed
+    ):
+        say(f"estimating {len(wanted)} configurations with the shared model; {len(rows)} are in the table")
+        points = [estimable.point(widths) for widths in wanted]
+        parts = [points[i : i + AT_A_TIME] for i in range(0, len(points), AT_A_TIME)]
+        jobs = [[{**request.flat(point), **settings} for point in part] for part in parts]
+        for number, found in _outcomes(jobs, measure_one, request.gpus_per_trial, stop):
+            if isinstance(found, str):
+                raise UserError(f"the width table cannot be measured: {found}")
+            before = len(rows)
+            rows += [_row(p, m, shared) for p, m in zip(parts[number], found, strict=True)]
+            with digests.sealed(path) as part:
+                pd.DataFrame(rows).to_parquet(part, index=False)
+            if len(rows) // SAY_EVERY > before // SAY_EVERY:
+                say(f"width table: {len(rows)} configurations")
+    return pd.DataFrame(rows)
+
+
+def to_try(request: Request, table: pd.DataFrame) -> list[Point]:
+    """Return the configurations of the table that deserve a trial: at most half of the study's."""
+    points = [json.loads(text) for text in table[POINT]]
+    return promising(points, gains(request, table), request.trials // 2)
+
+
+def gains(request: Request, table: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the estimated gains of each row, (n, m)."""
+    named = {name: f"metrics.{name}" for name in request.objectives}
+    rows = [
+        objectives.gains(request.objectives, {name: row[column] for name, column in named.items()})
+        for row in table.to_dict("records")
+    ]
+    return np.array(rows, dtype=float).reshape(len(rows), len(named))
+
+
+def _outcomes(
+    jobs: Sequence[Sequence[dict[str, Any]]], measure_one: Estimate, gpus: float, stop: Callable[[], bool]
+) -> Iterator[tuple[int, list[dict[str, float]] | str]]:
+    """Yield the index of each job that has ended and what it measured, or the sentence that says why not.
+
+    A job whose worker dies is measured again, `RETRIES` times at most.
+    """
+    # without retries of Ray's own, which never end when memory runs low
+    task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(_several)
+    running = {task.remote(job, measure_one): number for number, job in enumerate(jobs)}
+    deaths: Counter[int] = Counter()
+    while running:
+        ended, _ = ray.wait(list(running), timeout=0.5)
+        for future in ended:
+            number = running.pop(future)
+            try:
+                yield number, ray.get(future)
+            except DEATHS as error:
+                deaths[number] += 1
+                if deaths[number] <= RETRIES:
+                    running[task.remote(jobs[number], measure_one)] = number
+                else:
+                    reason = str(error).partition("\n")[0]
+                    yield number, f"its worker died {deaths[number]} times; last: {reason}"
+        if running and stop():
+            for future in running:
+                ray.cancel(future, force=True)
+            raise InterruptedBatchError
+
+
+def _several(flats: Sequence[dict[str, Any]], measure_one: Estimate) -> list[dict[str, float]] | str:
+    """Measure several configurations, on a worker; an exception becomes a sentence."""
+    keep_to_given_gpus()
+    try:
+        return [dict(measure_one(flat)) for flat in flats]
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"
+
+
+def _row(point: Point, metrics: Mapping[str, float], shared: str) -> dict[str, Any]:
+    return {
+        SHARED: shared,
+        POINT: json.dumps(dict(point)),
+        **{f"params.{name}": value for name, value in point.items()},
+        **{f"metrics.{name}": float(value) for name, value in metrics.items()},
+    }
+
+
+def _widths(rows: list[dict[str, Any]], estimable: Estimable) -> list[Point]:
+    return [
+        {name: value for name, value in json.loads(row[POINT]).items() if name not in estimable.others}
+        for row in rows
+    ]
+
+
+def _read(path: Path, shared: str, say: Callable[[str], None]) -> list[dict[str, Any]]:
+    """Return the rows of a table that can be believed and are of this shared model; else none, and set it aside."""
+    if not path.exists():
+        return []
+    try:
+        digests.check(path)
+        rows: list[dict[str, Any]] = pd.read_parquet(path).to_dict("records")  # type: ignore[assignment]
+        if all(row[SHARED] == shared for row in rows):
+            return rows
+        reason = "it is of another shared model"
+    except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors or OSErrors
+        reason = str(error)
+    say(f"{path} cannot be used ({reason}); it is measured again")
+    return []
+
+
+def _digest(model: Path) -> str:
+    with model.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -1,0 +1,113 @@
+"""Which configurations to estimate with a shared model, and which of them deserve a trial.
+
+Of few widths all configurations are estimated. Of many, first the corners and random ones; then, round by round,
+changes of those that look best so far (an evolutionary search, with the selection of SMS-EMOA). Parameters that are no
+widths have the values that the shared model was trained with.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from search_spaces import Point
+from study.search.encoding import identity
+from study.search.feasible import FeasibleSpace
+from study.search.ranking import best, hypervolume_improvements
+from study.store.request import Request
+
+Array = NDArray[np.float64]
+MAX_ESTIMATED = 1000
+"""Configurations that are estimated at most."""
+ROUND = 200
+"""Configurations of a round of a space that has more."""
+PARENTS = 40
+"""The best so far, of which those of the next round are changes."""
+TRIES = 50
+"""Draws of a new configuration before a round ends with fewer."""
+
+
+@dataclass(frozen=True)
+class Estimable:
+    """The configurations of a study that differ in widths alone."""
+
+    space: FeasibleSpace
+    others: Mapping[str, Any]
+    """The values of the parameters that are no widths."""
+
+    @classmethod
+    def of(cls, request: Request) -> Self:
+        """Return those of a study with --init shared."""
+        others = request.central
+        space = request.space.fix(others)
+        fixed = replace(request, space=space, fixed={**request.fixed, **others})
+        return cls(FeasibleSpace(space, fixed if request.constraints else None), others)
+
+    def point(self, widths: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the whole configuration with these widths."""
+        return {**self.others, **widths}
+
+    def next(self, known: Sequence[Point], gains: Array, seed: int) -> list[dict[str, Any]]:
+        """Return the widths to estimate next; none if there are enough.
+
+        Args:
+            known: The widths that were estimated, (n,).
+            gains: Their gains, (n, m).
+            seed: Of the random draws.
+        """
+        seen = {identity(point) for point in known}
+        if (whole := self.space.up_to(MAX_ESTIMATED)) is not None:
+            return [point for point in whole if identity(point) not in seen]
+        found: list[dict[str, Any]] = []
+        random = np.random.default_rng([seed, len(known)])
+        for _, point in zip(range(min(ROUND, MAX_ESTIMATED - len(known))), self._new(known, gains, seen, random),
+                            strict=False):  # fmt: skip
+            found.append(point)
+        return found
+
+    def _new(
+        self, known: Sequence[Point], gains: Array, seen: set[Any], random: np.random.Generator
+    ) -> Iterator[dict[str, Any]]:
+        """Yield new feasible widths: the corners and random ones, or changes of the best of `known`."""
+        widths = self.space.space.widths()
+        parents = [known[i] for i in best(gains, min(PARENTS, len(known)))] if len(known) else []
+        first = [] if parents else [{n: pick(w) for n, w in widths.items()} for pick in (min, max)]
+        for _ in range(ROUND * TRIES):
+            point = first.pop() if first else {n: w[random.integers(len(w))] for n, w in widths.items()}
+            if parents:
+                point = dict(parents[random.integers(len(parents))])
+                for name in random.choice(
+                    list(widths), min(random.geometric(0.5), len(widths)), replace=False
+                ):
+                    point[str(name)] = widths[name][random.integers(len(widths[name]))]
+            found = self.space.project(point, random)
+            if found is not None and identity(found) not in seen:
+                seen.add(identity(found))
+                yield found
+
+
+def promising(points: Sequence[Point], gains: Array, count: int) -> list[Point]:
+    """Return those of the estimated points that together have the most hypervolume, the greatest addition first.
+
+    Args:
+        points: What was estimated, (n,).
+        gains: Their gains, (n, m); a row that is not finite is left out.
+        count: How many to return at most; there are fewer if no other adds anything.
+
+    >>> gains = np.array([[0.9, 0.1], [0.5, 0.5], [0.4, 0.4], [0.1, 0.9]])
+    >>> promising(["a", "b", "c", "d"], gains, 3)
+    ['b', 'a', 'd']
+    """
+    finite = np.flatnonzero(np.isfinite(gains).all(axis=1))
+    left, rows = [points[int(i)] for i in finite], gains[finite]
+    chosen: list[Point] = []
+    front = np.empty((0, gains.shape[1]))
+    while len(chosen) < count and left:
+        added = hypervolume_improvements(rows, front)
+        if added.max() <= 0:
+            break
+        front = np.vstack([front, rows[[added.argmax()]]])
+        chosen.append(left[int(added.argmax())])
+    return chosen

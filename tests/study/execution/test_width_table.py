@@ -1,0 +1,142 @@
+"""The width table: measured by workers, continued where it was cut off, and never believed if it was altered."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+import results
+import study
+from study.execution import width_table
+from study.execution.batch import InterruptedBatchError
+from study.store.directory import create
+from study.store.request import Request
+from study_common import layout
+from study_common.errors import UserError
+from tests.study import toys
+
+pytestmark = pytest.mark.usefixtures("local_ray")
+
+SPACE = """
+[parameters]
+lambda1 = { type = "float", low = 0.1, high = 3.0 }
+[bits]
+layers = ["conv*", "fc1"]
+values = [2, 8]
+"""
+
+
+def failing(flat: Mapping[str, Any]) -> Mapping[str, float]:
+    raise ValueError("no such image")
+
+
+def never() -> bool:
+    return False
+
+
+@pytest.fixture
+def space(tmp_path: Path) -> str:
+    path = tmp_path / "eight.toml"
+    path.write_text(SPACE)
+    return str(path)
+
+
+@pytest.fixture
+def asked(
+    request_of: Callable[..., Request], space: str, tmp_path: Path
+) -> tuple[Request, Path, dict[str, Any]]:
+    """A study of eight width configurations, its directory, and the settings that name its shared model."""
+    request = request_of(space=space, init="shared")
+    directory = create(request, str(tmp_path))
+    model = tmp_path / "model"
+    model.write_text("one")
+    return request, directory, {"init": str(model)}
+
+
+def test_a_table_that_was_cut_off_is_continued(
+    asked: tuple[Request, Path, dict[str, Any]], tmp_path: Path
+) -> None:
+    request, directory, settings = asked
+    path = directory / layout.WIDTHS_FILE
+    with pytest.raises(InterruptedBatchError):
+        width_table.measure(request, directory, settings, toys.estimate, path.exists, lambda line: None)
+    kept = len(pd.read_parquet(path))
+    assert kept == width_table.AT_A_TIME
+    (tmp_path / toys.ESTIMATED).unlink()
+    table = width_table.measure(request, directory, settings, toys.estimate, never, lambda line: None)
+    assert len((tmp_path / toys.ESTIMATED).read_text().splitlines()) == 8 - kept
+    widths = ["params.bits.conv1", "params.bits.conv2", "params.bits.fc1"]
+    assert len(table.drop_duplicates(widths)) == len(table) == 8
+    assert pd.read_parquet(path).equals(table)
+    for row in table.to_dict("records"):
+        flat = request.flat({name.removeprefix("params."): row[name] for name in widths})
+        assert row["metrics.accuracy"] == toys.metrics_of(flat, request.epochs)["accuracy"]
+        assert row["params.lambda1"] == 1.0
+
+
+def test_a_table_that_cannot_be_used_is_measured_again(asked: tuple[Request, Path, dict[str, Any]], tmp_path: Path
+) -> None:  # fmt: skip
+    request, directory, settings = asked
+    path, notes, said = directory / layout.WIDTHS_FILE, tmp_path / toys.ESTIMATED, list[str]()
+
+    def measured() -> int:
+        notes.write_text("")
+        said.clear()
+        width_table.measure(request, directory, settings, toys.estimate, never, said.append)
+        return len(notes.read_text().splitlines())
+
+    assert (measured(), measured()) == (8, 0)
+    path.write_bytes(path.read_bytes()[:-100])
+    assert measured() == 8
+    assert "altered" in said[0]
+    edited = pd.read_parquet(path)
+    edited["metrics.accuracy"] = 1.0
+    edited.to_parquet(path, index=False)
+    assert measured() == 8
+    Path(settings["init"]).write_text("another")
+    assert measured() == 8
+    assert "another shared model" in said[0]
+
+
+def test_a_configuration_that_cannot_be_measured_says_why(
+    asked: tuple[Request, Path, dict[str, Any]],
+) -> None:
+    with pytest.raises(UserError, match="no such image"):
+        width_table.measure(*asked, failing, never, lambda line: None)
+
+
+def test_a_study_tries_what_its_table_finds_promising(
+    space: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    spec = study.Spec(
+        space=space, name="s", runs_dir=str(tmp_path), epochs=3, trials=8, init="shared", workers=2
+    )
+    outcome = study.run_study(spec, partial(toys.saving, pause=0.15), toys.estimate)
+    assert outcome.code == 0
+    said = capsys.readouterr().out
+    assert "training the shared model of all widths" in said
+    assert "shared model of all widths: epoch" in said
+    request = Request.read(outcome.directory)
+    table = pd.read_parquet(outcome.directory / layout.WIDTHS_FILE)
+    chosen = width_table.to_try(request, table)
+    assert 1 <= len(chosen) <= 4
+    found = results.load(outcome.directory)
+    tried = [
+        {name.removeprefix("params."): value for name, value in row.items() if name.startswith("params.")}
+        for row in found.trials.to_dict("records")
+    ]
+    new = [point for point in chosen if point not in request.queue]
+    assert tried[3 : 3 + len(new)] == new  # after the corners
+    assert "Estimates: accuracy over flops" in (outcome.directory / layout.REPORT_FILE).read_text()
+    start = (outcome.directory / layout.INIT_DIR / layout.CONFIG_FILE).read_text()
+    assert '"widths.bits.conv1" = [\n    2,\n    8,\n]' in start
+    notes = outcome.directory / layout.INIT_DIR / toys.ESTIMATED
+    assert len(notes.read_text().splitlines()) == len(table) == 8
+    assert (
+        study.resume_study(outcome.directory, trials=10, train=toys.saving, estimate=toys.estimate).code == 0
+    )
+    assert len(notes.read_text().splitlines()) == 8
+    assert len(results.load(outcome.directory).trials) == 10
