@@ -1,5 +1,6 @@
 """Pretrained weights: torchvision's own state dicts go in whole, anything else is one clear line."""
 
+import re
 import urllib.request
 from pathlib import Path
 
@@ -53,6 +54,35 @@ def test_all_but_another_classifier_is_taken(name: str, suffix: str, tmp_path: P
         for key, tensor in model.state_dict().items():
             own = classes == 1000 and key in (weight, bias)
             assert tensor.equal(drawn[key] if own else theirs[key]), key
+
+
+@pytest.mark.parametrize("name", ["densenet121", "googlenet"])
+def test_published_files_of_older_names_and_more_classifiers_are_taken(name: str, tmp_path: Path) -> None:
+    """As torchvision's own loading: `norm.1` for DenseNet's `norm1`, and GoogLeNet's two auxiliary classifiers."""
+    more = {"aux_logits": True, "init_weights": False} if name == "googlenet" else {}
+    theirs = getattr(torchvision.models, name)(weights=None, num_classes=5, **more).state_dict()
+    older = {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))([12])\.", r"\1.\2.", key): t for key, t in theirs.items()
+    }
+    torch.save(older, tmp_path / "weights.pth")
+    model = build(name, channels=3, size=64, classes=5)
+    load_pretrained(model, name, str(tmp_path / "weights.pth"))
+    assert all(tensor.equal(theirs[key]) for key, tensor in model.state_dict().items())
+
+
+def test_a_model_of_ones_own_starts_from_a_file(tmp_path: Path) -> None:
+    name = "tests.trainables.models.nets:Plain"
+    theirs = build(name, channels=3, size=16, classes=3).state_dict()
+    torch.save(theirs, tmp_path / "weights.pth")
+    model = build(name, channels=3, size=16, classes=3)
+    load_pretrained(model, name, str(tmp_path / "weights.pth"))
+    assert all(tensor.equal(theirs[key]) for key, tensor in model.state_dict().items())
+    assert published(name) == ()
+    torch.save({}, tmp_path / "weights.pth")
+    with pytest.raises(UserError, match=f"conv1.weight is missing; give a state dict of {name}"):
+        load_pretrained(model, name, str(tmp_path / "weights.pth"))
+    with pytest.raises(UserError, match=r"cannot be read .*; give a file$"):
+        load_pretrained(model, name, str(tmp_path / "nowhere.pth"))
 
 
 def test_files_without_counted_batches_are_taken(state: State, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from trainables.training.inputs import (
     data_of,
     dataset_facts,
     described,
+    positive_index,
     scale_of,
     signature,
     write_files,
@@ -52,6 +53,16 @@ def test_the_test_split_is_not_among_the_images_of_a_run() -> None:
     held = images(inputs.test_split_of(Config()))
     assert held == images(load_test("fashion_mnist_small"))
     assert not held & images(data_of(Config(refit=True)).train)
+
+
+def test_one_of_two_classes_can_be_positive() -> None:
+    config = Config.parse({"positive": "tumour"})
+    assert positive_index(config, ("healthy", "tumour")) == 1
+    assert positive_index(Config(), ("healthy", "tumour")) is None
+    with pytest.raises(UserError, match="unknown class 'tumour'; the nearest is 'tumor'"):
+        positive_index(config, ("healthy", "tumor"))
+    with pytest.raises(UserError, match="there are 3 classes; of two one can be positive"):
+        positive_index(config, ("a", "b", "tumour"))
 
 
 def test_scaled_training_pixels_have_mean_0_and_deviation_1() -> None:

@@ -33,6 +33,11 @@ def test_every_metric_is_what_its_definition_counts(n: int, classes: int, levels
     assert found["sensitivity"] == pytest.approx(sum(recalls) / classes, rel=1e-5)
     assert found["specificity"] == pytest.approx(sum(specificities) / classes, rel=1e-5)
     assert found["auroc"] == pytest.approx(sum(areas) / classes, rel=1e-5)
+    for c in range(classes):
+        its_own = quality(logits, labels, positive=c)
+        assert its_own["sensitivity"] == pytest.approx(recalls[c], rel=1e-5)
+        assert its_own["specificity"] == pytest.approx(specificities[c], rel=1e-5)
+        assert its_own["auroc"] == found["auroc"]
     expected = [[int((y & (named == c)).sum()) for c in range(classes)] for y, _ in of_class]
     assert confusion(logits, labels).tolist() == expected
 
