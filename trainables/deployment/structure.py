@@ -179,8 +179,10 @@ def _of_call(node: fx.Node, sources: list[Operation], shape: tuple[int, ...]) ->
             return replace(made, kind="mean", options={"keep": bool(given.get("keepdim"))})
     if target == "permute" and node.args[1:] == (0, 2, 3, 1):
         return replace(made, kind="permute")
-    if target in ("flatten", torch.flatten) and node.args[1:] == (1,):
-        return _flatten(made, sources[0])
+    if target in ("flatten", torch.flatten):
+        given = dict(zip(("start_dim", "end_dim"), node.args[1:], strict=False)) | dict(node.kwargs)
+        if given.get("start_dim") == 1 and given.get("end_dim", -1) == -1:
+            return _flatten(made, sources[0])
     raise _inexpressible(node.name, getattr(target, "__name__", str(target)))
 
 

@@ -1,5 +1,7 @@
 """The list of operations is the model's, and what cannot be listed is named."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -64,17 +66,22 @@ def test_what_cannot_be_followed_is_named(model: nn.Module, says: str) -> None:
 
 
 class Positional(nn.Module):
-    """A mean whose arguments have no names, and a module that flattens."""
+    """A mean whose arguments have no names."""
 
-    def __init__(self) -> None:
+    def __init__(self, flat: Callable[[torch.Tensor], torch.Tensor]) -> None:
         super().__init__()
-        self.conv, self.flat, self.fc = nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4, 4)
+        self.conv, self.flat, self.fc = nn.Conv2d(3, 4, 3), flat, nn.Linear(4, 4)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.fc(self.flat(self.conv(x).mean([2, 3], True)))
 
 
-def test_a_mean_and_a_flattening_are_found_however_they_are_written() -> None:
-    network = operations(Positional().eval(), (3, 8, 4))
+@pytest.mark.parametrize(
+    "flat", [nn.Flatten(), lambda x: x.flatten(start_dim=1), lambda x: torch.flatten(x, 1, -1)]
+)
+def test_a_mean_and_a_flattening_are_found_however_they_are_written(
+    flat: Callable[[torch.Tensor], torch.Tensor],
+) -> None:
+    network = operations(Positional(flat).eval(), (3, 8, 4))
     assert [step.kind for step in network] == ["image", "layer", "mean", "flatten", "layer"]
     assert network[2].options == {"keep": True}
