@@ -16,7 +16,15 @@ from typing import Any, Self
 
 from search_spaces import WIDTHS, is_width, owners
 from study_common.errors import UserError, check_known, unknown
-from trainables.choices import AUGMENTATION_SETS, AUGMENTATIONS, CHOICES, MODEL_FORMS, MODELS, is_own_model
+from trainables.choices import (
+    AUGMENTATION_SETS,
+    AUGMENTATIONS,
+    CHOICES,
+    MODEL_FORMS,
+    MODELS,
+    TORCHVISION,
+    is_own_model,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +65,7 @@ class Config:
     """Whether to train on the validation images too, for a confirmation, which measures on the test split."""
     pretrained: str = ""
     """Pretrained weights: torchvision's name for them, or a .pth or .safetensors file with the model's state dict. None
-    for `paper_cnn` and `small_cnn`. Ignored with `init`, whose float model started from them."""
+    for our own networks. Ignored with `init`, whose float model started from them."""
     init: str = ""
     """Path of a float checkpoint to start from; "" starts from random or pretrained weights."""
 
@@ -149,7 +157,7 @@ class Config:
             "above 0 and at most 100",
             self.alpha_percentile,
         )
-        if self.pretrained and self.model in ("paper_cnn", "small_cnn"):
+        if self.pretrained and self.model in MODELS and self.model not in TORCHVISION:
             raise UserError(f"there are no pretrained weights for {self.model}; leave them out")
         for kind, widths in (("w_bits", self.w_bits), ("a_bits", self.a_bits)):
             for layer, bits in widths.items():

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from study_common import layout
 from study_common.errors import UserError
-from tests.trainables.models.names import EACH_KIND
+from tests.trainables.models.names import OF_TORCHVISION
 from trainables import Config, check_pretrained, float_config
 from trainables.audit.sanity_check import redraw
 from trainables.models.catalogue import build
@@ -40,7 +40,7 @@ def file(state: State, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-@pytest.mark.parametrize("name", EACH_KIND[2:])
+@pytest.mark.parametrize("name", OF_TORCHVISION)
 def test_all_but_another_classifier_is_taken(name: str, suffix: str, tmp_path: Path) -> None:
     torch.manual_seed(1)
     path = tmp_path / f"{name}{suffix}"
@@ -156,7 +156,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", EACH_KIND[2:])
+@pytest.mark.parametrize("name", OF_TORCHVISION)
 def test_torchvisions_own_weights_come_by_name(name: str, hub: Path) -> None:
     theirs = getattr(torchvision.models, name)(weights=None).state_dict()
     weights = torchvision.models.get_model_weights(name).DEFAULT
