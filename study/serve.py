@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from study_common.commands import StudyParser, exit_code, needs
-from study_common.errors import UserError, check_known
+from study_common.errors import UserError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -20,19 +20,17 @@ def _main(argv: Sequence[str] | None) -> int:
     from pathlib import Path
 
     from study.service.server import serve
-    from study.service.settings import Settings, allowed_datasets, allowed_spaces, positive
-    from trainables.choices import MODELS
+    from study.service.settings import Settings, allowed_datasets, allowed_models, allowed_spaces, positive
 
     positive(arguments.max_running, "--max-running")
     positive(arguments.token_days, "--token-days")
-    check_known("model", arguments.allow_model, MODELS)
     settings = Settings(
         runs_dir=Path(arguments.runs_dir),
         host=arguments.host,
         port=arguments.port,
         spaces=allowed_spaces(arguments.allow_space),
         datasets=allowed_datasets(arguments.allow_dataset),
-        models=tuple(arguments.allow_model) or MODELS,
+        models=allowed_models(arguments.allow_model),
         hosts=tuple(arguments.allow_host),
         max_running=arguments.max_running,
     )
@@ -55,7 +53,7 @@ def _parser() -> StudyParser:
     )  # fmt: skip
     add(
         "--allow-model", action="append", default=[], metavar="NAME",
-        help="a model that studies may train (default: all of the package); may be repeated",
+        help="a model that studies may train, besides those with a name of their own; may be repeated",
     )  # fmt: skip
     add(
         "--allow-host", action="append", default=[], metavar="NAME",

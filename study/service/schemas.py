@@ -11,6 +11,7 @@ from study.store.options import INITS, SAMPLERS, SCHEDULERS
 
 MOST = 1_000_000
 NAMES = r"^[A-Za-z0-9._-]{1,100}$"
+MODEL_NAMES = r"^[A-Za-z0-9._:/-]{1,100}$"
 DURATION = "[1-9][0-9]{0,5}[hms]?"
 Row = dict[str, float | int | bool | str | None]
 MAX_FRONT = 2000
@@ -39,7 +40,7 @@ class Launch(Body):
     init: Literal[INITS] | None = None  # type: ignore[valid-type]
     seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     dataset: str | None = Field(None, pattern=NAMES, description="a data set that the service allows")
-    model: str | None = Field(None, pattern=NAMES, description="a model that the service allows")
+    model: str | None = Field(None, pattern=MODEL_NAMES, description="a model that the service allows")
     objectives: str | None = Field(None, pattern=r"^[a-z_]+:(max|min)(,[a-z_]+:(max|min))+$", max_length=200)
     max_bops: Annotated[float, Field(gt=0, le=1e30)] | None = None
     max_size: Annotated[float, Field(gt=0, le=1e30)] | None = None
@@ -77,9 +78,7 @@ class Brief(BaseModel):
     """How a study stands."""
 
     name: str
-    state: str = Field(
-        description="starting, running, interrupted, complete, confirming, failed to start, ..."
-    )
+    state: str = Field(description="starting, running, interrupted, complete, confirming, not started, ...")
     problem: str = Field(description="why its record cannot be read; empty if it can")
     states: dict[str, int] = Field(description="number of trials: running, paused, complete, stopped, failed")
     total: int = Field(description="trials that were asked for")

@@ -10,8 +10,8 @@ from typing import Any, Self
 
 import search_spaces
 from study.store.options import INITS
-from study_common.errors import UserError, check_known
-from trainables.choices import DATASETS, MODELS
+from study_common.errors import UserError, check_known, unknown
+from trainables.choices import DATASETS, MODEL_FORMS, MODELS, is_own_model
 
 EMBEDDED = "fashion_mnist_small"
 """The data set that comes with the package."""
@@ -130,6 +130,21 @@ def allowed_datasets(given: Sequence[str]) -> dict[str, str]:
             )
         datasets[name] = str(path)
     return datasets
+
+
+def allowed_models(given: Sequence[str]) -> tuple[str, ...]:
+    """Return the models that have a name of their own and those in `given`, whose code a study then runs.
+
+    >>> allowed_models(["my_models:tiny"])[-1]
+    'my_models:tiny'
+
+    Raises:
+        UserError: A model can have no such name.
+    """
+    for name in given:
+        if not (name in MODELS or is_own_model(name)):
+            raise unknown("model", name, MODEL_FORMS)
+    return tuple(dict.fromkeys((*MODELS, *given)))
 
 
 def positive(value: float, option: str) -> None:

@@ -87,7 +87,7 @@ class Standing:
 
     name: str
     state: str
-    """starting, running, confirming, interrupted, complete, failed to start, damaged, ..."""
+    """starting, running, confirming, interrupted, complete, not started, damaged, ..."""
     problem: str
     """Why there is no snapshot, in a sentence; "" if there is one."""
     output: list[str]
@@ -161,7 +161,7 @@ class Snapshots:
             except UserError as error:
                 problem = str(error)
         state = _state(directory, command, snapshot)
-        if snapshot is None and state in ("starting", "failed to start"):
+        if snapshot is None and state in ("starting", "not started"):
             problem = ""
         return Standing(
             name=name,
@@ -252,7 +252,7 @@ def _state(directory: Path | None, command: Command | None, snapshot: Snapshot |
     if held:
         return "running"
     if directory is None:
-        return "failed to start"
+        return "not started"
     if snapshot is None:
         return "not readable"
     host = snapshot.holder.get("host", "")

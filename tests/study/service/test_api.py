@@ -65,6 +65,7 @@ def test_two_studies_are_compared(client: TestClient, runs: Path) -> None:
         ({"space": "space.toml"}, 400, "--allow-space"),
         ({"space": "mixed_bits", "dataset": "mnist"}, 400, "--allow-dataset"),
         ({"space": "mixed_bits", "model": "mine.py"}, 400, "--allow-model"),
+        ({"space": "mixed_bits", "model": "os:system"}, 400, "--allow-model"),
         ({"space": "mixed_bits", "name": "../out"}, 422, "name"),
         ({"space": "mixed_bits", "name": "--help"}, 422, "name"),
         ({"space": "mixed_bits", "name": "sample"}, 409, "already"),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from study.service.settings import Settings, allowed_datasets, allowed_spaces, is_loopback
+from study.service.settings import Settings, allowed_datasets, allowed_models, allowed_spaces, is_loopback
 from study_common.errors import UserError
 from tests.study.service.conftest import settings_of
 
@@ -52,9 +52,20 @@ def test_a_data_set_has_a_known_name_and_a_folder(text: str) -> None:
         allowed_datasets([text])
 
 
+def test_a_model_whose_code_a_study_would_run_is_allowed_by_name_only(runs: Path) -> None:
+    request = {"request": {"model": "my_models:tiny"}}
+    with pytest.raises(UserError, match="--allow-model"):
+        settings_of(runs, models=allowed_models([])).check_study(request)
+    settings_of(runs, models=allowed_models(["my_models:tiny"])).check_study(request)
+    with pytest.raises(UserError, match=r"unknown model 'mine\.py'"):
+        allowed_models(["mine.py"])
+
+
 REQUESTS = {
     "data set": {"request": {"dataset": "kvasir", "model": "paper_cnn"}},
     "model": {"request": {"dataset": "fashion_mnist_small", "model": "mine.py"}},
+    "'os:system'": {"request": {"model": "os:system"}},
+    "'timm/vit_tiny'": {"fixed": {"model": "timm/vit_tiny"}},
     "data_dir": {"request": {"data_dir": "/etc"}},
     "labels": {"fixed": {"labels": "/etc/passwd"}},
     "pretrained": {"fixed": {"pretrained": "/tmp/weights.pth"}},
