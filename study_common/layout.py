@@ -139,6 +139,8 @@ class Confirmation(TypedDict):
     refit: bool
     metrics: dict[str, float]
     time: str
+    digest: NotRequired[str]
+    """`confirmation_digest` of the other fields."""
 
 
 def result_digest(result: Mapping[str, object], params: Mapping[str, float]) -> str:
@@ -151,6 +153,12 @@ def result_digest(result: Mapping[str, object], params: Mapping[str, float]) -> 
     kept = {name: value for name, value in result.items() if name not in ("rungs", "digest")}
     stored = {name: float(value) for name, value in params.items()}
     return hashlib.sha256(json.dumps([kept, stored], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def confirmation_digest(confirmation: Mapping[str, object]) -> str:
+    """Return a digest of a `Confirmation` without its `digest`; it reveals a damaged record."""
+    kept = {name: value for name, value in confirmation.items() if name != "digest"}
+    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def study_names(runs_dir: str) -> list[str]:

@@ -67,6 +67,9 @@ def read_rows(file: Path, name: str, objectives: Mapping[str, Objective]) -> Row
         fault = query("PRAGMA quick_check(1)").fetchone()[0]
         if fault != "ok":
             raise sqlite3.DatabaseError(fault)
+        for table in ("trials", "study_user_attributes", "study_directions"):
+            if query(f"PRAGMA foreign_key_check({table})").fetchone():
+                raise sqlite3.DatabaseError(f"a row of {table} is of no study")
         attributes = query("SELECT key, value_json FROM study_user_attributes WHERE study_id = ?", study)
         params: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
         for number, parameter, distribution, value in query(f"{every_param} ORDER BY param_id", study):
@@ -198,6 +201,9 @@ def _check(
         if not all(isinstance(value, int | float) and math.isfinite(value) for value in stored.values()):
             raise _damaged(file, f"a value of {name} is not a number")
     _check_digests(rows, file)
+    for entry in rows.attributes.get(layout.CONFIRMATIONS, []):
+        if "digest" in entry and entry["digest"] != layout.confirmation_digest(entry):
+            raise _damaged(file, f"a confirmation of trial {entry['trial']} differs from its digest")
     names = list(objectives)
     for number, position, value in values:
         if position not in range(len(names)) or rows.results[number]["metrics"].get(names[position]) != value:

@@ -25,7 +25,14 @@ from study.store.record import Record, faults_as_user_errors
 from study.store.request import Request
 from study_common import layout
 from study_common.errors import UserError
-from study_common.layout import CONFIRMATIONS, INIT_DIR, TEST_READS, TRIALS_DIR, Confirmation
+from study_common.layout import (
+    CONFIRMATIONS,
+    INIT_DIR,
+    TEST_READS,
+    TRIALS_DIR,
+    Confirmation,
+    confirmation_digest,
+)
 from study_common.output import say
 
 DIRECTORY = "confirmations"
@@ -152,6 +159,7 @@ def _retrain(
         record.set_attribute(TEST_READS, [*record.attributes().get(TEST_READS, []), look])
         metrics = trainables.test_metrics(job.directory / layout.CHECKPOINT_FILE)
         confirmation = Confirmation(trial=number, seed=seed, refit=refit, metrics=metrics, time=now)
+        confirmation["digest"] = confirmation_digest(confirmation)
         record.set_attribute(CONFIRMATIONS, [*record.attributes().get(CONFIRMATIONS, []), confirmation])
 
 

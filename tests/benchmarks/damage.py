@@ -1,6 +1,6 @@
 """Damage every file that is read back, and run the commands that read it: no traceback, no crash, no silent change.
 
-    python -m tests.benchmarks.damage [--json FILE] [--seed 0] [--count 1000] [--only NAME]
+    python -m tests.benchmarks.damage [--json FILE] [--seed 0] [--count 1000] [--only NAME] [--again N,N]
 
 A mutation damages one file of a fresh copy (types, cuts, flips, links, sizes); then each command that reads the file
 runs in a child forked from this process, which has imported everything. Counted are:
@@ -25,6 +25,7 @@ import tempfile
 import time
 import traceback
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,9 +73,13 @@ def main() -> int:
     parser.add_argument(
         "--only", default="", metavar="NAME", help="damage only files with this in their path"
     )
+    parser.add_argument(
+        "--again", default="", metavar="N,N", help="only the mutations of these numbers, to repeat findings"
+    )
     arguments = parser.parse_args()
+    again = {int(number) for number in arguments.again.split(",") if number}
     with tempfile.TemporaryDirectory() as folder:
-        counts, findings = fuzz(Path(folder), arguments.seed, arguments.count, arguments.only)
+        counts, findings = fuzz(Path(folder), arguments.seed, arguments.count, arguments.only, again)
     for finding, number in findings.most_common():
         print(f"{number:5} x {finding}")
     print(json.dumps(counts, indent=2))
@@ -83,8 +88,10 @@ def main() -> int:
     return int(any(counts[name] for name in ("tracebacks", "crashes", "silent", "outside")))
 
 
-def fuzz(folder: Path, seed: int, count: int, only: str = "") -> tuple[dict[str, float], Counter[str]]:
-    """Damage `count` files in turn; the counts, and what was found."""
+def fuzz(
+    folder: Path, seed: int, count: int, only: str = "", again: Collection[int] = ()
+) -> tuple[dict[str, float], Counter[str]]:
+    """Damage `count` files in turn, or of these only the ones with the numbers `again`; the counts, and findings."""
     rng = np.random.default_rng(seed)
     outside = folder / "outside"
     subjects.fill_outside(outside)
@@ -108,6 +115,8 @@ def fuzz(folder: Path, seed: int, count: int, only: str = "") -> tuple[dict[str,
         shutil.rmtree(copy)
     before = subjects.digest(outside)
     for number, subject, file, kind, own_seed in plans:
+        if again and number not in again:
+            continue
         copy = subject.copy(folder / "copy" / subject.name)
         note = MUTATIONS[kind](copy / file, np.random.default_rng(own_seed), outside)
         counts["mutations"] += 1

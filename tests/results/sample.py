@@ -188,6 +188,7 @@ def confirm(path: Path, rows: pd.DataFrame, noise: np.random.Generator, seeds: i
         }
         for _, row in rows.iterrows() for seed in range(seeds)
     ]  # fmt: skip
+    made = [{**entry, "digest": layout.confirmation_digest(entry)} for entry in made]
     with opened(path) as study:
         study.set_user_attr(layout.CONFIRMATIONS, made)
         study.set_user_attr(layout.TEST_READS, [{"trial": one["trial"], "seed": one["seed"]} for one in made])

@@ -69,12 +69,29 @@ def test_rungs_are_read_of_the_trials_asked_for_alone(study_path):
             "a value of lambda1 is not a number",
         ),
         ("UPDATE trials SET number = 99 WHERE number = 3", "its trials are not numbered 0, 1, 2"),
+        ("UPDATE studies SET study_id = 7", "a row of trials is of no study"),
     ],
 )
 def test_a_value_changed_by_hand_is_found(record, sql, why):
     change(record, sql)
     with pytest.raises(UserError, match=rf"cannot be read as a record \(.*{why}.*\); copy the study again"):
         read_rows(record, "sample", OBJECTIVES)
+
+
+@pytest.mark.parametrize(
+    ("sql", "why"),
+    [
+        ("SET value_json = replace(value_json, '\"seed\": 1', '\"seed\": 9')", "differs from its digest"),
+        ("SET study_id = 7", "a row of study_user_attributes is of no study"),
+    ],
+)
+def test_a_damaged_confirmation_is_found(sql, why, record):
+    members = results.load(record.parent).front().head(1)
+    sample.confirm(record.parent, members, np.random.default_rng(0))
+    assert len(results.load(record.parent).confirmations) == 4
+    change(record, f"UPDATE study_user_attributes {sql} WHERE key = '{layout.CONFIRMATIONS}'")
+    with pytest.raises(UserError, match=why):
+        results.load(record.parent)
 
 
 def test_a_damaged_page_is_found_though_no_row_of_ours_is_on_it(record):
