@@ -13,8 +13,11 @@ from trainables.training.config import Config
 from trainables.training.inputs import described
 from trainables.training.run import Run
 
-LARGE = ("resnet34", "resnet50", "resnext50_32x4d", "efficientnet_v2_s", "efficientnet_b1", "convnext_tiny")
-"""Each takes 5 to 10 s."""
+LARGE = (
+    "resnet34", "resnet50", "resnext50_32x4d", "efficientnet_v2_s", "efficientnet_b1", "convnext_tiny",
+    "mobilenet_v3_large", "mnasnet1_0", "shufflenet_v2_x1_0", "regnet_y_400mf",
+)  # fmt: skip
+"""Each takes 5 to 10 s, and most have a smaller sibling."""
 OTHERS = [
     pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE))
     for name in TORCHVISION
