@@ -9,6 +9,7 @@ from search_spaces.bits import KINDS, WIDTHS, BitGroup, is_width, owners
 from search_spaces.domains import Choice, Domain, Float, Int, Scalar
 from search_spaces.reading import load, names, parse
 from search_spaces.space import Point, Space
+from search_spaces.target import Target, load_target, target_names
 from study_common.errors import nearest, unknown
 
 __all__ = [
@@ -22,11 +23,14 @@ __all__ = [
     "Point",
     "Scalar",
     "Space",
+    "Target",
     "is_width",
     "load",
+    "load_target",
     "names",
     "nearest",
     "owners",
     "parse",
+    "target_names",
     "unknown",
 ]

@@ -22,6 +22,8 @@ RECORD_FILE = "study.db"
 LOCK_FILE = "driver.lock"
 TRIALS_DIR = "trials"
 INIT_DIR = "init"
+EXPORTED_DIR = "exported"
+"""Where the printed command exports a trial to, a folder of its number each."""
 TRIALS_FILE = "trials.parquet"
 WIDTHS_FILE = "widths.parquet"
 """The width table of a study with --init shared: estimates of the shared model, no trials."""
@@ -63,6 +65,8 @@ HUB_CARD_FILE = "README.md"
 """The same card under the name that a model hub shows."""
 EXAMPLE_FILE = "classify.py"
 SALIENCY_IMAGE_FILE = "saliency.png"
+LATENCY_FILE = "latency.json"
+"""What `trainables.latency` measured of the models beside it, by their names."""
 
 STATES = {
     "COMPLETE": "complete",

@@ -25,7 +25,7 @@ AUGMENTATION_SETS = {"upright": ("shift", "rotate"), "endoscopy": ("flip_h", "fl
 RESIZE = ("squash", "pad", "crop")
 """How a picture becomes a square: squeezed, with black bars, or without what is left over at its longer side."""
 ATTRIBUTIONS = ("gradient", "smooth_grad", "integrated_gradients", "grad_cam")
-WEIGHT_QUANTISERS = ("lsq", "affine")
+WEIGHT_QUANTISERS = ("lsq", "lsq_integer", "affine")
 ALPHA_STARTS = ("init", "percentile", "mse")
 
 CHOICES: dict[str, tuple[str, ...]] = {

@@ -11,7 +11,6 @@ from results.analysis.run_files import RunFiles
 from results.analysis.studies import Study
 from search_spaces.bits import is_width
 from study_common import layout
-from study_common.files import real
 
 WIDTH_KINDS = {"bits": ("weights", "activations"), "w_bits": ("weights",), "a_bits": ("activations",)}
 """Prefixes of width parameters, and what each sets in its layer."""
@@ -88,7 +87,7 @@ def _runs(widths: Sequence[Any]) -> str:
 
 
 def export_command(study: Study, trial: pd.Series) -> str:
-    """Return the shell command that exports the trial's model."""
+    """Return the shell command that exports the trial's model into the directory of the study."""
     checkpoint = study.path / layout.TRIALS_DIR / str(trial["number"]) / layout.CHECKPOINT_FILE
-    out = f"{real(study.path).name}-{trial['number']}"
-    return f"python -m trainables.export {shlex.quote(str(checkpoint))} --out {shlex.quote(out)}"
+    out = study.path / layout.EXPORTED_DIR / str(trial["number"])
+    return f"python -m trainables.export {shlex.quote(str(checkpoint))} --out {shlex.quote(str(out))}"

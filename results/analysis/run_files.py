@@ -13,14 +13,14 @@ import tomllib
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, TypedDict, TypeVar
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from search_spaces.bits import is_width
-from study_common import digests, layout
+from study_common import digests, layout, validation
 from study_common.files import MAX_UNPACKED_BYTES, read_text
 
 ARRAYS = {"images": "u", "labels": "iu", "predictions": "iu", "maps": "f", "class_names": "U"}
@@ -33,6 +33,16 @@ MAX_FILES_BYTES = 512 * 2**20
 """Size up to which the account of the image files is read: that of a few million."""
 
 Content = TypeVar("Content")
+
+
+class Latency(TypedDict):
+    """What is read of the time of one image; the file has more."""
+
+    p50_ms: float
+    p95_ms: float
+    threads: int
+    file_bytes: int
+    processor: str
 
 
 class RunFiles:
@@ -83,6 +93,10 @@ class RunFiles:
     def image_files(self) -> pd.DataFrame | None:
         """Return what became of each image file: path, class, split, group and reason, as text."""
         return self._read(self.study / layout.FILES_FILE, _image_files)
+
+    def latency(self, number: int) -> dict[str, Latency] | None:
+        """Return what `trainables.latency` measured of an exported trial, by the names of its models."""
+        return self._read(self.study / layout.EXPORTED_DIR / str(number) / layout.LATENCY_FILE, _latency)
 
     def trial(self, number: int) -> Path:
         """Return the directory of a trial."""
@@ -166,6 +180,15 @@ def _examination(file: Path) -> dict[str, float]:
     if wrong := [name for name, score in scores.items() if math.isinf(score)]:
         raise ValueError(f"{wrong[0]} is infinite")
     return scores
+
+
+def _latency(file: Path) -> dict[str, Latency]:
+    found = json.loads(read_text(file))
+    validation.check(found, dict[str, Latency], "it")
+    measured: dict[str, Latency] = found
+    if wrong := [name for name, one in measured.items() if not 0 < one["p50_ms"] <= one["p95_ms"] < math.inf]:
+        raise ValueError(f"{wrong[0]} has no time")
+    return measured
 
 
 def _saliency(file: Path) -> dict[str, NDArray[Any]]:

@@ -19,7 +19,7 @@ from results.analysis import confirmation, estimates, image_files, membership, t
 from results.analysis.classes import class_metrics
 from results.analysis.formatting import format_metric
 from results.analysis.fronts import hypervolume_warnings
-from results.analysis.run_files import RunFiles
+from results.analysis.run_files import Latency, RunFiles
 from results.analysis.studies import Study
 from results.page import gallery
 from results.page.cards import Z95, cards, format_probability
@@ -94,6 +94,7 @@ def content(study: Study) -> dict[str, Any]:
         "examined": examined,
         "matrices": _matrices(run_files, chosen),
         "image_files": _image_files(run_files),
+        "latencies": _latencies(run_files, study.front()["number"].tolist()),
         "confirmed": _confirmed(study, tests),
         "failures": _failures(study),
         "shown": len(shown),
@@ -139,6 +140,13 @@ def _image_files(run_files: RunFiles) -> dict[str, Any] | None:
         "classes": [(name, row.tolist()) for name, row in classes.iterrows()],
         "reasons": [(reason, count, examples[reason]) for reason, count in reasons.items()],
     }
+
+
+def _latencies(run_files: RunFiles, numbers: list[int]) -> list[tuple[int, str, Latency]]:
+    """Return what was measured of each exported model of these trials: trial, file, figures."""
+    return [
+        (number, name, one) for number in numbers for name, one in (run_files.latency(number) or {}).items()
+    ]
 
 
 def _confirmed(study: Study, tests: pd.DataFrame) -> list[dict[str, Any]]:

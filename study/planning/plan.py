@@ -12,7 +12,7 @@ import search_spaces
 import trainables
 from search_spaces import Choice, Domain, Space
 from search_spaces.bits import is_width
-from study.planning import initial_points
+from study.planning import for_target, initial_points
 from study.planning.spec import IMAGES, Spec
 from study.store import database, directory
 from study.store.options import DEFAULT_TRIALS, Options, check_choices, check_rules
@@ -51,8 +51,13 @@ def plan(spec: Spec) -> Request:
         UserError: Something is wrong with `spec`; one sentence with the remedy.
     """
     _check_values(spec)
+    target = search_spaces.load_target(spec.target) if spec.target else None
+    if target:
+        spec = replace(spec, fixed=for_target.settings(spec.fixed, target))
     config, fixed = _base(spec)
     space = _space(spec, fixed, config)
+    if target:
+        space, fixed = for_target.restrict(space, fixed, target)
     facts = trainables.dataset_facts(config)
     trainables.check_pretrained(config)
     _check_shared(spec, space)
@@ -65,6 +70,8 @@ def plan(spec: Spec) -> Request:
     queue = [] if space.points or spec.sampler == "grid" else initial_points.corners(space, config.flat())
     if spec.warm_start:
         queue += initial_points.front_of(find_study(spec.warm_start, spec.runs_dir), space, config.flat())
+    if target:
+        queue = [p for p in queue if target.accepts(Config.parse({**fixed, **p}).flat())]
     asked = {option.name: getattr(spec, option.name) for option in fields(Options)}
     decided = {
         "trials": spec.trials or DEFAULT_TRIALS,

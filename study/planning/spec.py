@@ -91,6 +91,13 @@ class Spec(Options):
             "never train a configuration with a larger file", parse=float, metavar="BYTES", rule=ABOVE_0
         ),
     )
+    target: str = field(
+        default="",
+        metadata=flag(
+            f"search only what this device takes: {', '.join(search_spaces.target_names())}, or a .toml file",
+            metavar="NAME|FILE",
+        ),
+    )
     warm_start: str = field(
         default="", metadata=flag("try the front of that study after the corners", metavar="NAME")
     )

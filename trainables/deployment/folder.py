@@ -10,11 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from search_spaces import Target
 from study_common import layout
 from study_common.errors import UserError
 from study_common.files import replacing
 from trainables.deployment import card, packed
 from trainables.deployment.formats import FILES
+from trainables.deployment.integers import grid_of
+from trainables.models.catalogue import quantisable
 from trainables.training.config import Config
 from trainables.training.evaluation import choose
 from trainables.training.inputs import data_of
@@ -37,7 +40,9 @@ class Exported:
     """By file: the worst of what `parity.compare` found."""
 
 
-def export(checkpoint: Path, out: Path, formats: Sequence[str], data_dir: str = "") -> Exported:
+def export(
+    checkpoint: Path, out: Path, formats: Sequence[str], *, data_dir: str = "", target: Target | None = None
+) -> Exported:
     """Write a checkpoint in some formats into a folder.
 
     Args:
@@ -46,11 +51,15 @@ def export(checkpoint: Path, out: Path, formats: Sequence[str], data_dir: str = 
         formats: Keys of `formats.FILES`.
         data_dir: Where the images are now; "" for where the run had them. Without them the graphs are compared with the
             model on made-up images.
+        target: The device that must take the model; None: any.
 
     Raises:
-        UserError: A file cannot be used, a format cannot hold the model, or a graph disagrees with the model.
+        UserError: A file cannot be used, a format or the target cannot take the model, or a graph disagrees with the
+            model.
     """
     model, config, about = load_checkpoint(checkpoint, data_dir)
+    if target:
+        check_target(target, model, config)
     if out.exists() and (others := sorted(path.name for path in out.iterdir())):
         raise UserError(f"{out} holds other files ({', '.join(others[:3])}); choose another --out")
     made = Exported(metrics=dict(about["metrics"]))
@@ -73,6 +82,18 @@ def export(checkpoint: Path, out: Path, formats: Sequence[str], data_dir: str = 
         made.files.append(out / file)
     made.metrics |= {f"{name}_bytes": size for name, size in sizes.items()}
     return made
+
+
+def check_target(target: Target, model: nn.Module, config: Config) -> None:
+    """Raise UserError, naming the layer, if a device does not take a trained model of this configuration."""
+    target.check(config.flat())
+    for name, layer in quantisable(model).items():
+        grid = grid_of(layer)
+        if grid and grid.zero and not target.zero_points:
+            raise UserError(
+                f"target {target.name} takes no zero-point, and the input of {name} has one because it can be "
+                "negative; train a model with ReLU, such as resnet18"
+            )
 
 
 def _packed(path: Path, model: nn.Module, config: Config, about: dict[str, Any]) -> int:

@@ -90,5 +90,9 @@ def codes_of(layer: nn.Module) -> Codes | None:
     codes = q.codes.contiguous().numpy().astype(np.uint8)
     step = q.step.flatten().numpy().astype(np.float32)
     turned = step < 0  # a norm with a negative gamma; runtimes want positive steps
-    codes[turned] = top - codes[turned]
-    return Codes(bits=quantiser.bits, codes=codes, zero=np.where(turned, top - zero, zero), step=np.abs(step))
+    negated = 2 * zero[turned].reshape((-1,) + (1,) * (w.dim() - 1)) - codes[turned]
+    if turned.any() and (negated.min() < 0 or negated.max() > top):  # the lowest level has no counterpart
+        negated = top - codes[turned]
+        zero = np.where(turned, top - zero, zero)
+    codes[turned] = negated
+    return Codes(bits=quantiser.bits, codes=codes, zero=zero, step=np.abs(step))

@@ -1,10 +1,13 @@
 """`model.onnx` and `model.lowbit.onnx`: integers where ONNX Runtime has integer kernels, exact to the float rounding.
 
-A layer whose output goes to the levels of one other layer, through nothing but ReLU, max-pooling and reshaping, is a
-convolution from codes to codes (`QLinearConv`). Every other layer's output stays float, as in training: a sum with a
-shortcut or a Hardswish has no levels of its own, and new ones would be new rounding. Such a layer is one matrix product
-of all patches, gathered as codes, with all kernels (`MatMulIntegerToFloat`). What has neither form stays float on the
-same levels; `Written.float_layers` says which and why.
+In a chain of layers, one whose output goes to the levels of the next, through nothing but ReLU, max-pooling and
+reshaping, is a convolution from codes to codes (`QLinearConv`). Every other output stays float, as in training: a sum
+with a shortcut or a Hardswish has no levels of its own, and new ones would be new rounding. Such a layer is one matrix
+product of all patches, gathered as codes, with all kernels (`MatMulIntegerToFloat`). What has neither form stays float
+on the same levels; `Written.float_layers` says which and why.
+
+A `QLinearConv` rounds its bias, which changes a few codes in 100,000. In a chain of a few layers that is nothing; over
+the many layers of a network with shortcuts it would grow until classes change.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,7 +21,7 @@ from study_common.errors import UserError
 from trainables.deployment.graph import Graph, geometry
 from trainables.deployment.integers import Grid
 from trainables.deployment.structure import Layer, Operation, users
-from trainables.deployment.weights import by_columns, by_rows, dequantised, step_of
+from trainables.deployment.weights import by_columns, by_rows, dequantised, restored, step_of
 
 PASSING = ("relu", "max_pool", "flatten")
 """Operations that give the same on codes as on the values that they stand for."""
@@ -81,6 +84,7 @@ class _Writer:
         self.float_layers: dict[str, str] = {}
         self.steps = {step.name: step for step in network}
         self.readers = users(network)
+        self.is_chain = not any(step.kind in ("add", "mul") for step in network)
         self.mean, self.std, self.low_bit = mean, std, low_bit
         self.made: dict[tuple[str, str | Grid], str] = {}
         """What was derived of a tensor already, by its name and how."""
@@ -171,7 +175,7 @@ class _Writer:
         if layer.grid:
             source = self.on_grid(source, layer.grid)
         target = self.target(step)
-        if reason := self.why_float(layer, source, target):
+        if reason := self.why_float(layer, source):
             self.float_layers[layer.name] = reason
             return self.float_layer(layer, source)
         if source.name == "image":
@@ -180,11 +184,11 @@ class _Writer:
             (),
             (1, 1),
         )  # else a matrix product needs no gathering, and is more exact
-        if target and wide and layer.codes and layer.codes.fits_int8:
+        if target and wide and self.is_chain and layer.codes and layer.codes.fits_int8:
             return self.convolution_of_codes(layer, source, target)
         return self.matrix_product(step, layer, source)
 
-    def why_float(self, layer: Layer, source: Value, target: Grid | None) -> str:
+    def why_float(self, layer: Layer, source: Value) -> str:
         """Why a layer cannot be computed in integers; "" if it can."""
         if layer.codes is None:
             return "its weights have 32 bits"
@@ -193,8 +197,8 @@ class _Writer:
             if layer is first:
                 return "it reads the normalised image: the channels have scales of their own, or the border is padded"
             return "its input has 32 bits"
-        if layer.groups > 1 and not (target and layer.codes.fits_int8):
-            return "ONNX Runtime has no integer kernel for grouped convolutions with a float result"
+        if layer.groups > 1:
+            return "ONNX Runtime has no integer kernel for grouped convolutions with an exact bias"
         return ""
 
     def target(self, step: Operation) -> Grid | None:
@@ -289,19 +293,17 @@ class _Writer:
     def float_layer(self, layer: Layer, source: Value) -> Value:
         """The same in float: on the levels that its input and its weight have."""
         x = self.laid_out(source, FIRST if layer.is_convolution else FLAT)
-        name = self.dequantised(x) if x.grid else x.name
         weight = (
-            self.weight(layer)
+            restored(self.graph, layer.codes, layer.name, low_bit=self.low_bit)
             if layer.codes
             else self.graph.constant(layer.weight, np.float32, f"{layer.name}.weight")
         )
-        inputs = [name, weight]
+        inputs = [self.restored(x) if x.grid else x.name, weight]
         if layer.bias is not None:
             inputs.append(self.graph.constant(layer.bias, np.float32, f"{layer.name}.bias"))
         if layer.is_convolution:
-            return Value(
-                name=self.graph.add("Conv", *inputs, name=layer.name, **geometry(layer)), layout=FIRST
-            )
+            name = self.graph.add("Conv", *inputs, name=layer.name, **geometry(layer))
+            return Value(name=name, layout=FIRST)
         return Value(name=self.graph.add("Gemm", *inputs, name=layer.name, transB=1), layout=FLAT)
 
     # Between values and codes, and between layouts.
@@ -343,6 +345,16 @@ class _Writer:
         step = self.graph.constant(value.grid.step, np.float32, f"{value.name}.step")
         zero = self.graph.constant(value.grid.zero, np.uint8, "zero")
         return self.graph.add("DequantizeLinear", value.name, step, zero, name=f"{value.name}.values")
+
+    def restored(self, value: Value) -> str:
+        """The float tensor of codes without DequantizeLinear: behind one, ONNX Runtime rounds weights and biases."""
+        assert value.grid is not None
+        name = self.graph.add("Cast", value.name, name=f"{value.name}.float", to=TensorProto.FLOAT)
+        if value.grid.zero:
+            zero = self.graph.constant(value.grid.zero, np.float32, "zero")
+            name = self.graph.add("Sub", name, zero, name=f"{value.name}.level")
+        step = self.graph.constant(value.grid.step, np.float32, f"{value.name}.step")
+        return self.graph.add("Mul", name, step, name=f"{value.name}.values")
 
     def laid_out(self, value: Value, layout: str) -> Value:
         """The same value in a layout."""

@@ -133,13 +133,15 @@ class _Writer:
         per_channel = (1, -1) if matrix else (-1, 1, 1, 1)
         shape = (-1,) + (1,) * (codes.codes.ndim - 1)
         middle = 2 ** (codes.bits - 1)
-        signed = codes.factor == 2 or bool((codes.zero == middle).all())
+        halves = codes.factor == 2
+        signed = halves or bool((codes.zero == middle).all())
         offset = np.full_like(codes.zero, middle) if signed else codes.zero
         values = (codes.codes - offset.reshape(shape)) * codes.step.reshape(shape)
         stored = self.graph.constant(values.T if matrix else values, np.float32, f"{layer.name}.weight")
         zero = np.zeros(1) if signed else codes.zero.reshape(per_channel)
+        narrow = signed and not halves and int(codes.codes.min()) > 0
         return self.quant(
-            stored, codes.step.reshape(per_channel), zero, codes.bits, signed=signed, narrow=False,
+            stored, codes.step.reshape(per_channel), zero, codes.bits, signed=signed, narrow=narrow,
             name=f"{layer.name}.weight.levels",
         )  # fmt: skip
 

@@ -45,17 +45,40 @@ def dequantised(
     """
     axis = 1 if arranged is by_columns else 0
     step = graph.constant(step_of(codes, times), np.float32, f"{name}.weight.step")
-    if codes.fits_int8:
-        zeros = graph.constant(np.zeros(len(codes.zero)), np.int8, "no_zeros")
-        if low_bit and codes.bits in PARTS:
-            whole = _assembled(graph, codes, name, arranged, times)
-        else:
-            integers = codes.integers() * _per_channel(times, codes, by_rows)
-            whole = graph.constant(arranged(integers), np.int8, f"{name}.weight.codes")
-    else:
-        zeros = graph.constant(codes.zero, np.uint8, f"{name}.weight.zero")
-        whole = graph.constant(arranged(codes.codes), np.uint8, f"{name}.weight.codes")
+    whole, zero = _int8(graph, codes, name, arranged, times, low_bit=low_bit)
+    zeros = graph.constant(zero, np.int8, f"{name}.weight.zero")
     return graph.add("DequantizeLinear", whole, step, zeros, name=f"{name}.weight", axis=axis)
+
+
+def restored(graph: Graph, codes: Codes, name: str, *, low_bit: bool) -> str:
+    """Add a weight of the layer `name` for a product in float, and return the name of its values.
+
+    They are the same numbers as those of `dequantised`. Cast and Mul of constants are done when the file is loaded, and
+    DequantizeLinear is not: behind it ONNX Runtime has no fast convolution in float.
+    """
+    times = np.ones(len(codes.step), int)
+    whole, zero = _int8(graph, codes, name, by_rows, times, low_bit=low_bit)
+    values = graph.add("Cast", whole, name=f"{name}.weight.float", to=TensorProto.FLOAT)
+    shape = (-1,) + (1,) * (codes.codes.ndim - 1)
+    if zero.any():
+        zeros = graph.constant(zero.reshape(shape), np.float32, f"{name}.weight.zero")
+        values = graph.add("Sub", values, zeros, name=f"{name}.weight.level")
+    step = graph.constant(step_of(codes, times).reshape(shape), np.float32, f"{name}.weight.step")
+    return graph.add("Mul", values, step, name=f"{name}.weight")
+
+
+def _int8(
+    graph: Graph, codes: Codes, name: str, arranged: Arrangement, times: np.ndarray, *, low_bit: bool
+) -> tuple[str, np.ndarray]:
+    """The name of the weight in INT8, and its zero-points (out,); the factors are for one that has none."""
+    if not codes.fits_int8:  # ONNX Runtime multiplies INT8 faster than UINT8
+        lower = arranged(codes.codes.astype(np.int16) - 128)
+        return graph.constant(lower, np.int8, f"{name}.weight.codes"), codes.zero - 128
+    none = np.zeros(len(codes.zero))
+    if low_bit and codes.bits in PARTS:
+        return _assembled(graph, codes, name, arranged, times), none
+    integers = codes.integers() * _per_channel(times, codes, by_rows)
+    return graph.constant(arranged(integers), np.int8, f"{name}.weight.codes"), none
 
 
 def step_of(codes: Codes, times: np.ndarray) -> np.ndarray:

@@ -106,7 +106,7 @@ def costs(
     for number, layer in enumerate(model.layers):
         w = w_bits.get(layer.name, 32)
         a = a_bits.get(layer.name, 32) if number else 8
-        scales = {"lsq": 1, "affine": 2}[weight_quantiser] * layer.channels if w < 32 else 0
+        scales = {"affine": 2}.get(weight_quantiser, 1) * layer.channels if w < 32 else 0
         alphas = int(number > 0 and a < 32)
         folded = 3 * layer.channels if layer.normed and w < 32 else 0
         macs += layer.macs

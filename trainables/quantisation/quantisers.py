@@ -206,20 +206,27 @@ class LSQ(nn.Module):
     a ReLU is then dead before training starts. With o = 1/2 there are as many levels above 0 as below. At 8 bits the
     shift is small and integer arithmetic needs integers, so o = 0.
 
+    With `integer` the levels are -(2^(k-1) - 1) to 2^(k-1) - 1, whole and as many above 0 as below: the lowest is given
+    up. Devices whose weights have no zero-point take these.
+
     Args:
         bits: The width k in bits, at least 2.
         channels: The number of output channels.
         dim: The number of dimensions of the weight: 4 for a convolution, 2 for a linear layer.
+        integer: Whether all levels are whole and symmetric.
 
     >>> LSQ(2, channels=1, dim=2)(torch.tensor([[-9.0, -0.2, 0.2, 9.0]])).tolist()
     [[-1.5, -0.5, 0.5, 1.5]]
+    >>> LSQ(2, channels=1, dim=2, integer=True)(torch.tensor([[-9.0, -0.2, 0.2, 9.0]])).tolist()
+    [[-1.0, 0.0, 0.0, 1.0]]
     """
 
-    def __init__(self, bits: int, channels: int, dim: int) -> None:
+    def __init__(self, bits: int, channels: int, dim: int, *, integer: bool = False) -> None:
         super().__init__()
         self.bits = bits
-        self.lowest, self.highest = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
-        self.offset = 0.5 if bits < 8 else 0.0
+        self.highest = 2 ** (bits - 1) - 1
+        self.lowest = -self.highest if integer else -self.highest - 1
+        self.offset = 0.5 if bits < 8 and not integer else 0.0
         self.log_step = nn.Parameter(torch.zeros((channels,) + (1,) * (dim - 1)))
 
     @torch.no_grad()
@@ -245,7 +252,7 @@ class LSQ(nn.Module):
     def encode(self, w: Tensor) -> Codes:
         """Quantise a weight w, (out, ...), to integers in [0, 2^k - 1]."""
         step = self.log_step.exp()
-        zero = -self.lowest - self.offset
+        zero = self.highest + 1 - self.offset
         return Codes(codes=self._levels(w * (1 / step)) + zero, step=step, zero=zero)
 
     def forward(self, w: Tensor) -> Tensor:
@@ -349,7 +356,9 @@ def weight_quantiser_of(kind: str, bits: int, w: Tensor) -> LSQ | Affine:
         bits: The width in bits, at least 2 and below 32.
         w: The weight, of which the shape counts.
     """
-    return LSQ(bits, w.shape[0], w.dim()) if kind == "lsq" else Affine(bits)
+    if kind == "affine":
+        return Affine(bits)
+    return LSQ(bits, w.shape[0], w.dim(), integer=kind == "lsq_integer")
 
 
 def _quantise_input(layer: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor]:

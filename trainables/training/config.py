@@ -121,7 +121,8 @@ class Config:
     """The saliency method that faithfulness is measured with; the same for all trials of a study."""
 
     weight_quantiser: str = "lsq"
-    """`lsq` (learned step size), or `affine` (paper B, eq. 1)."""
+    """`lsq` (learned step size), `lsq_integer` (the same on whole levels, one fewer, for devices that take no halves),
+    or `affine` (paper B, eq. 1)."""
     alpha_init: float = 3.0
     """Start of every clipping level alpha, above 0; see `alpha_start`."""
     alpha_start: str = "init"

@@ -38,6 +38,7 @@ def test_the_export_command_survives_a_shell(study, study_path, tmp_path):
     words = shlex.split(configurations.export_command(results.load(copy), study.trials.iloc[0]))
     assert words[:3] == ["python", "-m", "trainables.export"]
     assert words[3] == str(copy / "trials" / "0" / "checkpoint.safetensors")
+    assert words[4:] == ["--out", str(copy / "exported" / "0")]
 
 
 def test_the_widths_of_many_layers_are_one_column(study):

@@ -1,5 +1,8 @@
 """The report as a page, from studies good and bad."""
 
+import json
+import math
+import re
 import shutil
 from dataclasses import replace
 
@@ -11,6 +14,7 @@ from optuna.trial import TrialState
 
 import results
 from results.analysis.formatting import format_metric
+from results.analysis.run_files import RunFiles
 from results.page.page import page
 from study_common import digests, layout
 from tests.results import sample
@@ -197,3 +201,35 @@ def test_every_image_file_is_accounted_for(study, tmp_path):
     assert '<td class="n">1</td><th scope="row">the same image as another</th><td>a/2.png</td>' in html
     (copy / "files.csv").write_text("path")
     assert "1 files.csv is damaged" in page(results.load(copy))
+
+
+LATENCY = {"p50_ms": 0.5, "p95_ms": 0.75, "threads": 1, "file_bytes": 1234, "processor": "Some CPU"}
+
+
+def test_what_was_measured_of_exported_front_members_is_shown(study, study_path, tmp_path):
+    copy = shutil.copytree(study_path, tmp_path / "study")
+    number = int(study.front()["number"].iloc[-1])
+    folder = copy / "exported" / str(number)
+    folder.mkdir(parents=True)
+    sample.write(folder / "latency.json", json.dumps({"model.onnx": LATENCY}))
+    html = page(results.load(copy))
+    for cell in ("model.onnx", "0.50", "0.75", "1,234", "Some CPU"):
+        assert re.search(f'<tr data-mark="{number}">.*<td( class="n")?>{cell}</td>', html)
+    assert "Latency of exported trials" not in page(study)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "Expecting property name"),
+        (json.dumps({"model.onnx": LATENCY | {"p50_ms": "fast"}}), "p50_ms is 'fast', and must be a number"),
+        (json.dumps({"model.onnx": LATENCY | {"p50_ms": -1.0}}), "model.onnx has no time"),
+        (json.dumps({"model.onnx": LATENCY | {"p95_ms": math.nan}}), "model.onnx has no time"),
+    ],
+)
+def test_a_damaged_measurement_is_named_and_left_out(tmp_path, content, reason):
+    (tmp_path / "exported" / "3").mkdir(parents=True)
+    sample.write(tmp_path / "exported" / "3" / "latency.json", content)
+    files = RunFiles(tmp_path)
+    assert files.latency(3) is None
+    assert reason in files.damaged["latency.json"][0]

@@ -13,11 +13,19 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+from safetensors import safe_open
+from safetensors.torch import save_file
 
+from search_spaces import Target
 from study_common import digests, files, layout
+from study_common.errors import UserError
+from tests.trainables.deployment.conftest import make
 from trainables.choices import DATASETS
-from trainables.deployment import card, parity, runtime
+from trainables.deployment import card, parity, qdq, runtime
+from trainables.deployment.folder import check_target
 from trainables.export import main
+from trainables.training.config import Config
+from trainables.training.run import epochs
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +160,102 @@ def test_an_old_runtime_is_told_which_release_can(
     ]
     assert main(arguments) == 2
     assert "model.onnx needs ONNX Runtime 1.20 or later, and this is 1.16.3" in capsys.readouterr().err
+
+
+def test_a_model_of_float_weights_has_no_low_bit_file(
+    settings: dict[str, object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = settings | {"bits": 32, "epochs": 0, "model": "small_cnn", "batch_size": 16}
+    next(epochs(Config.parse(given))).save(tmp_path / "run")
+    arguments = [str(tmp_path / "run" / "checkpoint.safetensors"), "--out", str(tmp_path / "out")]
+    assert main([*arguments, "--format", "lowbit"]) == 2
+    assert (
+        "float weights only, which no low-bit file can hold; leave --format lowbit out"
+        in capsys.readouterr().err
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def cut(checkpoint: Path) -> None:
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-1000])
+
+
+def of_another_model(checkpoint: Path) -> None:
+    with safe_open(checkpoint, "pt") as file:
+        tensors, about = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
+    save_file(
+        tensors, checkpoint, {name: text.replace("paper_cnn", "small_cnn") for name, text in about.items()}
+    )
+
+
+@pytest.mark.parametrize("damage", [cut, of_another_model])
+def test_a_damaged_checkpoint_is_refused(
+    damage: Callable[[Path], None], trained: tuple[Path, dict[str, float]], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    copy = shutil.copytree(trained[0], tmp_path / "run") / "checkpoint.safetensors"
+    damage(copy)
+    assert main([str(copy), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith(f"error: {copy}")
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("bits", "release"), [(4, "1.20"), (2, "1.24")])
+def test_a_low_bit_file_names_the_release_that_reads_it(
+    bits: int, release: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    example = make("paper_cnn", 12, bits, 8, grey=True, count=1)
+    graph = qdq.write(example.network, mean=example.mean, std=example.std, low_bit=True, metadata={}).model
+    monkeypatch.setattr(onnxruntime, "__version__", "1.19.2")
+    with pytest.raises(
+        UserError, match=f"model.lowbit.onnx needs ONNX Runtime {release} or later, and this is 1.19.2"
+    ):
+        runtime.require(graph, "model.lowbit.onnx")
+
+
+def test_a_target_says_which_formats_it_reads(trained: tuple[Path, dict[str, float]], tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('weights = [4]\nactivations = [4]\nformats = ["qonnx"]\n')
+    arguments = [str(trained[0] / "checkpoint.safetensors"), "--target", str(tmp_path / "mine.toml")]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 0
+    assert {path.name for path in (tmp_path / "out").glob("model.*")} == {"model.qonnx"}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "weights = [8]\nactivations = [8]",
+            "target mine takes 8 for w_bits.conv1, and not 4; give it one of those",
+        ),
+        (
+            'weights = [4]\nactivations = [4]\nformats = ["onx"]',
+            "unknown format 'onx'; the nearest is 'onnx'",
+        ),
+    ],
+)
+def test_a_model_that_the_target_does_not_take_is_refused(
+    trained: tuple[Path, dict[str, float]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+    message: str,
+) -> None:
+    (tmp_path / "mine.toml").write_text(text)
+    arguments = [str(trained[0] / "checkpoint.safetensors"), "--target", str(tmp_path / "mine.toml")]
+    assert main([*arguments, "--out", str(tmp_path / "out")]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_input_with_a_zero_point_is_named_where_none_may_be() -> None:
+    target = Target(name="mine", weights=(4,), activations=(4,), zero_points=False)
+    config = Config.parse({"model": "mobilenet_v3_small", "bits": 4})
+    with pytest.raises(
+        UserError, match=r"the input of features\.1\.block\.0\.0 has one because it can be negative"
+    ):
+        check_target(target, make("mobilenet_v3_small", 64, 4, 4, count=2).model, config)
 
 
 def test_the_logits_of_a_nan_do_not_pass() -> None:

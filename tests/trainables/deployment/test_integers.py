@@ -12,7 +12,7 @@ from trainables.models.catalogue import quantisable
 from trainables.quantisation.quantisers import Pact
 
 
-@pytest.mark.parametrize("quantiser", ["lsq", "affine"])
+@pytest.mark.parametrize("quantiser", ["lsq", "lsq_integer", "affine"])
 @pytest.mark.parametrize("bits", [2, 3, 4, 6, 8])
 def test_the_codes_give_the_weight_back(bits: int, quantiser: str) -> None:
     example = make("small_cnn", 16, bits, 8, quantiser)
@@ -31,6 +31,17 @@ def test_halves_are_odd_integers() -> None:
     assert codes.factor == 2
     assert set(np.unique(codes.integers())) <= {-3, -1, 1, 3}
     assert codes.fits_int8
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4, 6, 8])
+def test_integer_levels_have_no_zero_point(bits: int) -> None:
+    """Also where a norm turns a channel: its integers are negated, and still as many above 0 as below."""
+    for layer in quantisable(make("small_cnn", 16, bits, 8, "lsq_integer").model).values():
+        codes = codes_of(layer)
+        assert codes is not None
+        assert codes.factor == 1
+        assert set(codes.zero) == {2 ** (bits - 1)}
+        assert np.abs(codes.integers()).max() <= 2 ** (bits - 1) - 1
 
 
 @given(

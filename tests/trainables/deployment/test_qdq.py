@@ -6,9 +6,14 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import torch
+from torch import nn
 
 from tests.trainables.deployment.conftest import Example, make
 from trainables.deployment import parity, qdq, runtime
+from trainables.deployment.structure import operations
+from trainables.models.catalogue import quantisable
+from trainables.quantisation.quantisers import calibrate, quantise
 
 
 def written(example: Example, *, low_bit: bool = False) -> qdq.Written:
@@ -31,7 +36,7 @@ def kinds(model: onnx.ModelProto, folder: Path) -> list[str]:
     return [node.op_type for node in onnx.load(folder / "optimised.onnx").graph.node]
 
 
-@pytest.mark.parametrize("quantiser", ["lsq", "affine"])
+@pytest.mark.parametrize("quantiser", ["lsq", "lsq_integer", "affine"])
 @pytest.mark.parametrize(("w", "a"), [(2, 2), (3, 6), (4, 8), (6, 3), (8, 8), (8, 32), (32, 4)])
 @pytest.mark.parametrize("low_bit", [False, True])
 def test_the_papers_cnn_answers_the_same(w: int, a: int, quantiser: str, low_bit: bool) -> None:
@@ -43,12 +48,44 @@ def test_the_papers_cnn_answers_the_same(w: int, a: int, quantiser: str, low_bit
         assert found.same_class == 1
 
 
-@pytest.mark.parametrize("quantiser", ["lsq", "affine"])
+@pytest.mark.parametrize("quantiser", ["lsq", "lsq_integer", "affine"])
 @pytest.mark.parametrize("bits", [2, 8])
 def test_a_network_with_folded_norms_answers_the_same(bits: int, quantiser: str) -> None:
     example = make("small_cnn", 16, bits, bits, quantiser)
     for optimised in (False, True):
         assert answers(written(example).model, example, optimised=optimised).error < 0.05
+
+
+class Depthwise(nn.Sequential):
+    """A depthwise convolution between two quantised ones, with biases far from whole products of steps."""
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        super().__init__(nn.Conv2d(3, 8, 3, padding=1), nn.ReLU(), depthwise, nn.ReLU(), nn.Conv2d(8, 5, 1))
+        with torch.no_grad():
+            depthwise.bias.uniform_(0, 0.3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x).mean(dim=(2, 3))
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_no_bias_of_a_depthwise_convolution_is_rounded(bits: int) -> None:
+    model = Depthwise()
+    names = list(quantisable(model))
+    quantise(
+        model, w_bits=dict.fromkeys(names, bits), a_bits=dict.fromkeys(names[1:], bits), alpha=0.3, norms={},
+        weight_quantiser="lsq",
+    )  # fmt: skip
+    images = torch.randint(0, 256, (64, 3, 16, 16), dtype=torch.uint8)
+    calibrate(model, images / 255)
+    network = operations(model.eval(), (3, 16, 5))
+    graph = qdq.write(network, mean=(0.0,) * 3, std=(1.0,) * 3, low_bit=False, metadata={}).model
+    expected = model(images / 255).detach().numpy()
+    for optimised in (False, True):
+        session = runtime.session(graph.SerializeToString(), optimised=optimised)
+        np.testing.assert_allclose(runtime.logits(session, images.numpy()), expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "efficientnet_b0"])
@@ -69,9 +106,10 @@ def test_the_papers_cnn_is_computed_in_integers(tmp_path: Path) -> None:
 def test_every_layer_of_resnet18_but_the_first_is_computed_in_integers(tmp_path: Path) -> None:
     made = written(make("resnet18", 64, 4, 4, count=1))
     left = kinds(made.model, tmp_path)
-    assert left.count("QLinearConv") == 8
-    assert left.count("MatMulIntegerToFloat") == 11
+    assert left.count("MatMulIntegerToFloat") == 19
     assert left.count("QGemm") == 1
+    assert not {"FusedConv", "Gemm", "MatMul"} & set(left)
+    assert left.count("Conv") == 1
     assert list(made.float_layers) == ["conv1"]
 
 

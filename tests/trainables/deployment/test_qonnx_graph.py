@@ -23,8 +23,11 @@ def graph_of(example: Example) -> ModelWrapper:
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("name", "bits", "quantiser"),
-    [("paper_cnn", 2, "lsq"), ("paper_cnn", 8, "lsq"), ("paper_cnn", 3, "affine"), ("small_cnn", 4, "lsq")],
-)
+    [
+        ("paper_cnn", 2, "lsq"), ("paper_cnn", 8, "lsq"), ("paper_cnn", 3, "affine"), ("small_cnn", 4, "lsq"),
+        ("small_cnn", 2, "lsq_integer"),
+    ],
+)  # fmt: skip
 def test_the_executor_of_qonnx_gives_the_models_logits(name: str, bits: int, quantiser: str) -> None:
     example = make(name, 16, bits, bits, quantiser, grey=name == "paper_cnn", count=4)
     model = graph_of(example)
@@ -40,6 +43,15 @@ def test_weights_have_their_true_widths() -> None:
     assert widths["conv2.weight.levels"] == 2
     assert widths["conv2.input"] == 4
     assert str(model.get_tensor_datatype("image").name) == "UINT8"
+
+
+def test_integer_levels_need_nothing_beside_quant() -> None:
+    model = graph_of(make("small_cnn", 16, 2, 4, "lsq_integer", count=1))
+    for node in model.graph.node:
+        assert "half" not in node.name
+        if node.op_type == "Quant" and "weight" in node.name:
+            assert model.get_initializer(node.input[2]).item() == 0
+            assert {"signed": 1, "narrow": 1}.items() <= {a.name: a.i for a in node.attribute}.items()
 
 
 def test_the_same_in_standard_operations_gives_the_models_logits() -> None:
