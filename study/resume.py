@@ -23,6 +23,12 @@ def _main(argv: Sequence[str] | None) -> int:
         "--trials", type=int, metavar="N", help="the new total: more to extend, fewer to end early"
     )
     parser.add_argument(
+        "--replicates",
+        type=int,
+        metavar="N",
+        help="how many of them, the last ones, train again with fresh seeds",
+    )
+    parser.add_argument(
         "--time-budget",
         type=_budget,
         metavar="30m|none",
@@ -39,6 +45,7 @@ def _main(argv: Sequence[str] | None) -> int:
     arguments = parser.parse_args(argv)
     changes = {
         "trials": arguments.trials,
+        "replicates": arguments.replicates,
         "time_budget_s": arguments.time_budget,
         "workers": arguments.workers,
         "gpus_per_trial": arguments.gpus_per_trial,

@@ -36,7 +36,7 @@ from study.store.request import Request
 from study.store.versions import differences, git_commit, versions
 from study_common import layout
 from study_common.errors import UserError
-from study_common.layout import EXHAUSTED, INIT_DIR, VERSIONS
+from study_common.layout import EXHAUSTED, INIT_DIR, RESULT, VERSIONS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +67,8 @@ class Changes:
 
     trials: int | None = None
     """The new total."""
+    replicates: int | None = None
+    """How many of them are replicates."""
     time_budget_s: float | None = None
     """Seconds that this and each later driver may train; infinite lifts the budget."""
     workers: int | None = None
@@ -147,7 +149,8 @@ def resume_study(
         asked = changes.applied(request)
         known = record.trials(asked.epochs)
         another = replace(asked, trials=len(known) + 1).attainable > len(known)
-        another = another and EXHAUSTED not in record.attributes()
+        replicates = sum(trial.user_attrs[RESULT]["seed"] != asked.seed for trial in known)
+        another = another and (EXHAUSTED not in record.attributes() or replicates < asked.replicates)
         tried = len(known) >= asked.trials or not another
         complete = tried and all(trial.state.is_finished() for trial in known)
         if not complete:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from search_spaces import Point
 from study_common.layout import Result
 
 
@@ -64,9 +65,9 @@ class OpenTrials:
         """Return the running trial that Tune calls `tune_id`."""
         return next(trial for trial in self.running if trial.tune_id == tune_id)
 
-    def has(self, point: dict[str, Any]) -> bool:
-        """Tell whether one of them has these searched values."""
-        return any(trial.point == point for trial in self._trials.values())
+    def has(self, point: Point, seed: int) -> bool:
+        """Tell whether one of them has these searched values and this seed."""
+        return any((trial.point, trial.known["seed"]) == (point, seed) for trial in self._trials.values())
 
     @property
     def interrupted(self) -> list[OpenTrial]:

@@ -50,9 +50,9 @@ class Progress:
         else:
             self._left -= 1
 
-    def expect_no_more(self) -> None:
-        """Expect no further trials: the space has no more configurations."""
-        self.trials = self.states.total()
+    def expect_no_more(self, replicates: int) -> None:
+        """Expect no further trials but so many replicates: the space has no more configurations."""
+        self.trials = self.states.total() + replicates
 
     def add_new(self) -> None:
         """Count a new trial."""

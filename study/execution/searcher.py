@@ -17,6 +17,7 @@ from study.execution.open_trials import OpenTrial, OpenTrials, Status
 from study.execution.progress import Progress
 from study.execution.worker import Job, Report
 from study.search.proposals import make_proposals
+from study.search.replicates import Replicates
 from study.search.scheduler import make_scheduler
 from study.store.record import FAULTS, Record, describe_fault, new_result, now, state_of
 from study.store.request import Request
@@ -74,6 +75,7 @@ class Searcher(TuneSearcher):
         self._token = token
         self._extra = extra
         self._open = OpenTrials()
+        self._replicates = Replicates(request)
         self._foreign: list[FrozenTrial] = []
         earlier = record.trials(request.epochs)
         self._proposed = len(earlier)
@@ -93,6 +95,18 @@ class Searcher(TuneSearcher):
         known: Result = trial.user_attrs[RESULT]
         paused = trial.state == TrialState.WAITING
         self.progress.add_recorded(trial.state, known)
+        self._replicates.start(trial.params, known)
+        if trial.state == TrialState.COMPLETE:
+            self._replicates.complete(trial.number, trial.params, known)
+        if self._replicates.is_one(known):
+            self.scheduler.exempt(trial.number)
+        else:
+            self._replay_search(trial, known, paused)
+        if not trial.state.is_finished():
+            status = Status.PAUSED if paused else Status.INTERRUPTED
+            self._open.add(OpenTrial(number=trial.number, point=trial.params, known=known, status=status))
+
+    def _replay_search(self, trial: FrozenTrial, known: Result, paused: bool) -> None:
         self._proposals.start(trial.params)
         for rung in known["rungs"]:
             self._measure(trial.params, rung)
@@ -104,9 +118,6 @@ class Searcher(TuneSearcher):
             self._proposals.pause(trial.params)
         elif trial.state != TrialState.RUNNING:
             self._proposals.end(trial.params)
-        if not trial.state.is_finished():
-            status = Status.PAUSED if paused else Status.INTERRUPTED
-            self._open.add(OpenTrial(number=trial.number, point=trial.params, known=known, status=status))
 
     def _stop_surplus(self, wanted: int) -> None:
         """End all open trials but the best `wanted`, because the total was reduced."""
@@ -119,7 +130,7 @@ class Searcher(TuneSearcher):
         """Return the job of the next trial.
 
         First come those that were interrupted, then paused ones that are good enough to be resumed. Then it is the
-        sampler's turn, which may prefer to resume a paused one.
+        sampler's turn, which may prefer to resume a paused one. Replicates come last.
         """
         try:
             if not self.halted:
@@ -138,9 +149,9 @@ class Searcher(TuneSearcher):
             self._proposals.start(trial.point)
             return self._resume(trial_id, trial)
         if not self.scheduler.all_began:
-            if self._proposed < self._request.trials and (job := self._start_enqueued(trial_id)):
+            if self._left > self._replicates.left and (job := self._start_enqueued(trial_id)):
                 return job
-            if self._proposed < self._request.trials and (point := self._proposal()):
+            if self._left > self._replicates.left and (point := self._proposal()):
                 paused = next((trial for trial in self._open.paused if trial.point == point), None)
                 if paused is None:
                     return self._start(trial_id, point)
@@ -148,11 +159,18 @@ class Searcher(TuneSearcher):
                 return self._resume(trial_id, paused)
             self.scheduler.all_began = True
             return self._next(trial_id)
+        if self._left and (replicate := self._replicates.next()):
+            return self._start(trial_id, *replicate)
         if self._open.running:
             return None
         for trial in self._open.paused:
             self._stop(trial)
         return str(self.FINISHED)
+
+    @property
+    def _left(self) -> int:
+        """How many trials may still begin."""
+        return self._request.trials - self._proposed
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Keep the report of a trial that continues."""
@@ -198,7 +216,7 @@ class Searcher(TuneSearcher):
         self.progress.rejected = self._proposals.rejected
         if point is None:
             self._record.set_attribute(EXHAUSTED, True)
-            self.progress.expect_no_more()
+            self.progress.expect_no_more(min(self._replicates.left, self._left))
         return point
 
     def _start_enqueued(self, trial_id: str) -> dict[str, Any] | None:
@@ -223,15 +241,18 @@ class Searcher(TuneSearcher):
             self._proposals.end(point)
         return None
 
-    def _start(self, trial_id: str, point: dict[str, Any]) -> dict[str, Any]:
-        assert not self._open.has(point), "a configuration is tried once"
-        known = new_result(self._request.seed)
+    def _start(self, trial_id: str, point: dict[str, Any], seed: int | None = None) -> dict[str, Any]:
+        known = new_result(self._request.seed if seed is None else seed)
+        assert not self._open.has(point, known["seed"]), "a configuration is tried once with a seed"
         number = self._record.add(point, self._request.distributions(), known)
         return self._begin(trial_id, number, point, known)
 
     def _begin(self, trial_id: str, number: int, point: dict[str, Any], known: Result) -> dict[str, Any]:
         self._proposed += 1
         self.progress.add_new()
+        self._replicates.start(point, known)
+        if self._replicates.is_one(known):
+            self.scheduler.exempt(number)
         trial = OpenTrial(number=number, point=point, known=known, status=Status.INTERRUPTED)
         self._open.add(trial)
         return self._job(trial_id, trial)
@@ -253,7 +274,7 @@ class Searcher(TuneSearcher):
         return {
             "job": Job(
                 number=trial.number,
-                flat=self._request.flat(trial.point) | self._extra,
+                flat=self._request.flat(trial.point) | self._extra | {"seed": trial.known["seed"]},
                 directory=self._directory / TRIALS_DIR / str(trial.number),
                 study=self._directory,
                 token=self._token,
@@ -280,7 +301,8 @@ class Searcher(TuneSearcher):
         rung = Rung(epoch=report.epoch, seconds=report.seconds, metrics=report.metrics)
         known["metrics"] = report.metrics
         known["rungs"].append(rung)
-        self._measure(trial.point, rung)
+        if not self._replicates.is_one(known):
+            self._measure(trial.point, rung)
         return True
 
     def _measure(self, point: Mapping[str, Any], rung: Rung) -> None:
@@ -313,7 +335,10 @@ class Searcher(TuneSearcher):
         if self._write(lambda: self._record.finish(trial.number, state, trial.known)):
             self._open.remove(trial)
             self.progress.change_state(before, state, trial.known)
-            if before == TrialState.RUNNING:  # the sampler already knows of a paused trial
+            if state == TrialState.COMPLETE:
+                self._replicates.complete(trial.number, trial.point, trial.known)
+            # The sampler already knows of a paused trial, and need not know of a replicate.
+            if before == TrialState.RUNNING and not self._replicates.is_one(trial.known):
                 self._proposals.end(trial.point)
 
     def _write(self, write: Callable[[], None]) -> bool:

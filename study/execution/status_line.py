@@ -43,7 +43,8 @@ def _line(directory: Path, storage_url: str) -> str:
         progress.add_recorded(ended, known)
     progress.rejected |= attributes.get(REJECTED, {})
     if EXHAUSTED in attributes:
-        progress.expect_no_more()
+        began = sum(known["seed"] != request.seed for _, known in trials)
+        progress.expect_no_more(max(0, min(request.replicates - began, request.trials - len(trials))))
     host = attributes.get(lease.KEY, {}).get("host", "")
     if lease.is_held(directory):
         state = "running"

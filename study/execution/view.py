@@ -62,6 +62,7 @@ class View:
         request = self._request
         self.say(
             f"study {request.name}: {request.attainable} trials of up to {request.epochs} epochs, "
+            f"{f'{request.replicates} of them replicates, ' if request.replicates else ''}"
             f"{request.sampler} + {request.scheduler}, in {self._directory}"
         )
         if dashboard:

@@ -73,12 +73,17 @@ def plan(spec: Spec) -> Request:
     if target:
         queue = [p for p in queue if target.accepts(Config.parse({**fixed, **p}).flat())]
     asked = {option.name: getattr(spec, option.name) for option in fields(Options)}
-    decided = {
+    decided: dict[str, Any] = {
         "trials": spec.trials or DEFAULT_TRIALS,
         "epochs": config.epochs,
         "workers": spec.workers or 0,
         "storage": database.public(spec.storage),
     }
+    if spec.replicates >= decided["trials"]:
+        raise UserError(
+            f"--replicates {spec.replicates} leaves none of the {decided['trials']} trials to search with; give fewer, "
+            "or more --trials"
+        )
     request = Request(
         **asked | decided,
         name=directory.free_name(spec.name, space.name, spec.runs_dir),

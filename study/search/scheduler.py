@@ -25,11 +25,15 @@ class Scheduler(FIFOScheduler, ABC):
     """
 
     all_began = False
-    """No more trials will begin; the searcher says so."""
+    """No more trials will begin but replicates; the searcher says so."""
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
         """Leave it to Tune, which starts pending trials in order; the parent looks through all trials for one."""
         return None
+
+    @abstractmethod
+    def exempt(self, number: int) -> None:
+        """Learn that trial `number` pauses at no rung and counts at none: a replicate."""
 
     @abstractmethod
     def reached(self, number: int, epoch: int, metrics: Mapping[str, float], paused: bool = False) -> None:
@@ -61,6 +65,9 @@ class Scheduler(FIFOScheduler, ABC):
 
 class Fifo(Scheduler):
     """Every trial runs to its end: none pauses."""
+
+    def exempt(self, number: int) -> None:
+        """Do nothing."""
 
     def reached(self, number: int, epoch: int, metrics: Mapping[str, float], paused: bool = False) -> None:
         """Do nothing."""
@@ -95,11 +102,16 @@ class ParetoAsha(Scheduler):
         self._targets = targets
         self._factor = reduction_factor
         self._rungs = {epoch: _Rung() for epoch in sorted(rungs, reverse=True)[1:]}
+        self._exempt: set[int] = set()
+
+    def exempt(self, number: int) -> None:
+        """Let the trial pass every rung."""
+        self._exempt.add(number)
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Return whether a trial continues after the `Report` of one epoch, or pauses, which Tune sees as its end."""
         report, number = result["report"], trial.config["job"].number
-        if report.error is not None or report.epoch not in self._rungs:
+        if report.error is not None or report.epoch not in self._rungs or number in self._exempt:
             return str(TrialScheduler.CONTINUE)
         rung = self._rungs[report.epoch]
         if number in rung.gains:  # decided before its worker died
@@ -207,10 +219,10 @@ def expected_epochs(request: Request) -> int:
 
     The true number may be higher: the best of a rung change as trials arrive, and the sampler may resume trials.
     """
-    trials = request.attainable
     if request.scheduler == "fifo":
-        return trials * request.epochs
-    total, earlier = 0, 0
+        return request.attainable * request.epochs
+    trials = request.attainable - request.replicates
+    total, earlier = request.replicates * request.epochs, 0
     for epoch in request.rungs:
         total += trials * (epoch - earlier)
         earlier, trials = epoch, continuing(trials, request.reduction_factor, all_began=True)

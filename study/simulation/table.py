@@ -20,7 +20,7 @@ from study.store.record import Record
 from study.store.request import Request
 from study_common import objectives
 from study_common.errors import UserError
-from study_common.layout import TRIALS_DIR
+from study_common.layout import RESULT, TRIALS_DIR
 
 ABOUT = b"study"
 """Key of the request and the configurations, as JSON, in the metadata of a table's file."""
@@ -91,8 +91,8 @@ class Table:
             raise UserError(f"cannot write {path}: {error}; choose another --table") from None
 
     def launched(self, **given: Any) -> Request:
-        """Return the request of a launch with these fields, which tries the corners of the space first."""
-        request = replace(self.request, **given)
+        """Return the request of a launch with these fields, without replicates, which tries the corners first."""
+        request = replace(self.request, **{"replicates": 0, **given})
         corners = initial_points.corners(request.space, request.flat({})) if request.sampler != "grid" else []
         return replace(request, queue=[point for point in corners if point in self.points])
 
@@ -135,7 +135,13 @@ def table_of(directory: Path) -> Table:
     check_record(request, directory)
     with Record.open(url, request.name, request.objectives) as record:
         trials = record.study.get_trials(deepcopy=False)
-    complete = [t for t in trials if t.state == TrialState.COMPLETE and t.params in request.space]
+    complete = [
+        trial
+        for trial in trials
+        if trial.state == TrialState.COMPLETE
+        and trial.params in request.space
+        and trial.user_attrs[RESULT]["seed"] == request.seed  # replicates are other draws
+    ]
     curves = [saved_epochs(directory / TRIALS_DIR / str(trial.number), request.epochs) for trial in complete]
     return Table(request, [trial.params for trial in complete], curves)
 

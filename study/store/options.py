@@ -115,6 +115,14 @@ class Options:
             parse=int, metavar="N", rule=ABOVE_0,
         ),
     )  # fmt: skip
+    replicates: int = field(
+        default=0,
+        metadata=flag(
+            "so many of the trials, the last ones, train again with fresh seeds: the configurations that are least "
+            "surely on or off the front",
+            parse=int, metavar="N", rule=AT_LEAST_0,
+        ),
+    )  # fmt: skip
     epochs: int | None = field(
         default=None,
         metadata=flag(

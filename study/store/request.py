@@ -52,7 +52,8 @@ class Request(Options):
 
     @property
     def attainable(self) -> int:
-        """The largest number of trials: `trials`, or the size of a finite space with its queue if that is smaller.
+        """The largest number of trials: `trials`, or if that is smaller the size of a finite space with its queue and
+        the replicates.
 
         It is an upper bound: constraints may leave fewer, except in a space that lists its points.
         """
@@ -60,7 +61,8 @@ class Request(Options):
         size = sum(map(self.is_feasible, listed)) if listed else self.space.size()
         if size is None:
             return self.trials
-        return min(self.trials, size + sum(p not in self.space and self.is_feasible(p) for p in self.queue))
+        size += sum(p not in self.space and self.is_feasible(p) for p in self.queue)
+        return min(self.trials, size + self.replicates)
 
     def config(self, values: Mapping[str, Any]) -> Config:
         """Return the configuration of the trial that has these searched `values`."""

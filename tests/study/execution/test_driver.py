@@ -47,6 +47,21 @@ def test_every_trial_ends_as_what_it_is(spec_of: SpecOf, capsys: pytest.CaptureF
     assert gone.count("resuming it") == RETRIES
 
 
+def test_the_last_trials_are_replicates_of_the_front(
+    spec_of: SpecOf, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome = study.run_study(spec_of(trials=6, replicates=2), train=toys.toy)
+    assert (outcome.code, outcome.reason) == (0, "")
+    assert "6 trials of up to 3 epochs, 2 of them replicates" in capsys.readouterr().out
+    found = results.load(outcome.directory)
+    assert (found.trials["seed"] != 0).tolist() == [False] * 4 + [True] * 2
+    assert found.configurations["draws"].sum() == (found.trials["state"] == "complete").sum()
+    assert found.configurations["draws"].max() > 1
+    more = study.Changes(trials=8, replicates=4)
+    assert study.resume_study(outcome.directory, changes=more, train=toys.toy).code == 0
+    assert (results.load(outcome.directory).trials["seed"] != 0).sum() == 4
+
+
 def test_a_relative_directory_is_where_the_driver_is(
     spec_of: SpecOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,8 @@ def test_a_trial_is_found_by_number_by_values_and_while_it_runs_by_its_name_in_t
     assert (trials.numbered(2), trials.named("a"), trials.running) == (two, two, [two])
     two.rest(Status.PAUSED)
     assert (trials.paused, trials.running, trials.interrupted) == ([two], [], [one])
-    assert trials.has({"x": 1})
+    assert trials.has({"x": 1}, 0)
+    assert not trials.has({"x": 1}, 1)
     trials.remove(one)
-    assert not trials.has({"x": 1})
+    assert not trials.has({"x": 1}, 0)
     assert len(trials) == 1

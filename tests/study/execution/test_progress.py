@@ -104,7 +104,9 @@ def test_a_space_without_further_configurations_has_no_trials_to_come(request_of
     progress = Progress(request_of(trials=15))
     ended(progress, TrialState.COMPLETE, result())
     assert progress.unfinished == 14
-    progress.expect_no_more()
+    progress.expect_no_more(replicates=2)
+    assert (progress.trials, progress.unfinished) == (3, 2)
+    progress.expect_no_more(replicates=0)
     assert (progress.trials, progress.unfinished) == (1, 0)
 
 

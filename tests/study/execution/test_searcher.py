@@ -411,3 +411,64 @@ def test_a_resume_paces_itself_by_what_it_trains(
     resumed.on_trial_result("again", {"report": new})
     assert resumed.progress.epochs == 1
     assert resumed.progress.eta == pytest.approx(6 * resumed.progress.seconds, rel=0.2)
+
+
+def finish(searcher: Searcher, trial_id: str, job: Job) -> None:
+    """Report what is left of a trial; a replicate is much worse than what it repeats."""
+    changed = {"accuracy": 0.1} if job.flat["seed"] else {}
+    for epoch in (epoch for epoch in (1, 3, 9) if epoch > job.recorded):
+        reach(searcher, trial_id, job, epoch, **changed)
+        if trial_id not in [each.tune_id for each in searcher._open.running]:
+            return
+
+
+@pytest.mark.parametrize("scheduler", ["fifo", "pareto_asha"])
+def test_the_last_trials_repeat_members_of_the_front_with_fresh_seeds(
+    scheduler: str, record: Record, request_of: RequestOf, tmp_path: Path
+) -> None:
+    request = request_of(trials=8, replicates=3, scheduler=scheduler)
+    searcher, jobs, turn = searcher_of(request, record, tmp_path), [], 0
+    while isinstance(suggestion := searcher.suggest(str(turn)), dict):
+        jobs.append(suggestion["job"])
+        finish(searcher, str(turn), jobs[-1])
+        turn += 1
+        if len(record.trials(9)) == 6:  # as after a kill: one replicate is in the record
+            searcher = searcher_of(request, record, tmp_path)
+    trials = record.trials(9)
+    searched, repeated = trials[:5], trials[5:]
+    assert {trial.user_attrs[RESULT]["seed"] for trial in searched} == {0}
+    assert [trial.state for trial in repeated] == [TrialState.COMPLETE] * 3, "no rung stops them"
+    complete = [trial.params for trial in searched if trial.state == TrialState.COMPLETE]
+    assert all(trial.params in complete for trial in repeated)
+    draws = {(frozenset(trial.params.items()), trial.user_attrs[RESULT]["seed"]) for trial in trials}
+    assert len(draws) == 8, "none is trained twice with a seed"
+    for job in jobs:
+        assert job.flat["seed"] == trials[job.number].user_attrs[RESULT]["seed"]
+
+
+def test_what_a_replicate_measures_is_not_the_samplers_to_learn(
+    record: Record, request_of: RequestOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = request_of(trials=2, replicates=1)
+    searcher = searcher_of(request, record, tmp_path)
+    play(searcher, "a", start(searcher, "a"), "complete")
+    told: list[Any] = []
+    for name in ("start", "measure", "pause", "end"):
+        monkeypatch.setattr(Proposals, name, lambda *it: told.append(it))
+    play(searcher, "b", start(searcher, "b"), "complete")
+    assert not told
+    searcher_of(request, record, tmp_path)
+    assert len(told) == 4, "of trial 0 its start, two rungs and its end"
+
+
+def test_a_finite_space_has_its_replicates_when_it_is_exhausted(
+    record: Record, request_of: RequestOf, tmp_path: Path
+) -> None:
+    request = request_of(space="paper_table_ii", trials=50, replicates=2, scheduler="fifo")
+    searcher, turn = searcher_of(request, record, tmp_path), 0
+    while isinstance(suggestion := searcher.suggest(str(turn)), dict):
+        finish(searcher, str(turn), suggestion["job"])
+        turn += 1
+    seeds = [trial.user_attrs[RESULT]["seed"] > 0 for trial in record.trials(9)]
+    assert (seeds[-2:], sum(seeds)) == ([True, True], 2)
+    assert (len(seeds), searcher.progress.unfinished) == (request.attainable, 0)

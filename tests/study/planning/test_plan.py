@@ -31,6 +31,18 @@ def test_more_workers_than_cpus_are_warned_of(request_of: RequestOf) -> None:
         assert request_of(workers=1_000_000).workers == 1_000_000
 
 
+def test_replicates_leave_something_to_search(request_of: RequestOf) -> None:
+    assert request_of(trials=4, replicates=3).replicates == 3
+    with pytest.raises(UserError, match="--replicates 4 leaves none of the 4 trials to search with"):
+        request_of(trials=4, replicates=4)
+    with pytest.raises(UserError, match="--replicates is -1; it must be at least 0"):
+        request_of(replicates=-1)
+    assert (
+        request_of(space="paper_table_ii", replicates=3).trials
+        == request_of(space="paper_table_ii").trials + 3
+    )
+
+
 def test_costs_that_cannot_vary_are_left_out_of_the_objectives(request_of: RequestOf) -> None:
     with pytest.warns(StudyWarning, match="flops cannot vary in space mixed_bits with these settings"):
         assert list(request_of(fixed={"bits": 32}).objectives) == ["accuracy", "faithfulness"]
