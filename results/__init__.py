@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from results.analysis.fronts import hypervolume, hypervolume_history, pareto_front
     from results.analysis.importance import importances, width_effects
     from results.analysis.membership import configurations
+    from results.analysis.pairs import paired_differences
     from results.analysis.papers import compare_with_papers
     from results.analysis.selection import recommend, select_trials
     from results.analysis.studies import Study, curves, load
@@ -40,6 +41,7 @@ __all__ = [
     "hypervolume_history",
     "importances",
     "load",
+    "paired_differences",
     "pareto_front",
     "probability_nondominated",
     "recommend",
@@ -65,6 +67,7 @@ _HOMES = {
     "hypervolume_history": "results.analysis.fronts",
     "importances": "results.analysis.importance",
     "load": "results.analysis.studies",
+    "paired_differences": "results.analysis.pairs",
     "pareto_front": "results.analysis.fronts",
     "probability_nondominated": "results.analysis.confirmation",
     "recommend": "results.analysis.selection",

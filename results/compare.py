@@ -1,4 +1,4 @@
-"""Compare studies with each other, or with the papers: python -m results.compare A B"""
+"""Compare studies with each other, with the papers, or by one of their settings: python -m results.compare A B"""
 
 import argparse
 
@@ -12,17 +12,24 @@ def main(argv: list[str] | None = None) -> int:
     parser = StudyParser("results.compare", "Compare studies with each other, or with the papers.")
     parser.add_argument("names", metavar="NAME", nargs="*", help="names of studies, or their paths")
     parser.add_argument("--paper", action="store_true", help="compare the studies with the papers' tables")
+    parser.add_argument(
+        "--by", metavar="PARAMETER", help="what each value of it gains, in trials that differ in nothing else"
+    )
     arguments = parser.parse_args(argv)
     return exit_code(lambda: _compare(arguments))
 
 
 def _compare(arguments: argparse.Namespace) -> None:
-    from results.analysis import comparison, papers
+    from results.analysis import comparison, pairs, papers
     from results.analysis.fronts import hypervolume_warnings
     from results.analysis.studies import load
     from results.analysis.terminal import print_table
 
     studies = [load(find_study(name, arguments.runs_dir)) for name in arguments.names]
+    if arguments.by:
+        differences = pairs.paired_differences(studies, arguments.by)
+        print_table(differences, "Gain over the value `against`, with its 95 % interval")
+        return
     if arguments.paper:
         table = papers.compare_with_papers(studies)
         print_table(table, f"{papers.SALIENCY_ASSISTED}; {papers.RESOURCE_EFFICIENT}")

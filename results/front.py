@@ -31,6 +31,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def _show(arguments: argparse.Namespace) -> None:
     from results.analysis import fronts, membership
+    from results.analysis.doubts import doubts
     from results.analysis.studies import load
     from results.analysis.terminal import print_table
 
@@ -39,6 +40,9 @@ def _show(arguments: argparse.Namespace) -> None:
     configurations = membership.configurations(study.trials, objectives, study.confirmations)
     front = fronts.pareto_front(configurations, objectives)
     print_table(_table(study, front, objectives), f"{study.name}: {len(front)} of {len(study.trials)} trials")
+    doubtful = front.assign(doubt=doubts(configurations)).dropna(subset="doubt")
+    for number, doubt in zip(doubtful["number"], doubtful["doubt"], strict=True):
+        print(f"the maps of trial {number} are {doubt}")
     if objectives == study.directions:
         show(f"hypervolume {study.hypervolume():.4f}")
         for warning in fronts.hypervolume_warnings(study.trials, study.objectives):

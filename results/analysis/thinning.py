@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from results.analysis import fronts
+from results.analysis.doubts import doubts
 from results.analysis.selection import LIKELY
 from results.analysis.studies import Study
 
@@ -23,7 +24,8 @@ MAX_OTHER = 300
 def shown_trials(study: Study, always: Iterable[int] = ()) -> pd.DataFrame:
     """Return the trials to show, by number, with the columns of `study.trials` and of `study.configurations`.
 
-    Added are `role` and `likely`: whether the probability of being on the front is at least `LIKELY`, or not known.
+    Added are `role`, `likely`: whether the probability of being on the front is at least `LIKELY`, or not known, and
+    `doubt`: what `doubts` says of it, if anything.
 
     The role is front, dominated, replicate, stopped, failed, running, or excluded: complete, but infeasible or with
     an objective that is not finite. Of a configuration with several replicates the first trial represents all, with
@@ -37,6 +39,7 @@ def shown_trials(study: Study, always: Iterable[int] = ()) -> pd.DataFrame:
     trials.loc[fronts.eligible(trials, study.directions), "role"] = "replicate"
     trials.loc[configurations.index, "role"] = "dominated"
     trials.loc[study.front().index, "role"] = "front"
+    trials["doubt"] = doubts(configurations).reindex(trials.index)
     trials["likely"] = ~(trials["p_front"] < LIKELY)
     kept = set(trials.index[trials["number"].isin(list(always))])
     for role, rows in trials.groupby("role"):

@@ -8,6 +8,7 @@ from scipy.special import ndtri
 
 from results.analysis.classes import class_metrics
 from results.analysis.configurations import export_command, layer_widths
+from results.analysis.doubts import doubts
 from results.analysis.formatting import format_metric
 from results.analysis.metrics import COST_METRICS
 from results.analysis.run_files import RunFiles
@@ -38,6 +39,7 @@ def cards(study: Study, tests: pd.DataFrame, files: RunFiles) -> list[dict[str, 
         tests: `results.confirmed` of it.
         files: The reader of configurations.
     """
+    doubt = doubts(study.configurations)
     return [
         {
             "name": name,
@@ -45,6 +47,7 @@ def cards(study: Study, tests: pd.DataFrame, files: RunFiles) -> list[dict[str, 
             "number": int(trial["number"]),
             "draws": int(trial["draws"]),
             "probability": format_probability(trial["p_front"]),
+            "doubt": doubt.get(trial.name, ""),
             "figures": [*_validation(study, trial), *_recall(trial, files), *_test(trial, tests)],
             "never_found": never_found(files.confusion(int(trial["number"]))),
             "widths": layer_widths(study, trial, files),

@@ -176,7 +176,8 @@ def _failures(study: Study) -> dict[str, Any]:
 def _data(study: Study, shown: pd.DataFrame, sections: dict[str, list[Panel]]) -> Markup:
     """Return the JSON that the script works on; no `<` in it can end the element that holds it."""
     first = ["number", "role", "p_front", "draws", *(f"metrics.{name}" for name in study.objectives)]
-    hidden = ["state", "feasible", "likely", *(f"error.{name}" for name in study.objectives)]
+    doubtful = [] if shown["doubt"].notna().any() else ["doubt"]
+    hidden = ["state", *doubtful, "feasible", "likely", *(f"error.{name}" for name in study.objectives)]
     table = shown[first + [name for name in shown if name not in [*first, *hidden]]]
     half_widths = {
         name: [plain(value) for value in (Z95 * shown[f"error.{name}"]).replace(0.0, math.nan)]

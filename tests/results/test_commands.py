@@ -151,3 +151,13 @@ def test_a_reader_that_leaves_early_is_no_error(runs):
         command.stdout.close()
         assert command.stderr.read() == ""
     assert command.returncode == 141
+
+
+def test_compare_by_a_setting_prints_gains_and_intervals(run, study):
+    code, out, err = run("compare", "sample", "--by", "lambda2")
+    assert (code, err) == (0, "")
+    assert "difference" in out
+    assert "accuracy" in out
+    code, _, err = run("compare", "sample", "--by", "lambda3")
+    assert code == 2
+    assert "the nearest is 'lambda2'" in err

@@ -63,3 +63,15 @@ def test_the_recall_of_classes_stands_beside_accuracy_and_a_class_never_found_is
     matrix = sample.write_confusion(copy, other, [f"class {k}" for k in range(10)])
     worst = class_metrics(matrix)["sensitivity"].idxmin()
     assert f"<dt>lowest recall: {worst}</dt>" in page(results.load(copy))
+
+
+def test_a_doubt_is_on_the_card_and_in_the_table(study):
+    worst = study.configurations.assign(
+        **{"metrics.faithfulness.over_edge": -0.1, "metrics.faithfulness.over_edge_se": 0.02}
+    )
+    doubtful = replace(study)
+    doubtful.__dict__["configurations"] = worst
+    html = page(doubtful)
+    assert html.count("Its maps are no better than an edge detector.") == 3
+    assert '"doubt"' in html
+    assert '"doubt"' not in page(study)
