@@ -12,6 +12,8 @@ from study_common.errors import UserError, unknown
 
 COSTS = ("flops", "bops", "size_bytes")
 """Objectives that are known before training."""
+LOCALISATION = ("saliency_inside", "pointing_game")
+"""Objectives that need masks of the images."""
 EXTREME = 1e9
 """The largest absolute value of a gain; those of real measurements are between -100 and 1."""
 DEFAULT = "accuracy:max,flops:min,faithfulness:max"
@@ -50,6 +52,7 @@ def parse(text: str, classes: int, float_costs: Mapping[str, float]) -> dict[str
         "auroc": Objective(direction="max", ideal=1.0, reference=0.5),
         "loss": Objective(direction="min", ideal=0.0, reference=math.log(classes)),
         "faithfulness": Objective(direction="max", ideal=1.0, reference=0.0),
+        **dict.fromkeys(LOCALISATION, Objective(direction="max", ideal=1.0, reference=0.0)),
     }
     known |= {
         c: Objective(direction="min", ideal=0.0, reference=float_costs[c]) for c in COSTS if c in float_costs

@@ -24,6 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="FILE.csv",
         help="paths and classes of the images of an outside test set",
     )
+    parser.add_argument("--masks", default="", metavar="DIR", help="where the masks of its images are now")
     return command_line.run(run, parser, argv)
 
 
@@ -44,7 +45,7 @@ def run(arguments: argparse.Namespace) -> Mapping[str, Any]:
                 f"an outside test set: {found['images']} images in {arguments.data_dir} that the run did not know"
             )
             return found
-    return validation_metrics(arguments.checkpoint, arguments.data_dir)
+    return validation_metrics(arguments.checkpoint, arguments.data_dir, arguments.masks)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ REASONS = {
 }
 """Why a trial is recommended, by the name of the recommendation."""
 
-METRICS = ("accuracy", "flops", "bops", "size_bytes", "faithfulness")
+METRICS = ("accuracy", "flops", "bops", "size_bytes", "faithfulness", "saliency_inside", "pointing_game")
 """Metrics on a card besides the objectives."""
 
 MAX_CLASSES = 4

@@ -62,6 +62,10 @@ def plan(spec: Spec) -> Request:
     trainables.check_pretrained(config)
     _check_shared(spec, space)
     _check_runs(spec, space, config)
+    if not spec.masks and (pointed := [name for name in objectives.LOCALISATION if name in spec.objectives]):
+        raise UserError(
+            f"{pointed[0]} needs to know where the findings are; give their --masks, or other objectives"
+        )
     asked_goals = objectives.parse(spec.objectives, facts.classes, trainables.costs(_at_full_width(config)))
     goals = _varying(asked_goals, space, fixed)
     bounds = {"bops": spec.max_bops, "size_bytes": spec.max_size}
@@ -148,7 +152,7 @@ def _base(spec: Spec) -> tuple[Config, dict[str, Any]]:
     """Return the configuration that all trials share, and those of its settings that are not defaults."""
     fixed: dict[str, Any] = {name: getattr(spec, name) for name in (*BASIC, *IMAGES) if getattr(spec, name)}
     fixed |= search_spaces.load(spec.space).fixed | dict(spec.fixed) | {"seed": spec.seed}
-    for name in ("data_dir", "labels"):
+    for name in ("data_dir", "labels", "masks"):
         if path := getattr(spec, name):
             fixed[name] = str(real(Path(path).expanduser()))
     if spec.weights:

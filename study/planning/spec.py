@@ -32,7 +32,7 @@ def setting(text: str) -> tuple[str, Any]:
         return name, value
 
 
-IMAGES = ("labels", "group", "group_near_duplicates", "resize")
+IMAGES = ("labels", "group", "group_near_duplicates", "resize", "masks")
 """Settings of a run that say what the images are; each has a flag of its own."""
 
 
@@ -65,6 +65,14 @@ class Spec(Options):
     )
     resize: str = field(
         default="", metadata=flag("how a picture becomes a square", choices=CHOICES["resize"])
+    )
+    masks: str = field(
+        default="",
+        metadata=flag(
+            "where the masks of the images are, of the same names and sizes; saliency_inside and pointing_game are "
+            "then measured, and can be objectives",
+            metavar="DIR",
+        ),
     )
     model: str = field(
         default="", metadata=flag(f"the classifier: {', '.join(MODEL_FORMS)}", metavar="NAME|MODULE:CALLABLE")

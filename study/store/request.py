@@ -90,12 +90,18 @@ class Request(Options):
         return self.config(values).flat()
 
     def check_images(self) -> None:
-        """Raise UserError if the images are missing or differ from those at the launch."""
-        if dataset_facts(self.config({})).fingerprint != self.data.get("fingerprint"):
-            raise UserError(
-                f"{self.fixed.get('data_dir') or self.fixed['dataset']} holds other images than when the study "
-                f"{self.name} began; restore them, or launch a new study"
-            )
+        """Raise UserError if the images or their masks are missing or differ from those at the launch."""
+        facts = dataset_facts(self.config({}))
+        images = self.fixed.get("data_dir") or self.fixed["dataset"]
+        for place, what, found, known in (
+            (images, "images", facts.fingerprint, self.data.get("fingerprint")),
+            (self.fixed.get("masks"), "masks", facts.masks, self.data.get("masks", "")),
+        ):
+            if found != known:
+                raise UserError(
+                    f"{place} holds other {what} than when the study {self.name} began; restore them, or launch a new "
+                    "study"
+                )
 
     def is_feasible(self, values: Mapping[str, Any]) -> bool:
         """Tell whether these searched `values` keep every constraint; costs are known without training."""

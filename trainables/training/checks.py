@@ -13,7 +13,7 @@ from trainables.models.suitability import check_model
 from trainables.quantisation.batchnorm import norms_of
 from trainables.saliency import attribution
 from trainables.training.config import Config
-from trainables.training.inputs import data_of, positive_index, signature
+from trainables.training.inputs import data_of, masks_of, positive_index, signature
 
 
 def check_run(config: Config) -> None:
@@ -23,7 +23,7 @@ def check_run(config: Config) -> None:
         config: What would be trained, on which images. Its files `init` and `pretrained` are not read.
 
     Raises:
-        UserError: The images cannot be used; the model does not fit them, or does not call each
+        UserError: The images or their masks cannot be used; the model does not fit them, or does not call each
             layer once; a batch is larger than the training split, or
             is one image and the model has BatchNorm; or the attribution cannot explain the model.
     """
@@ -31,6 +31,8 @@ def check_run(config: Config) -> None:
     positive_index(config, data.class_names)
     if is_own_model(config.model):
         _fits(config.model, *signature(data), config.lambda2 > 0)
+    if config.masks:
+        masks_of(config)
     inventory(config.model, *signature(data))
     has_norms = _explained(config.model, *signature(data), config.attribution)
     if config.epochs == 0:

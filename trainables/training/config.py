@@ -51,6 +51,8 @@ class Config:
     """Whether pictures that look alike stay in one split."""
     positive: str = ""
     """Of two classes the one whose sensitivity and specificity are measured; "" for the mean over both."""
+    masks: str = ""
+    """Where the masks of the images are, by which it is measured whether maps point at the finding; "" for none."""
     model: str = "paper_cnn"
     """One of `choices.MODEL_FORMS`: a name of ours or of torchvision, `timm/NAME`, or `package.module:callable`."""
     preset: str = "best"
@@ -58,7 +60,7 @@ class Config:
     epochs: int = 4
     """Passes over the training split; 0 only fits the quantisers to the first batch (post-training quantisation)."""
     rungs: tuple[int, ...] = ()
-    """The epochs after which faithfulness is measured; it is always measured after the last."""
+    """The epochs after which the maps are measured; they always are after the last."""
     seed: int = 0
     """Seed of the initial weights, the order of the images, the augmentation and the fill."""
     refit: bool = False
@@ -254,7 +256,7 @@ _VARIED = "widths."
 """The flat names of `Config.widths`, such as `widths.bits.conv1`, begin with it."""
 
 
-_PLACES = ("data_dir", "labels", "init", "pretrained")
+_PLACES = ("data_dir", "labels", "masks", "init", "pretrained")
 """Settings that are locations of files."""
 _SHARED = (
     "dataset", "data_dir", "image_size", "on_bad_image", "crop_border", "resize", "labels", "group",

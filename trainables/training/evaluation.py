@@ -1,26 +1,37 @@
-"""The metrics of a model on a split: quality, KL under masking, faithfulness; of a live model or of a checkpoint.
+"""The metrics of a model on a split: quality, KL under masking, faithfulness and localisation.
+
+They are of a live model or of a checkpoint.
 
 Always in float32 and in evaluation mode.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from trainables.data import Data, Split
+from trainables.data import Data, Masks, Split
 from trainables.data.images.normalisation import Scale
 from trainables.data.listing.splits import stratified
 from trainables.models.passes import extra_pass
 from trainables.saliency.attribution import CHUNK, saliency_maps
 from trainables.saliency.controls import CONTROLS
 from trainables.saliency.faithfulness import predict
+from trainables.saliency.localisation import localisation
 from trainables.saliency.removal import REMOVALS, Background
 from trainables.saliency.suite import OBJECTIVE, Assessment, assess
 from trainables.training.config import Config
-from trainables.training.inputs import check_images, data_of, positive_index, scale_of, test_split_of
+from trainables.training.inputs import (
+    check_images,
+    data_of,
+    masks_of,
+    positive_index,
+    scale_of,
+    test_split_of,
+)
 from trainables.training.network import costs, load_checkpoint
 from trainables.training.quality import confusion, quality
 from trainables.training.sgt import keep, kl_divergence, saliency
@@ -71,33 +82,50 @@ def measure_faithfulness(
         return assess(model, X, maps, background_of(data, scale), removals=removals, controls=controls)
 
 
+def measure_localisation(
+    model: nn.Module, split: Split, masks: Masks, scale: Scale, config: Config
+) -> dict[str, float]:
+    """Measure where the same maps point, on `FAITHFULNESS_IMAGES` images of a split that have masks."""
+    chosen = torch.from_numpy(
+        stratified(split.labels[masks.indices], min(FAITHFULNESS_IMAGES, len(masks.indices)))
+    )
+    with extra_pass(model):
+        X = scale(split.images[masks.indices[chosen]])
+        maps = saliency_maps(model, X, predict(model, X), method=config.attribution)
+    return localisation(maps, masks.inside[chosen].to(maps.device))
+
+
 def background_of(data: Data, scale: Scale) -> Background:
     """The colours and `DONORS` training images of a data set, as a model reads them."""
     black, white = ((value - scale.mean) / scale.std for value in (0.0, 1.0))
     return Background(black=black, white=white, donors=scale(choose(data.train, DONORS).images))
 
 
-def validation_metrics(path: Path, data_dir: str = "") -> dict[str, float]:
+def validation_metrics(path: Path, data_dir: str = "", masks: str = "") -> dict[str, float]:
     """The metrics that the run recorded, measured again: the same bits on the CPU that trained it.
 
-    The images are looked for in `data_dir`, or for "" where the run had them.
+    The images are looked for in `data_dir`, their masks in `masks`, or for "" where the run had them.
     """
-    return _metrics(path, lambda config: data_of(config).validation, data_dir)
+    return _metrics(path, "validation", lambda config: data_of(config).validation, data_dir, masks)
 
 
 def test_metrics(path: Path) -> dict[str, float]:
     """The same metrics on the test split. Only `study.confirm` calls this."""
-    return _metrics(path, test_split_of)
+    return _metrics(path, "test", test_split_of)
 
 
-def _metrics(path: Path, split_of: Callable[[Config], Split], data_dir: str = "") -> dict[str, float]:
+def _metrics(
+    path: Path, part: str, split_of: Callable[[Config], Split], data_dir: str = "", masks: str = ""
+) -> dict[str, float]:
     model, config, about = load_checkpoint(path, data_dir)
+    config = replace(config, masks=masks or config.masks)
     data, split = data_of(config), split_of(config)
     check_images(path, about, data, config.data_dir)
     scale = scale_of(data, next(model.parameters()).device)
     return {
         **evaluate(model, split, scale, config, positive=positive_index(config, data.class_names)).metrics,
         **measure_faithfulness(model, split, data, scale, config).metrics(),
+        **(measure_localisation(model, split, masks_of(config, part), scale, config) if config.masks else {}),
         **costs(config),
     }
 

@@ -10,7 +10,17 @@ import torch
 
 from study_common.errors import UserError, check_known
 from trainables.choices import TORCHVISION
-from trainables.data import Data, Preparation, Split, list_files, load, load_test, split_in_colour
+from trainables.data import (
+    Data,
+    Masks,
+    Preparation,
+    Split,
+    list_files,
+    load,
+    load_masks,
+    load_test,
+    split_in_colour,
+)
 from trainables.data.image_folder import FOLDERS
 from trainables.data.images.file_account import write_file_account
 from trainables.data.images.normalisation import Scale
@@ -30,6 +40,8 @@ class Facts:
     train: int
     validation: int
     """Numbers of images."""
+    masks: str
+    """The same of the masks of the validation images; "" if there are none."""
 
 
 def data_of(config: Config) -> Data:
@@ -74,7 +86,17 @@ def dataset_facts(config: Config) -> Facts:
         fingerprint=data.fingerprint,
         train=len(data.train.labels),
         validation=len(data.validation.labels),
+        masks=masks_of(config).fingerprint if config.masks else "",
     )
+
+
+def masks_of(config: Config, part: str = "validation") -> Masks:
+    """Return the masks of a part of the images of a configuration that names their folder, read once per process.
+
+    Raises:
+        UserError: Masks are missing or cannot be used.
+    """
+    return load_masks(config.dataset, config.data_dir, preparation_of(config), config.masks, part)
 
 
 def write_files(config: Config, path: Path) -> None:

@@ -31,8 +31,15 @@ from trainables.training import checkpoint, gallery
 from trainables.training.checks import check_run
 from trainables.training.config import Config
 from trainables.training.device import arranged, resident, training_device
-from trainables.training.evaluation import evaluate, measure_faithfulness
-from trainables.training.inputs import check_images, data_of, described, positive_index, scale_of
+from trainables.training.evaluation import evaluate, measure_faithfulness, measure_localisation
+from trainables.training.inputs import (
+    check_images,
+    data_of,
+    described,
+    masks_of,
+    positive_index,
+    scale_of,
+)
 from trainables.training.network import costs, load_start, new_model
 from trainables.training.optimiser import autocast, optimizer
 from trainables.training.sgt import Losses, class_weights, losses
@@ -55,7 +62,7 @@ class Epoch:
     """Training and evaluation of this epoch."""
     metrics: dict[str, float]
     """Those of `evaluation.evaluate` and `network.costs`, `train_loss`, and at rungs and after the last epoch
-    faithfulness."""
+    faithfulness and, with masks, localisation."""
     save: Callable[[Path], None]
     """Write the checkpoint, the curve and what a resume needs into a directory. The next epoch trains on the same
     tensors, so an epoch can be saved only until the next one is asked for; later it is an AssertionError."""
@@ -244,6 +251,9 @@ class Run:
                 whole_suite=number == config.epochs,
             )
             measured |= self.faithfulness.metrics()
+            if config.masks:
+                masks = masks_of(config)
+                measured |= measure_localisation(self.model, self.data.validation, masks, self.scale, config)
         return measured | costs(config)
 
     def finish(self, number: int, seconds: float, metrics: dict[str, float]) -> None:

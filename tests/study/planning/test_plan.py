@@ -15,9 +15,11 @@ from study.planning.plan import plan
 from study.planning.spec import Spec
 from study.store.request import Request
 from study_common.errors import StudyWarning, UserError
+from tests import make_lesions
 from tests.make_kvasir import make
 from tests.trainables.models.names import EACH_KIND
 from trainables.choices import ATTRIBUTIONS
+from trainables.data import load_masks
 from trainables.models.catalogue import SMALLEST
 from trainables.models.passes import extra_pass
 from trainables.saliency.attribution import saliency_maps
@@ -41,6 +43,32 @@ def test_replicates_leave_something_to_search(request_of: RequestOf) -> None:
         request_of(space="paper_table_ii", replicates=3).trials
         == request_of(space="paper_table_ii").trials + 3
     )
+
+
+def test_localisation_is_an_objective_where_there_are_masks(
+    request_of: RequestOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goals = "pointing_game:max,size_bytes:min"
+    with pytest.raises(
+        UserError, match="pointing_game needs to know where the findings are; give their --masks"
+    ):
+        request_of(objectives=goals)
+    with pytest.raises(UserError, match="masks are for images in a folder"):
+        request_of(masks=str(tmp_path))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    make_lesions.make(tmp_path, 10, 32)
+    folder = {"dataset": "folder", "data_dir": str(tmp_path / "images"), "model": "small_cnn"}
+    given = {**folder, "masks": str(tmp_path / "masks"), "fixed": {"batch_size": 8, "image_size": 32}}
+    request = request_of(objectives=goals, space="uniform_bits", **given)
+    assert request.objectives["pointing_game"].reference == 0.0
+    assert request.fixed["masks"] == str(tmp_path / "masks")
+    request.check_images()
+    load_masks.cache_clear()
+    for path in (tmp_path / "masks").rglob("*.png"):
+        path.unlink()
+        shutil.copy(tmp_path / "images" / path.relative_to(tmp_path / "masks"), path)
+    with pytest.raises(UserError, match="masks holds other masks than when the study"):
+        request.check_images()
 
 
 def test_costs_that_cannot_vary_are_left_out_of_the_objectives(request_of: RequestOf) -> None:
