@@ -6,7 +6,7 @@ average weights. `table` has one row for each configuration and seed.
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,12 @@ import pandas as pd
 from scipy import stats
 
 from tests.benchmarks.reliability.models import configurations
-from tests.benchmarks.reliability.scores import IMAGES, MOST
-from trainables.saliency.controls import CONTROLS
+from tests.benchmarks.reliability.scores import DONORS, MEASUREMENTS, OUTSIDE_TRAINING, VARIANTS
 from trainables.saliency.removal import REMOVALS
 
 LEAST_ICC, LEAST_WITHIN, LEAST_MARGIN = 0.7, 0.5, 0.3
-OUTSIDE_TRAINING = ("other_image", "blur", "road")
-"""The removals that SGT trains on under no `fill`."""
+OTHERS = {"attribution": "gradient", "images": 100, "weights": "last"}
+"""How the other removals look at a model that a candidate is compared with."""
 _HOW = ("attribution", "kind", "images", "weights")
 LAMBDA1 = {number: settings["lambda1"] for number, settings in enumerate(configurations())}
 
@@ -70,43 +69,38 @@ class Verdict:
 
 
 def candidates() -> Iterator[Candidate]:
-    """Every removal alone, and the mean and worst of those that are outside training."""
-    sets = [((name,), "mean") for name in REMOVALS]
+    """Every removal alone, and the mean and worst of those that are outside training, as far as they are measured."""
+    sets = [((name,), "mean") for name in (*REMOVALS, DONORS)]
     for size in (2, 3):
         for some in itertools.combinations(OUTSIDE_TRAINING, size):
             sets += [(some, "mean"), (some, "worst")]
-    measured = [
-        (weights, attribution, images)
-        for weights, maps in MOST.items()
-        for attribution, most in maps.items()
-        for images in IMAGES
-        if attribution not in CONTROLS and images <= most
-    ]
-    for (removals, combined), kind, (weights, attribution, images) in itertools.product(
-        sets, ("hard", "soft"), measured
-    ):
-        yield Candidate(
-            removals=removals,
-            combined=combined,
-            attribution=attribution,
-            kind=kind,
-            images=images,
-            weights=weights,
-        )
+    for one, (removals, combined), kind in itertools.product(MEASUREMENTS, sets, ("hard", "soft")):
+        if set(removals) <= set(one.removals):
+            for images in one.images:
+                yield Candidate(
+                    removals=removals,
+                    combined=combined,
+                    attribution=one.attribution,
+                    kind=kind,
+                    images=images,
+                    weights=one.weights,
+                )
 
 
 def judge(rows: pd.DataFrame, candidate: Candidate, margins: pd.DataFrame) -> Verdict:
     """Judge a candidate by rows of several seeds."""
     scores = _scores(rows, candidate)
     table = scores[list(candidate.removals)].agg("mean" if candidate.combined == "mean" else "min", axis=1)
-    others = scores[[name for name in REMOVALS if name not in candidate.removals]].mean(axis=1)
+    everything = _scores(rows, replace(candidate, **OTHERS))
+    own = {VARIANTS[name][0] for name in candidate.removals}
+    others = everything[[name for name in REMOVALS if name not in own]].mean(axis=1)
     value, low, high = icc(table)
     number = table.index.get_level_values("number")
     within = {
         lambda1: icc(table[[LAMBDA1[n] == lambda1 for n in number]])[0] for lambda1 in sorted(set(LAMBDA1.values()))
     }  # fmt: skip
     means = pd.DataFrame({"own": table, "others": others}).groupby("number").mean()
-    margin = margins.loc[list(candidate.removals), candidate.kind]
+    margin = margins.loc[[VARIANTS[name][0] for name in candidate.removals], candidate.kind]
     return Verdict(
         icc=value,
         low=low,
@@ -128,6 +122,7 @@ def measured(rows: pd.DataFrame, candidate: Candidate) -> bool:
 def cost(rows: pd.DataFrame, candidate: Candidate) -> float:
     """Processor seconds of a measurement: the maps once, and every removal."""
     some = rows[(rows["attribution"] == candidate.attribution) & rows["removal"].isin(candidate.removals)]
+    some = some[some["images"] == candidate.images]
     each = some.groupby("removal")[["maps_s", "score_s"]].median()
     return float(candidate.images * (each["maps_s"].iloc[0] + each["score_s"].sum()))
 

@@ -16,9 +16,11 @@ from trainables.training.inputs import described
 from trainables.training.run import Run
 
 EPOCHS = 9
-SEEDS = (11, 12, 13, 14)
-CHOOSING, JUDGING = SEEDS[:2], SEEDS[2:]
-"""The score is chosen on the models of the former, and confirmed on those of the latter."""
+CHOOSING, JUDGING = (11, 12), (15, 16)
+"""The score is chosen on the models of the former, and confirmed on those of the latter, which nobody had seen."""
+SEEN = (13, 14)
+"""They were to judge, and were looked at twice."""
+SEEDS = (*CHOOSING, *SEEN, *JUDGING)
 DECAY = 0.995  # of the average of the weights, per step: it reaches back about two and a half epochs
 LAST, AVERAGE, ABOUT = "last.safetensors", "average.safetensors", "about.json"
 

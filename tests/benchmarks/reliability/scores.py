@@ -3,9 +3,11 @@
 A hard score counts the images that keep their class; a soft one adds up the probability of that class.
 """
 
+import itertools
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,77 +18,93 @@ from torch import Tensor, nn
 from tests.benchmarks.reliability.models import ABOUT, AVERAGE, LAST
 from trainables.models.passes import extra_pass
 from trainables.saliency.attribution import CHUNK, saliency_maps
-from trainables.saliency.controls import CONTROLS
 from trainables.saliency.faithfulness import FRACTIONS, _ranks, predict, standard_error
 from trainables.saliency.removal import REMOVALS, Background, Removal, Sources, seeds_of
 from trainables.training.evaluation import background_of, choose
 from trainables.training.inputs import data_of, scale_of
 from trainables.training.network import load_checkpoint
 
-IMAGES = (50, 100, 200)
-MOST = {
-    "last": {"gradient": 200, "integrated_gradients": 100, **dict.fromkeys(CONTROLS, 50)},
-    "average": {"gradient": 100},
-}
-"""For each set of weights, the maps that are scored, and on how many images at most."""
 NINTHS = tuple(q / 10 for q in range(1, 10))
 TODAY = "mean_nine"
 """The score of version 0.1 so far: the mean fill, nine fractions, 100 images."""
+DONORS = "other_images"
+"""Other image, the mean over `DRAWS` draws of the donors."""
+DRAWS = 4
+VARIANTS: Mapping[str, tuple[str, tuple[float, ...], int]] = {
+    **{name: (name, FRACTIONS, 1) for name in REMOVALS},
+    TODAY: ("mean", NINTHS, 1),
+    DONORS: ("other_image", FRACTIONS, DRAWS),
+}
+"""For each removal of a row that of the suite, the fractions, and the number of draws."""
+BASE = 200
+"""Images of which smaller numbers are evenly spread parts."""
 
 
-def rows(folder: Path, most: Mapping[str, Mapping[str, int]] = MOST) -> pd.DataFrame:
-    """Score a model; `most` has for each set of weights the maps, and the number of images."""
+@dataclass(frozen=True)
+class Measurement:
+    """What is scored of every model."""
+
+    weights: str
+    """"last" or "average"."""
+    attribution: str
+    removals: tuple[str, ...]
+    images: tuple[int, ...]
+
+
+OUTSIDE_TRAINING = ("other_image", "blur", "road")
+"""The removals that SGT trains on under no `fill`."""
+MEASUREMENTS = (
+    Measurement("last", "gradient", (*REMOVALS, TODAY, DONORS), (50, 100)),
+    Measurement("last", "gradient", OUTSIDE_TRAINING, (200, 400)),
+    Measurement("last", "integrated_gradients", (*REMOVALS, DONORS), (50, 100)),
+    Measurement("average", "gradient", tuple(REMOVALS), (50, 100)),
+    Measurement("average", "integrated_gradients", OUTSIDE_TRAINING, (50, 100)),
+)
+
+
+def rows(folder: Path, measurements: Sequence[Measurement] = MEASUREMENTS) -> pd.DataFrame:
+    """Score a model by each of the measurements."""
     about = json.loads((folder / ABOUT).read_text())
     found = [
         {**about, "weights": weights, **row}
-        for weights, maps in most.items()
-        for row in _of_weights(folder / {"last": LAST, "average": AVERAGE}[weights], maps)
+        for weights, file in (("last", LAST), ("average", AVERAGE))
+        for row in _of_weights(folder / file, [m for m in measurements if m.weights == weights])
     ]
     return pd.DataFrame(found)
 
 
-def _of_weights(path: Path, most: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+def _of_weights(path: Path, measurements: Sequence[Measurement]) -> Iterator[dict[str, Any]]:
     model, config, _ = load_checkpoint(path)
     data = data_of(config)
     scale = scale_of(data, torch.device("cpu"))
-    chosen = choose(data.validation, max(IMAGES))
-    X, background = scale(chosen.images), background_of(data, scale)
+    background, validation = background_of(data, scale), data.validation
     with extra_pass(model):
-        predicted = predict(model, X)
-        accuracy = (
-            (predict(model, scale(data.validation.images)) == data.validation.labels).double().mean().item()
-        )
-        for name, images in most.items():
-            part = slice(None, None, max(IMAGES) // images)
+        hits = predict(model, scale(validation.images)) == validation.labels
+        for one in measurements:
+            most = max(one.images)
+            X = scale(choose(validation, max(most, BASE)).images[:: max(BASE // most, 1)])
+            predicted = predict(model, X)
             began = time.process_time()
-            maps = (
-                CONTROLS[name](X[part], background)
-                if name in CONTROLS
-                else saliency_maps(model, X[part], predicted[part], method=name)
-            )
+            maps = saliency_maps(model, X, predicted, method=one.attribution)
             maps_s = (time.process_time() - began) / len(maps)
-            wanted = dict.fromkeys(REMOVALS, FRACTIONS) | ({TODAY: NINTHS} if name == "gradient" else {})
-            for removal, fractions in wanted.items():
+            for removal in one.removals:
+                name, fractions, draws = VARIANTS[removal]
                 began = time.process_time()
-                function = REMOVALS.get(removal, REMOVALS["mean"])
-                kinds = answers(model, X[part], predicted[part], maps, function, background, fractions)
+                kinds = answers(model, X, predicted, maps, REMOVALS[name], background, fractions, draws=draws)
                 score_s = (time.process_time() - began) / len(maps)
-                for kind, each in kinds.items():
-                    for n in IMAGES:
-                        if n > len(each):
-                            continue
-                        some = each[:: len(each) // n]
-                        yield {
-                            "accuracy": accuracy,
-                            "attribution": name,
-                            "removal": removal,
-                            "kind": kind,
-                            "images": n,
-                            "score": some.mean().item(),
-                            "se": standard_error(some),
-                            "maps_s": maps_s,
-                            "score_s": score_s,
-                        }
+                for (kind, each), n in itertools.product(kinds.items(), one.images):
+                    some = each[:: most // n]
+                    yield {
+                        "accuracy": hits.double().mean().item(),
+                        "attribution": one.attribution,
+                        "removal": removal,
+                        "kind": kind,
+                        "images": n,
+                        "score": some.mean().item(),
+                        "se": standard_error(some),
+                        "maps_s": maps_s,
+                        "score_s": score_s,
+                    }
 
 
 @torch.no_grad()
@@ -98,6 +116,7 @@ def answers(
     removal: Removal,
     background: Background,
     fractions: tuple[float, ...],
+    draws: int = 1,
 ) -> dict[str, Tensor]:
     """The hard and the soft score of every image, each (n,)."""
     seeds = seeds_of(X)
@@ -106,7 +125,7 @@ def answers(
     for start in range(0, len(X), CHUNK):
         s = slice(start, start + CHUNK)
         gaps: dict[str, list[Tensor]] = {"hard": [], "soft": []}
-        for draw, q in enumerate(fractions):
+        for draw, q in enumerate(fractions * draws):
             sources = Sources(background=background, seeds=[seed + draw for seed in seeds[s]])
             lerf, morf = (
                 model(removal(X[s], rank[s, None] < round(q * rank[0].numel()), sources)).softmax(1)

@@ -30,6 +30,7 @@ from study_common.errors import UserError
 
 VALUES: dict[str, st.SearchStrategy[Any]] = {
     "trials": st.integers(1, 10**6),
+    "replicates": st.integers(0, 100),
     "epochs": st.integers(1, 10**6),
     "time_budget_s": st.floats(0.1) | st.just(math.inf),
     "workers": st.integers(1, 999),
