@@ -7,7 +7,7 @@
     python -m tests.benchmarks.faithfulness look CHECKPOINT ...
 
 cost      seconds of a trial at the default settings, and the part of them that faithfulness takes
-train     every combination of 4 and 2 bits, SGT on and off and 3 seeds: 12 runs laid out like a study
+train     every combination of --bits (4,2), SGT on and off and --seeds (3): 12 runs laid out like a study
 measure   the score of each of `--images` validation images, for every finished trial and every removal
 answers   rank stability between disjoint sets of images; SGT against none by seed; precision against faithfulness
 look      single models: every attribution's score, how much of the maps lies on black, how the logits answer noise
@@ -34,9 +34,9 @@ from trainables import Config, epochs
 from trainables.choices import ATTRIBUTIONS
 from trainables.models.passes import extra_pass
 from trainables.saliency.attribution import saliency_maps
-from trainables.saliency.faithfulness import predict
+from trainables.saliency.faithfulness import faithfulness, predict
 from trainables.saliency.removal import REMOVALS
-from trainables.saliency.suite import Assessment, assess
+from trainables.saliency.suite import OBJECTIVE, Assessment, assess
 from trainables.training import gallery
 from trainables.training.evaluation import background_of, choose, measure_faithfulness
 from trainables.training.inputs import data_of, scale_of
@@ -56,7 +56,10 @@ def main() -> None:
     )
     parts = parser.add_subparsers(dest="part", required=True)
     parts.add_parser("cost")
-    parts.add_parser("train").add_argument("--out", type=Path, required=True)
+    training = parts.add_parser("train")
+    training.add_argument("--out", type=Path, required=True)
+    training.add_argument("--bits", default="4,2")
+    training.add_argument("--seeds", type=int, default=3)
     measuring = parts.add_parser("measure")
     measuring.add_argument("studies", type=Path, nargs="+")
     measuring.add_argument("--images", type=int, default=2 * max(SIZES))
@@ -104,7 +107,10 @@ def cost(_: argparse.Namespace) -> None:
 
 def train_grid(arguments: argparse.Namespace) -> None:
     """Train the runs that are not there yet."""
-    for number, (seed, bits, lambda1) in enumerate(itertools.product(range(3), (4, 2), (0.0, 1.0))):
+    widths = map(int, arguments.bits.split(","))
+    for number, (seed, bits, lambda1) in enumerate(
+        itertools.product(range(arguments.seeds), tuple(widths), (0.0, 1.0))
+    ):
         directory = arguments.out / "trials" / str(number)
         if not (directory / layout.SALIENCY_FILE).exists():
             for epoch in epochs(
@@ -127,7 +133,12 @@ def measure(arguments: argparse.Namespace) -> None:
         X = scale(split.images)
         with extra_pass(model):
             maps = saliency_maps(model, X, predict(model, X), method=config.attribution)
-            found = assess(model, X, maps, background_of(data, scale), controls=["random"])
+            background = background_of(data, scale)
+            found = assess(model, X, maps, background, removals=OBJECTIVE, controls=["random"])
+            each = [
+                faithfulness(model, X, maps, removal=removal, background=background).each.tolist()
+                for removal in REMOVALS.values()
+            ]
             drop = found.objective_curves(split.labels).set_index("fraction")
         study, number = path.parts[-4], path.parts[-2]
         about.append(
@@ -140,7 +151,7 @@ def measure(arguments: argparse.Namespace) -> None:
             }
             | _summary(drop)
         )
-        scores.append([one.each.tolist() for one in found.by_removal.values()])
+        scores.append(each)
         print(study, number, np.mean(scores[-1], axis=1).round(3), flush=True)
     np.savez_compressed(arguments.out, scores=np.array(scores), about=json.dumps(about))
 

@@ -14,13 +14,19 @@ from study_common import layout
 from study_common.digests import sealed
 from study_common.errors import UserError
 from trainables.audit.agreement import agreement
+from trainables.audit.f_fidelity import f_fidelity, fine_tuned
 from trainables.audit.robustness import NOISE, infidelity, max_sensitivity
 from trainables.audit.sanity_check import LIMIT, cascade, redraw
 from trainables.data.images.normalisation import Scale
 from trainables.models.passes import extra_pass
 from trainables.saliency.attribution import saliency_maps
 from trainables.saliency.faithfulness import predict
-from trainables.training.evaluation import FAITHFULNESS_IMAGES, choose, measure_faithfulness
+from trainables.training.evaluation import (
+    FAITHFULNESS_IMAGES,
+    background_of,
+    choose,
+    measure_faithfulness,
+)
 from trainables.training.inputs import check_images, data_of, scale_of
 from trainables.training.network import load_checkpoint
 
@@ -55,6 +61,7 @@ def examine(path: Path, *, reference: Path | None = None, data_dir: str = "") ->
 
     faithfulness, faithfulness.*       as a trial records them, see `suite.Assessment.metrics`
     infidelity, infidelity_share, max_sensitivity     see `robustness`
+    f_fidelity, f_fidelity.*           by a copy that is fine-tuned on images without random pixels, see `f_fidelity`
     sanity.LAYER                       rank correlation with the maps after this layer and all behind it were redrawn
     sanity_spearman, sanity_passed     the same for all layers, and whether it is below `LIMIT`
     spearman, top_iou, ssim            agreement with the maps of the `reference`
@@ -87,6 +94,8 @@ def examine(path: Path, *, reference: Path | None = None, data_dir: str = "") ->
         if other:
             maps, others = (saliency_maps(m, X, target, method=method) for m in (model, other))
             metrics |= agreement(maps, others)
+        maps = saliency_maps(model, X, target, method=method)
+        metrics |= f_fidelity(model, fine_tuned(model, config), X, maps, background_of(data, scale))
     sanity = cascade(model, redraw(config, data), X[few], target[few], method=method)
     metrics |= {f"sanity.{layer}": correlation for layer, correlation in sanity.items()}
     last = list(sanity.values())[-1]
