@@ -14,7 +14,7 @@ import pandas as pd
 from scipy import stats
 
 from tests.benchmarks.reliability.models import configurations
-from tests.benchmarks.reliability.scores import DONORS, MEASUREMENTS, OUTSIDE_TRAINING, VARIANTS
+from tests.benchmarks.reliability.scores import DONORS, LEVERS, OUTSIDE_TRAINING, PLAIN, VARIANTS
 from trainables.saliency.removal import REMOVALS
 
 LEAST_ICC, LEAST_WITHIN, LEAST_MARGIN = 0.7, 0.5, 0.3
@@ -74,7 +74,7 @@ def candidates() -> Iterator[Candidate]:
     for size in (2, 3):
         for some in itertools.combinations(OUTSIDE_TRAINING, size):
             sets += [(some, "mean"), (some, "worst")]
-    for one, (removals, combined), kind in itertools.product(MEASUREMENTS, sets, ("hard", "soft")):
+    for one, (removals, combined), kind in itertools.product((PLAIN, *LEVERS), sets, ("hard", "soft")):
         if set(removals) <= set(one.removals):
             for images in one.images:
                 yield Candidate(
