@@ -32,6 +32,7 @@ from tests.benchmarks.reliability.judgement import (
     summary,
 )
 from tests.benchmarks.reliability.trial_cost import cost_share
+from tests.benchmarks.reliability.widths import width_costs
 from trainables import prepare_process
 from trainables.saliency.suite import OBJECTIVE
 from trainables.training.config import Config
@@ -127,6 +128,8 @@ def report(rows: pd.DataFrame) -> dict[str, float | bool | str]:
         print(f"the score up to 9571cfb: ICC {mean_fill(some)[0]:.2f}\n")
     print(f"eligible on the nine: {sum(not v.missed for v in verdicts.values())} of {len(verdicts)}")
     print(f"their cheapest, or the best if there is none: {_name(best)}\n")
+    for kind in ("soft", "hard"):
+        print(f"what a width costs, {kind}\n{width_costs(rows, kind).to_string()}\n")
     verdict = judge(judging, CHOSEN, margins)
     return {
         "chosen": _name(CHOSEN),
