@@ -1,4 +1,4 @@
-"""What a width costs in faithfulness and accuracy: differences to 8 bits within a seed and a lambda1, with intervals."""
+"""What a width costs in faithfulness and accuracy: differences to 8 bits in one seed and lambda1, with intervals."""
 
 import numpy as np
 import pandas as pd
