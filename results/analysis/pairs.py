@@ -9,6 +9,7 @@ import pandas as pd
 from scipy.special import stdtrit
 
 from results.analysis import fronts
+from results.analysis.doubts import REMOVALS
 from results.analysis.metrics import COST_METRICS, metric_names
 from results.analysis.studies import Study
 from study_common.errors import UserError, check_known
@@ -29,7 +30,7 @@ def paired_differences(
     Args:
         studies: Their trials are taken together; the images and the settings of a study belong to a configuration.
         parameter: A searched parameter of each, such as "bits.fc1".
-        metrics: What is compared; by default the objectives that are no costs, and `faithfulness.*` without errors.
+        metrics: What is compared; by default the objectives that are no costs, and faithfulness by each removal.
         against: The value that the others are compared with; by default the largest.
 
     Returns:
@@ -76,9 +77,8 @@ def _keyed(study: Study, parameter: str) -> pd.DataFrame:
 
 def _default_metrics(study: Study, trials: pd.DataFrame) -> list[str]:
     scores = [name for name in study.objectives if name not in COST_METRICS]
-    parts = [
-        name for name in metric_names(trials) if name.startswith("faithfulness.") and not name.endswith("_se")
-    ]
+    known = metric_names(trials)
+    parts = [name for removal in REMOVALS if (name := f"faithfulness.{removal}") in known]
     return list(dict.fromkeys([*scores, *parts]))
 
 
