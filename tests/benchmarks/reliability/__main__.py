@@ -114,11 +114,8 @@ def report(rows: pd.DataFrame) -> dict[str, float | bool | str]:
     """Print what each candidate is worth on the seeds that choose, and the chosen one on the seeds that judge."""
     margins = planted.margins()
     print(margins.round(2).rename_axis("planted oracle less random and edge").to_string(), "\n")
-    seeds = rows.groupby("number")["seed"].transform("nunique")
-    rows = rows[
-        seeds == len(models.SEEDS)
-    ]  # a configuration that lacks a seed says less of luck than of itself
-    choosing, judging = (rows[rows["seed"].isin(seeds)] for seeds in (models.CHOOSING, models.JUDGING))
+    choosing, judging = (_with_all(rows, seeds) for seeds in (models.CHOOSING, models.JUDGING))
+    rows = rows[rows["number"].isin(choosing["number"])]
     nine = choosing[choosing["number"] < 9]
     verdicts = {c: judge(nine, c, margins) for c in candidates() if measured(nine, c)}
     best = choice(verdicts)
@@ -150,7 +147,14 @@ def report(rows: pd.DataFrame) -> dict[str, float | bool | str]:
         "cost_share": cost_share(),
         "images": CHOSEN.images,
         "models": judging.groupby(["number", "seed"]).ngroups,
+        "icc_within": " ".join(f"{value:.2f}" for value in verdict.within.values()),
     }
+
+
+def _with_all(rows: pd.DataFrame, seeds: tuple[int, ...]) -> pd.DataFrame:
+    """The rows of these seeds; a configuration that lacks one says less of luck than of itself, and is left out."""
+    some = rows[rows["seed"].isin(seeds)]
+    return some[some.groupby("number")["seed"].transform("nunique") == len(seeds)]
 
 
 def choice(verdicts: dict[Candidate, Verdict]) -> Candidate:

@@ -96,9 +96,11 @@ def judge(rows: pd.DataFrame, candidate: Candidate, margins: pd.DataFrame) -> Ve
     others = everything[[name for name in REMOVALS if name not in own]].mean(axis=1)
     value, low, high = icc(table)
     number = table.index.get_level_values("number")
-    within = {
-        lambda1: icc(table[[LAMBDA1[n] == lambda1 for n in number]])[0] for lambda1 in sorted(set(LAMBDA1.values()))
-    }  # fmt: skip
+    within = {}
+    for lambda1 in sorted(set(LAMBDA1.values())):
+        some = table[[LAMBDA1[n] == lambda1 for n in number]]
+        if some.index.get_level_values("number").nunique() > 1:
+            within[lambda1] = icc(some)[0]
     means = pd.DataFrame({"own": table, "others": others}).groupby("number").mean()
     margin = margins.loc[[VARIANTS[name][0] for name in candidate.removals], candidate.kind]
     return Verdict(
