@@ -100,7 +100,7 @@ class Record:
         except KeyError:
             database.close(rdb)
             raise UserError(_missing(name)) from None
-        except FAULTS as error:
+        except (*FAULTS, LookupError) as error:
             database.close(rdb)
             raise UserError(describe_fault(error)) from None
         if opened.study.directions != [WAYS[objective.direction] for objective in objectives.values()]:
@@ -409,14 +409,22 @@ def faults_as_user_errors() -> Iterator[None]:
         raise
     except FAULTS as error:
         raise UserError(describe_fault(error)) from None
+    except LookupError as error:
+        if type(error) is not LookupError:  # as SQLAlchemy raises for a value that an enumeration lacks
+            raise
+        raise UserError(describe_fault(error)) from None
 
 
 def describe_fault(error: Exception) -> str:
-    """Return in one sentence what one of `FAULTS` says."""
+    """Return in one sentence what one of `FAULTS`, or a value that no enumeration of the tables has, says."""
     if isinstance(error, UpdateFinishedTrialError):
         return "another driver has ended a trial of this study"
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     said = getattr(cause, "orig", None) or cause
-    if type(cause) in (DatabaseError, json.JSONDecodeError):  # SQLite's own word for a file that is cut short
+    if type(cause) in (
+        DatabaseError,
+        json.JSONDecodeError,
+        LookupError,
+    ):  # SQLite's own word for a file that is cut short
         return f"the record is damaged ({said}); copy the study again while no driver is running"
     return f"the record cannot be used: {said}" if isinstance(cause, SQLAlchemyError) else str(said)

@@ -65,6 +65,16 @@ def test_a_damaged_record_is_not_continued(change: str, command: Command, comple
     assert (complete / RECORD_FILE).read_bytes() == before
 
 
+@pytest.mark.parametrize("change", ["study_directions SET direction = 'UP'", "trials SET state = 'ENDED'"])
+def test_a_word_that_the_record_cannot_have_is_damage(change: str, command: Command, complete: Path) -> None:
+    """SQLAlchemy's error of an enumeration was a traceback."""
+    with closing(sqlite3.connect(complete / RECORD_FILE)) as record:
+        record.execute(f"UPDATE {change}")
+        record.commit()
+    code, out, error = command("study.resume", "s", "--runs-dir", str(complete.parent))
+    assert (code, out, error.count("\n")) == (2, "", 1), error
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
