@@ -13,7 +13,7 @@ from typing import NotRequired, TypedDict
 
 from study_common.errors import UserError, nearest
 
-FORMAT = 2
+FORMAT = 3
 """The `format` of the `study.toml` that this version writes and reads."""
 
 # The directory of a study.

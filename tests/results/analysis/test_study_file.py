@@ -89,9 +89,9 @@ def test_a_file_that_was_altered_or_came_without_its_digest_is_rejected(write):
     ("content", "message"),
     [
         (None, "is not a study: it has no study.toml"),
-        ("format = 1\nname = 'sample'", "has format 1 and this version reads 2"),
-        ("format = 2\nname = ", "study.toml cannot be read"),
-        ("format = 2\nname = 'sample'", "lacks constraints, objectives"),
+        ("format = 1\nname = 'sample'", f"has format 1 and this version reads {layout.FORMAT}"),
+        (f"format = {layout.FORMAT}\nname = ", "study.toml cannot be read"),
+        (f"format = {layout.FORMAT}\nname = 'sample'", "lacks constraints, objectives"),
     ],
 )
 def test_a_folder_that_is_no_study_is_one_clear_line(study_path, tmp_path, content, message):

@@ -115,7 +115,8 @@ def test_names_count_up(request_of: RequestOf, tmp_path: Path) -> None:
 def test_a_password_is_never_in_the_request(tmp_path: Path) -> None:
     url = "postgresql+psycopg://me:secret@db/studies"
     spec = Spec(space="mixed_bits", storage=url, runs_dir=str(tmp_path), command=f"launch --storage {url}")
-    request = plan(spec)
+    with pytest.warns(StudyWarning, match="password"):
+        request = plan(spec)
     request.write(tmp_path)
     assert (
         tomllib.loads((tmp_path / "study.toml").read_text())["request"]["storage"]
