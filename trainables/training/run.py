@@ -6,6 +6,7 @@ Everything random in epoch e comes from (seed, e), so a run resumed at any epoch
 
 import json
 import logging
+import os
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -304,7 +305,7 @@ class Run:
     def restore(self, directory: Path) -> int:
         """Load the newest intact generation in `directory`; the number of its epoch, 0 if there is none."""
         for path in (directory / layout.RESUME_FILE, directory / layout.PREVIOUS_FILE):
-            if not path.exists():
+            if not os.path.lexists(path):  # a link to nothing is damage, not a file that is not there yet
                 continue
             try:
                 tensors, about = checkpoint.read(path)

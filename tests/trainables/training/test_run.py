@@ -105,7 +105,12 @@ def _mistake(path: Path) -> None:
     shutil.copy(path.with_name(layout.CHECKPOINT_FILE), path)
 
 
-@pytest.mark.parametrize("damage", [_cut, _flip, _mistake])
+def _lead_nowhere(file: Path) -> None:
+    file.unlink()
+    file.symlink_to(file.with_name("nothing"))
+
+
+@pytest.mark.parametrize("damage", [_cut, _flip, _mistake, _lead_nowhere])
 def test_a_damaged_resume_file_falls_back_a_generation_and_says_so(
     settings: Settings, tmp_path: Path, damage, caplog: pytest.LogCaptureFixture
 ) -> None:
