@@ -117,9 +117,17 @@ def check_typed(url: str) -> None:
 
 
 def exists(url: str) -> bool:
-    """Tell whether `connect` would find a database at `url`, and not make a file."""
+    """Tell whether `connect` would find a database at `url`, and not make a file.
+
+    Raises:
+        UserError: Something else is in its place: a folder, a pipe, a link to nothing.
+    """
+    if _parse(url).get_backend_name() != "sqlite":
+        return True
     path = Path(_parse(url).database or "")
-    return _parse(url).get_backend_name() != "sqlite" or (path.is_file() and path.stat().st_size > 0)
+    if os.path.lexists(path) and not path.is_file():
+        raise UserError(f"{path} is not a file; {KINDS['sqlite']}")
+    return path.is_file() and path.stat().st_size > 0
 
 
 def connect(url: str, *, new: bool = False) -> RDBStorage:

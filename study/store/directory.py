@@ -12,6 +12,7 @@ from pathlib import Path
 
 import results
 import trainables
+from results.analysis.frames import params
 from results.analysis.studies import rows_of
 from study.store import database, known_records
 from study.store.record import Record
@@ -60,7 +61,7 @@ def record_url(request: Request, directory: Path, named: str = "") -> str:
 def check_record(request: Request, directory: Path) -> None:
     """Raise UserError if the record in the directory of a study was damaged, before anything goes on from it."""
     if not request.storage:
-        rows_of(directory, request.document(), request.objectives)
+        params(rows_of(directory, request.document(), request.objectives))
 
 
 def remove_temporary(directory: Path) -> None:

@@ -65,7 +65,14 @@ def test_a_damaged_record_is_not_continued(change: str, command: Command, comple
     assert (complete / RECORD_FILE).read_bytes() == before
 
 
-@pytest.mark.parametrize("change", ["study_directions SET direction = 'UP'", "trials SET state = 'ENDED'"])
+@pytest.mark.parametrize(
+    "change",
+    [
+        "study_directions SET direction = 'UP'",
+        "trials SET state = 'ENDED'",
+        "trial_params SET distribution_json = replace(distribution_json, 'Distribution', 'Kistribution')",
+    ],
+)
 def test_a_word_that_the_record_cannot_have_is_damage(change: str, command: Command, complete: Path) -> None:
     """SQLAlchemy's error of an enumeration was a traceback."""
     with closing(sqlite3.connect(complete / RECORD_FILE)) as record:

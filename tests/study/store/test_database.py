@@ -1,5 +1,6 @@
 """Where the record is kept: which URLs are taken, and what is opened, made and left behind."""
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -151,3 +152,14 @@ def test_a_server_that_does_not_answer_is_told_with_the_remedy(monkeypatch: pyte
     with pytest.raises(UserError, match="see that the server runs") as rejected:
         connect("postgresql+psycopg://me:secret@127.0.0.1:1/studies")
     assert "secret" not in str(rejected.value)
+
+
+def test_what_is_no_file_is_no_record_that_is_missing(tmp_path: Path) -> None:
+    """A status told of a study without trials."""
+    assert not exists(file_url(tmp_path / "study.db"))
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "study.db")
+    for name in ("folder", "pipe", "link"):
+        with pytest.raises(UserError, match="is not a file; copy the study again"):
+            exists(file_url(tmp_path / name))
