@@ -6,8 +6,8 @@ Everything random in epoch e comes from (seed, e), so a run resumed at any epoch
 
 import json
 import logging
-import os
 import math
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
