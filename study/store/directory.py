@@ -60,7 +60,7 @@ def record_url(request: Request, directory: Path, named: str = "") -> str:
 
 def check_record(request: Request, directory: Path) -> None:
     """Raise UserError if the record in the directory of a study was damaged, before anything goes on from it."""
-    if not request.storage:
+    if not request.storage and database.exists(database.url_in(directory)):
         params(rows_of(directory, request.document(), request.objectives))
 
 

@@ -75,9 +75,9 @@ def test_select_prints_the_trial_and_its_export(run, study):
     row = study.select(at_most={"flops": 2e6}, at_least={"accuracy": 0.75}, prefer="accuracy").iloc[0]
     assert code == 0
     assert out.startswith(f"trial {row['number']} of sample\n")
-    assert out.splitlines()[-1].endswith(
-        f"trials/{row['number']}/checkpoint.safetensors --out sample-{row['number']}"
-    )
+    checkpoint, _, to = out.splitlines()[-1].split()[-3:]
+    assert checkpoint.endswith(f"sample/trials/{row['number']}/checkpoint.safetensors")
+    assert to.endswith(f"sample/exported/{row['number']}")
 
 
 def test_report_writes_and_says_where(run, runs):

@@ -75,7 +75,7 @@ BAD = {
     "--space mixed_bits --weights /nowhere.pth": "there are no pretrained weights for paper_cnn",
     "--space mixed_bits --model resnet18 --set pretrained=/nowhere.pth": "--weights",
     "--space mixed_bits --set epochs=3": "--epochs",
-    "--space mixed_bits --set init=/nowhere": "--init float",
+    "--space mixed_bits --set init=/nowhere": "init has a flag of its own, --init",
     "--space mixed_bits --set bits.conv9=4": "conv1",
     "--space mixed_bits --set a_bits.conv1=4": "the input of the first layer, conv1, is the 8-bit image",
     "--space mixed_bits --set bits=5": "bit-width",
@@ -104,7 +104,7 @@ def test_bad_input_is_one_line_and_nothing_is_written(words: str, command: Comma
 
 
 SPACES = {
-    "lambda1 = { type = 'float', low = 0.1, high = 1.0, when = { maks = ['ratio'] } }": "the nearest is 'mask'",
+    "lambda1 = { type = 'float', low = 0.1, high = 1.0, when = { msk = ['ratio'] } }": "the nearest is 'mask'",
     "pretrained = { type = 'choice', values = ['a.pth', 'b.pth'] }": "--weights",
     "attribution = { type = 'choice', values = ['gradient', 'grad_cam'] }": "--set attribution=",
     "seed = { type = 'int', low = 0, high = 3 }": "--seed",
