@@ -3,18 +3,13 @@
 import numpy as np
 import pandas as pd
 
-from results.analysis.doubts import EDGE, REMOVALS, doubts
-from trainables.saliency.removal import REMOVALS as THEIRS
+from results.analysis.doubts import EDGE, doubts
 
 
 def frame(**columns):
     """Complete trials; `over_edge=[...]` is their column `metrics.faithfulness.over_edge`."""
     trials = pd.DataFrame({f"metrics.faithfulness.{name}": values for name, values in columns.items()})
     return trials.assign(state="complete").set_index(trials.index + 10)
-
-
-def test_the_removals_are_those_that_trials_are_scored_by():
-    assert set(REMOVALS) == set(THEIRS)
 
 
 def test_a_map_must_beat_the_edges_by_its_standard_error():

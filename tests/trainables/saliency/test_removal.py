@@ -5,6 +5,7 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
+from results.analysis import doubts
 from study_common.errors import UserError
 from trainables.saliency.removal import (
     BLUR,
@@ -141,3 +142,8 @@ def test_images_that_are_too_small_are_refused_with_the_remedy():
         UserError, match=r"images of 3x9 pixels are too small .* use images of 4x4 pixels or more"
     ):
         check_size(images(1, (3, 3, 9)))
+
+
+def test_the_analysis_knows_the_removals() -> None:
+    """It names them without importing torch."""
+    assert set(doubts.REMOVALS) == set(REMOVALS)
