@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import ray
 
 import results
 from tests.study import drive
@@ -51,13 +52,16 @@ def terminal_closes(command: list[str]) -> int:
 WAYS: list[Broken] = [reader_leaves, disk_is_full, closed_from_the_start, only_ascii, terminal_closes]
 
 
+@pytest.mark.usefixtures("local_ray")
 @pytest.mark.parametrize("broken", WAYS, ids=lambda way: way.__name__)
 def test_a_study_completes_whatever_becomes_of_its_output(
     broken: Broken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")  # it starts one of its own
+    """On a full disk with a Ray of its own, whose start prints as well."""
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
     runs = tmp_path / "résultats"
-    assert broken(drive.command(runs, TRIALS, pause=0.0)) == 0
+    address = "" if broken is disk_is_full else ray.get_runtime_context().gcs_address
+    assert broken(drive.command(runs, TRIALS, pause=0.0, address=address)) == 0
     found = results.load(runs / "s")
     assert len(found.trials) == TRIALS
     assert set(found.trials["state"]) <= {"complete", "stopped"}
