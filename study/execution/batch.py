@@ -1,10 +1,11 @@
-"""A list of given configurations, trained to their end under Ray: no sampler, no scheduler, no record."""
+"""A list of jobs, done to their end by workers under Ray: no sampler, no scheduler, no record."""
 
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 import ray
 from ray.exceptions import NodeDiedError, OutOfMemoryError, WorkerCrashedError
@@ -16,8 +17,11 @@ from study.execution.worker import Job, Report, Train, reports
 from study_common.output import say
 
 RETRIES = 2
-"""How often a run whose worker died is resumed from its checkpoint."""
-DEATHS = (NodeDiedError, OutOfMemoryError, WorkerCrashedError)
+"""How often a job whose worker died is done again."""
+DEATHS = (WorkerCrashedError, OutOfMemoryError, NodeDiedError)
+
+Item = TypeVar("Item")
+Said = TypeVar("Said")
 
 
 class InterruptedBatchError(Exception):
@@ -26,10 +30,17 @@ class InterruptedBatchError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Begun:
-    """The first thing that a worker says of a run: where it trains."""
+    """The first thing that a worker says of a job: where it does it."""
 
     node: str
     process: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failed:
+    """The last thing that is said of a job that cannot be done: why, in a sentence."""
+
+    reason: str
 
 
 def run_all(
@@ -38,13 +49,13 @@ def run_all(
     gpus_per_trial: float,
     stop: Callable[[], bool],
     patience: Patience,
-    ended: Callable[[Job], None] = lambda job: None,
+    reported: Callable[[Job, Report], None] = lambda job, report: None,
     tell: Callable[[str], None] = say,
 ) -> list[Report]:
     """Train all jobs to their end; a connected Ray runs as many at a time as fit.
 
-    A job whose directory holds a finished run is not trained again, an unfinished one is continued. One whose worker
-    dies more than `RETRIES` times ends with an error.
+    A run whose worker dies is resumed from its checkpoint, `RETRIES` times at most; the report of one that died more
+    often has the error.
 
     Args:
         jobs: What to train.
@@ -52,7 +63,7 @@ def run_all(
         gpus_per_trial: GPUs of each run, a share of one or several.
         stop: Asked about twice per second whether to stop.
         patience: How long a run may show no progress; the worker of one that is overdue is killed.
-        ended: Called with each job that has ended.
+        reported: Called with every report of each job.
         tell: Called with what the user should know.
 
     Returns:
@@ -61,91 +72,121 @@ def run_all(
     Raises:
         InterruptedBatchError: `stop` returned true before all had ended.
     """
-    batch = _Batch(jobs, train, gpus_per_trial, patience)
-    while batch.streams:
-        for number in batch.next_ended():
-            ended(jobs[number])
-        for number in batch.overdue():
-            tell(f"{jobs[number].directory.name}: {patience.reason()}")
-            batch.kill(number)
-        if batch.streams and stop():
-            batch.cancel()
-            raise InterruptedBatchError
-    return [batch.last[number] for number in range(len(jobs))]
+    last: dict[int, Report] = {}
+    names = [job.directory.name for job in jobs]
+    work = partial(reports, train=train)
+    for number, said in do_all(jobs, work, gpus_per_trial, stop, patience, names, tell):
+        report = Report(error=said.reason) if isinstance(said, Failed) else said
+        if report.error is None:
+            patience.reported(names[number], report.seconds, is_new=report.is_new)
+        earlier = last.get(number, report)
+        last[number] = replace(report, notice=report.notice or earlier.notice)
+        reported(jobs[number], report)
+    return [last[number] for number in range(len(jobs))]
 
 
-class _Batch:
-    """The runs of a batch, each a stream of what its worker says."""
+def do_all(
+    items: Sequence[Item],
+    work: Callable[[Item], Iterator[Said]],
+    gpus: float,
+    stop: Callable[[], bool],
+    patience: Patience,
+    names: Sequence[str],
+    tell: Callable[[str], None] = say,
+) -> Iterator[tuple[int, Said | Failed]]:
+    """Let workers do all items, and yield what they say as it comes, each with the index of its item.
 
-    def __init__(self, jobs: Sequence[Job], train: Train, gpus_per_trial: float, patience: Patience) -> None:
+    An item whose worker dies is done again from its beginning, `RETRIES` times at most; then a `Failed` is yielded.
+
+    Args:
+        items: What to do.
+        work: Does one item, on a worker.
+        gpus: GPUs of each item, a share of one or several.
+        stop: Asked about twice per second whether to stop.
+        patience: How long a worker may say nothing; that of an overdue item is killed.
+        names: What the user and `patience` know each item by, all different.
+        tell: Called with what the user should know.
+
+    Raises:
+        InterruptedBatchError: `stop` returned true before all had ended.
+    """
+    batch = _Batch(items, work, gpus, patience, names)
+    try:
+        while batch.streams:
+            yield from batch.heard()
+            for name in patience.overdue():
+                tell(f"{name}: {patience.reason()}")
+                batch.kill(names.index(name))
+            if batch.streams and stop():
+                raise InterruptedBatchError
+    finally:
+        batch.cancel()
+
+
+class _Batch(Generic[Item, Said]):
+    """The items of a batch that are not done, each a stream of what its worker says."""
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        work: Callable[[Item], Iterator[Said]],
+        gpus: float,
+        patience: Patience,
+        names: Sequence[str],
+    ) -> None:
         # without retries of Ray's own, which never end when memory runs low
-        options = {"num_cpus": 1, "num_gpus": gpus_per_trial, "max_retries": 0, "num_returns": "streaming"}
-        self._task = ray.remote(**options)(_reports)  # type: ignore[call-overload]
-        self._jobs, self._train, self._patience = jobs, train, patience
+        options = {"num_cpus": 1, "num_gpus": gpus, "max_retries": 0, "num_returns": "streaming"}
+        self._task = ray.remote(**options)(_done)  # type: ignore[call-overload]
+        self._items, self._work, self._patience, self._names = items, work, patience, names
         self._deaths: Counter[int] = Counter()
         self._begun: dict[int, Begun] = {}
-        self.last: dict[int, Report] = {}
         self.streams: dict[int, Any] = {}
-        for number in range(len(jobs)):
+        for number in range(len(items)):
             self._start(number)
 
     def _start(self, number: int) -> None:
-        self.streams[number] = self._task.remote(self._jobs[number], self._train)
+        self.streams[number] = self._task.remote(self._items[number], self._work)
 
-    def next_ended(self) -> Iterator[int]:
-        """Wait half a second for what the workers say; the numbers of the jobs that have ended by it."""
+    def heard(self) -> Iterator[tuple[int, Said | Failed]]:
+        """Wait half a second for what the workers say."""
         ready, _ = ray.wait(list(self.streams.values()), timeout=0.5)
         for number in [n for n, stream in self.streams.items() if any(stream is one for one in ready)]:
-            if self._has_ended(number):
-                yield number
-
-    def _has_ended(self, number: int) -> bool:
-        """Take the next thing that the worker of a job says; whether the job has ended."""
-        try:
-            self._take(number, ray.get(next(self.streams[number])))
-            return False
-        except StopIteration:
-            self._drop(number)
-            return True
-        except DEATHS as error:
-            self._drop(number)
-            self._deaths[number] += 1
-            if self._deaths[number] <= RETRIES:
-                self._start(number)
-                return False
-            last = str(error).partition("\n")[0]
-            self.last[number] = Report(error=f"its worker died {self._deaths[number]} times; last: {last}")
-            return True
-
-    def _take(self, number: int, said: Begun | Report) -> None:
-        if isinstance(said, Begun):
-            self._begun[number] = said
-            self._patience.started(str(number))
-            return
-        self._patience.reported(str(number), said.seconds, is_new=said.is_new)
-        earlier = self.last.get(number)
-        self.last[number] = replace(said, notice=said.notice or (earlier.notice if earlier else ""))
+            try:
+                said = ray.get(next(self.streams[number]))
+            except StopIteration:
+                self._drop(number)
+            except DEATHS as error:
+                self._drop(number)
+                self._deaths[number] += 1
+                if self._deaths[number] <= RETRIES:
+                    self._start(number)
+                else:
+                    last = str(error).partition("\n")[0]
+                    yield number, Failed(reason=f"its worker died {self._deaths[number]} times; last: {last}")
+            else:
+                if isinstance(said, Begun):
+                    self._begun[number] = said
+                    self._patience.started(self._names[number])
+                else:
+                    yield number, said
 
     def _drop(self, number: int) -> None:
         del self.streams[number]
-        self._patience.ended(str(number))
-
-    def overdue(self) -> list[int]:
-        """Return the numbers of the jobs that show no progress."""
-        return [int(name) for name in self._patience.overdue()]
+        self._patience.ended(self._names[number])
 
     def kill(self, number: int) -> None:
-        """Kill the worker of a job, which is resumed as if it had died."""
-        self._patience.ended(str(number))
+        """Kill the worker of an item, which is done again as if it had died."""
+        self._patience.ended(self._names[number])
         kill_process(self._begun[number].node, self._begun[number].process)
 
     def cancel(self) -> None:
         """End all that runs."""
-        for stream in self.streams.values():
+        for number, stream in list(self.streams.items()):
             ray.cancel(stream, force=True)
+            self._drop(number)
 
 
-def _reports(job: Job, train: Train) -> Iterator[Begun | Report]:
+def _done(item: Item, work: Callable[[Item], Iterator[Said]]) -> Iterator[Begun | Said]:
     keep_to_given_gpus()
     yield Begun(node=ray.get_runtime_context().get_node_id(), process=os.getpid())
-    yield from reports(job, train)
+    yield from work(item)

@@ -212,12 +212,13 @@ def _job(request: Request, directory: Path, token: str, name: str, flat: dict[st
 
 
 def _train(jobs: list[Job], request: Request, stop: Callable[[], bool], patience: Patience) -> None:
-    def tell_end(job: Job) -> None:
-        say(f"{job.directory.name} has ended")
+    def tell_end(job: Job, report: Report) -> None:
+        if report.last or report.error is not None:
+            say(f"{job.directory.name} has ended")
 
     names = ", ".join(job.directory.name for job in jobs)
     say(f"training {names} (trial-seed) for {request.epochs} epochs each")
-    reports: list[Report] = run_all(jobs, train, request.gpus_per_trial, stop, patience, tell_end)
+    reports = run_all(jobs, train, request.gpus_per_trial, stop, patience, tell_end)
     for job, report in zip(jobs, reports, strict=True):
         if report.notice:
             say(report.notice)

@@ -25,7 +25,7 @@ from study.execution.ray_internals import gcs_address, install_actor_manager
 from study.execution.searcher import Searcher
 from study.execution.view import View
 from study.execution.width_table import Estimate, estimate
-from study.execution.worker import Job, Train, Worker, saved_epochs, train
+from study.execution.worker import Job, Report, Train, Worker, train
 from study.planning.plan import plan
 from study.planning.spec import Spec
 from study.store import database as storage
@@ -189,7 +189,7 @@ def _drive(held: _Held, cluster: Cluster, train: Train, estimate: Estimate) -> O
             promising: list[Point] = []
             if held.request.init == "shared":
                 table = width_table.measure(
-                    held.request, held.directory, extra, estimate, interrupt.stop_all, view.say
+                    held.request, held.directory, extra, estimate, interrupt.stop_all, patience, view.say
                 )
                 promising = width_table.to_try(held.request, table)
             searcher = Searcher(held.request, held.record, held.directory, held.lease.token, extra, promising)
@@ -286,16 +286,14 @@ def _start_model(
     job = Job(
         number=-1, flat=config.flat(), directory=directory, study=study, token=held.lease.token, data=data
     )
-    shown = 0
 
-    def stop() -> bool:
-        nonlocal shown
-        if (done := len(saved_epochs(directory, config.epochs))) > shown:
-            shown = done
-            view.say(f"{kind}: epoch {done} of {config.epochs}")
-        return interrupt.stop_all()
+    def show(job: Job, report: Report) -> None:
+        if report.error is None:
+            view.say(f"{kind}: epoch {report.epoch} of {config.epochs}")
 
-    (report,) = run_all([job], train, held.request.gpus_per_trial, stop, patience, tell=view.say)
+    (report,) = run_all(
+        [job], train, held.request.gpus_per_trial, interrupt.stop_all, patience, show, view.say
+    )
     if report.notice:
         view.say(report.notice)
     if report.error:

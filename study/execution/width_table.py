@@ -7,20 +7,19 @@ measured again.
 
 import hashlib
 import json
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import ray
 from numpy.typing import NDArray
 
 import trainables
 from search_spaces import Point
-from study.execution.batch import DEATHS, RETRIES, InterruptedBatchError
-from study.execution.cluster import keep_to_given_gpus
+from study.execution.batch import Failed, do_all
+from study.execution.patience import Patience
 from study.search.estimated import Estimable, promising
 from study.store.request import Request
 from study_common import digests, layout, objectives
@@ -48,6 +47,7 @@ def measure(
     settings: Mapping[str, Any],
     measure_one: Estimate,
     stop: Callable[[], bool],
+    patience: Patience,
     say: Callable[[str], None],
 ) -> pd.DataFrame:
     """Return the width table of a study, measuring what it lacks; a connected Ray does the work.
@@ -58,6 +58,7 @@ def measure(
         settings: What is added to every configuration: `init`, the checkpoint of the shared model.
         measure_one: How a configuration is measured.
         stop: Asked about twice per second whether to stop.
+        patience: How long a worker may say nothing.
         say: Shows a line to the user.
 
     Raises:
@@ -75,9 +76,11 @@ def measure(
         points = [estimable.point(widths) for widths in wanted]
         parts = [points[i : i + AT_A_TIME] for i in range(0, len(points), AT_A_TIME)]
         jobs = [[{**request.flat(point), **settings} for point in part] for part in parts]
-        for number, found in _outcomes(jobs, measure_one, request.gpus_per_trial, stop):
-            if isinstance(found, str):
-                raise UserError(f"the width table cannot be measured: {found}")
+        names = [f"part {number + 1} of {len(jobs)} of the width table" for number in range(len(jobs))]
+        work = partial(_several, measure_one=measure_one)
+        for number, found in do_all(jobs, work, request.gpus_per_trial, stop, patience, names, say):
+            if isinstance(found, Failed):
+                raise UserError(f"the width table cannot be measured: {found.reason}")
             before = len(rows)
             rows += [_row(p, m, shared) for p, m in zip(parts[number], found, strict=True)]
             with digests.sealed(path) as part:
@@ -103,43 +106,14 @@ def gains(request: Request, table: pd.DataFrame) -> NDArray[np.float64]:
     return np.array(rows, dtype=float).reshape(len(rows), len(named))
 
 
-def _outcomes(
-    jobs: Sequence[Sequence[dict[str, Any]]], measure_one: Estimate, gpus: float, stop: Callable[[], bool]
-) -> Iterator[tuple[int, list[dict[str, float]] | str]]:
-    """Yield the index of each job that has ended and what it measured, or the sentence that says why not.
-
-    A job whose worker dies is measured again, `RETRIES` times at most.
-    """
-    # without retries of Ray's own, which never end when memory runs low
-    task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=0)(_several)
-    running = {task.remote(job, measure_one): number for number, job in enumerate(jobs)}
-    deaths: Counter[int] = Counter()
-    while running:
-        ended, _ = ray.wait(list(running), timeout=0.5)
-        for future in ended:
-            number = running.pop(future)
-            try:
-                yield number, ray.get(future)
-            except DEATHS as error:
-                deaths[number] += 1
-                if deaths[number] <= RETRIES:
-                    running[task.remote(jobs[number], measure_one)] = number
-                else:
-                    reason = str(error).partition("\n")[0]
-                    yield number, f"its worker died {deaths[number]} times; last: {reason}"
-        if running and stop():
-            for future in running:
-                ray.cancel(future, force=True)
-            raise InterruptedBatchError
-
-
-def _several(flats: Sequence[dict[str, Any]], measure_one: Estimate) -> list[dict[str, float]] | str:
+def _several(
+    flats: Sequence[dict[str, Any]], measure_one: Estimate
+) -> Iterator[list[dict[str, float]] | Failed]:
     """Measure several configurations, on a worker; an exception becomes a sentence."""
-    keep_to_given_gpus()
     try:
-        return [dict(measure_one(flat)) for flat in flats]
+        yield [dict(measure_one(flat)) for flat in flats]
     except Exception as error:
-        return f"{type(error).__name__}: {error}"
+        yield Failed(reason=f"{type(error).__name__}: {error}")
 
 
 def _row(point: Point, metrics: Mapping[str, float], shared: str) -> dict[str, Any]:
@@ -159,7 +133,7 @@ def _widths(rows: list[dict[str, Any]], estimable: Estimable) -> list[Point]:
 
 
 def _read(path: Path, shared: str, say: Callable[[str], None]) -> list[dict[str, Any]]:
-    """Return the rows of a table that can be believed and are of this shared model; else none, and set it aside."""
+    """Return the rows of a table that can be believed and is of this shared model; else none, and say why."""
     if not path.exists():
         return []
     try:

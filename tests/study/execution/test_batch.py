@@ -11,7 +11,7 @@ import trainables
 from study.execution import patience
 from study.execution.batch import RETRIES, InterruptedBatchError, run_all
 from study.execution.patience import Patience
-from study.execution.worker import Job
+from study.execution.worker import Job, Report
 from study_common import layout
 from tests.study import toys
 
@@ -38,13 +38,20 @@ def never() -> bool:
 
 def test_last_reports_come_in_the_order_of_the_jobs(job_of: Callable[[int], Job]) -> None:
     jobs = [replace(job_of(n), flat=FLAT | {"epochs": epochs}) for n, epochs in enumerate((4, 1, 2))]
-    told: list[int] = []
-    last = run_all(jobs, toys.toy, 0.0, never, Patience(20.0), lambda job: told.append(job.number))
+    told: list[tuple[int, int]] = []
+    last = run_all(
+        jobs,
+        toys.toy,
+        0.0,
+        never,
+        Patience(20.0),
+        lambda job, report: told.append((job.number, report.epoch)),
+    )
     assert [(report.epoch, report.error) for report in last] == [(4, None), (1, None), (2, None)]
     assert [report.metrics for report in last] == [
         toys.metrics_of(job.flat, job.flat["epochs"]) for job in jobs
     ]
-    assert sorted(told) == [0, 1, 2]
+    assert sorted(told) == [(0, 1), (0, 2), (0, 3), (0, 4), (1, 1), (2, 1), (2, 2)]
 
 
 def test_a_finished_run_is_not_trained_again(job_of: Callable[[int], Job]) -> None:
@@ -56,21 +63,20 @@ def test_a_finished_run_is_not_trained_again(job_of: Callable[[int], Job]) -> No
 
 def test_an_error_ends_its_own_run_only(job_of: Callable[[int], Job]) -> None:
     """Trial 1 raises; the worker of 3 dies once and is resumed, that of 4 dies each time."""
-    told: list[int] = []
-    last = run_all(
-        [job_of(n) for n in (0, 1, 3, 4)],
-        toys.troubled,
-        0.0,
-        never,
-        Patience(20.0),
-        lambda job: told.append(job.number),
-    )
+    ended: list[int] = []
+
+    def reported(job: Job, report: Report) -> None:
+        if report.last or report.error is not None:
+            ended.append(job.number)
+
+    jobs = [job_of(n) for n in (0, 1, 3, 4)]
+    last = run_all(jobs, toys.troubled, 0.0, never, Patience(20.0), reported)
     assert last[0].error is None
     assert last[1].error == "RuntimeError: this trial raises"
     assert (last[2].error, last[2].epoch) == (None, 3)
     assert str(last[3].error).startswith(f"its worker died {RETRIES + 1} times; last: ")
     assert "\n" not in str(last[3].error)
-    assert sorted(told) == [0, 1, 3, 4], "each once, however often its worker died"
+    assert sorted(ended) == [0, 1, 3, 4], "each once, however often its worker died"
 
 
 def test_what_a_run_says_at_its_start_is_in_its_last_report(job_of: Callable[[int], Job]) -> None:

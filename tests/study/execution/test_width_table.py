@@ -1,5 +1,7 @@
 """The width table: measured by workers, continued where it was cut off, and never believed if it was altered."""
 
+import os
+import signal
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
@@ -10,8 +12,9 @@ import pytest
 
 import results
 import study
-from study.execution import width_table
+from study.execution import patience, width_table
 from study.execution.batch import InterruptedBatchError
+from study.execution.patience import Patience
 from study.store.directory import create
 from study.store.request import Request
 from study_common import layout
@@ -31,6 +34,15 @@ values = [2, 8]
 
 def failing(flat: Mapping[str, Any]) -> Mapping[str, float]:
     raise ValueError("no such image")
+
+
+def freezing(flat: Mapping[str, Any]) -> Mapping[str, float]:
+    """As `toys.estimate`, but the worker of the first one stops."""
+    marker = Path(flat["init"]).parent / "frozen"
+    if not marker.exists():
+        marker.touch()
+        os.kill(os.getpid(), signal.SIGSTOP)
+    return toys.estimate(flat)
 
 
 def never() -> bool:
@@ -62,11 +74,11 @@ def test_a_table_that_was_cut_off_is_continued(
     request, directory, settings = asked
     path = directory / layout.WIDTHS_FILE
     with pytest.raises(InterruptedBatchError):
-        width_table.measure(request, directory, settings, toys.estimate, path.exists, lambda line: None)
+        width_table.measure(request, directory, settings, toys.estimate, path.exists, Patience(20.0), print)
     kept = len(pd.read_parquet(path))
     assert kept == width_table.AT_A_TIME
     (tmp_path / toys.ESTIMATED).unlink()
-    table = width_table.measure(request, directory, settings, toys.estimate, never, lambda line: None)
+    table = width_table.measure(request, directory, settings, toys.estimate, never, Patience(20.0), print)
     assert len((tmp_path / toys.ESTIMATED).read_text().splitlines()) == 8 - kept
     widths = ["params.bits.conv1", "params.bits.conv2", "params.bits.fc1"]
     assert len(table.drop_duplicates(widths)) == len(table) == 8
@@ -85,7 +97,7 @@ def test_a_table_that_cannot_be_used_is_measured_again(asked: tuple[Request, Pat
     def measured() -> int:
         notes.write_text("")
         said.clear()
-        width_table.measure(request, directory, settings, toys.estimate, never, said.append)
+        width_table.measure(request, directory, settings, toys.estimate, never, Patience(20.0), said.append)
         return len(notes.read_text().splitlines())
 
     assert (measured(), measured()) == (8, 0)
@@ -105,7 +117,18 @@ def test_a_configuration_that_cannot_be_measured_says_why(
     asked: tuple[Request, Path, dict[str, Any]],
 ) -> None:
     with pytest.raises(UserError, match="no such image"):
-        width_table.measure(*asked, failing, never, lambda line: None)
+        width_table.measure(*asked, failing, never, Patience(20.0), print)
+
+
+def test_a_frozen_worker_does_not_hold_the_table(
+    asked: tuple[Request, Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The table had a loop of its own, which waited without bound."""
+    monkeypatch.setattr(patience, "LEAST_FIRST_S", 3.0)
+    said: list[str] = []
+    table = width_table.measure(*asked, freezing, never, Patience(1.0), said.append)
+    assert len(table) == 8
+    assert any("of the width table: no progress for 3 s" in line for line in said)
 
 
 def test_a_study_tries_what_its_table_finds_promising(
