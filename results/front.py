@@ -42,7 +42,7 @@ def _show(arguments: argparse.Namespace) -> None:
     print_table(_table(study, front, objectives), f"{study.name}: {len(front)} of {len(study.trials)} trials")
     doubtful = front.assign(doubt=doubts(configurations)).dropna(subset="doubt")
     for number, doubt in zip(doubtful["number"], doubtful["doubt"], strict=True):
-        print(f"the maps of trial {number} are {doubt}")
+        show(f"the maps of trial {number} are {doubt}")
     if objectives == study.directions:
         show(f"hypervolume {study.hypervolume():.4f}")
         for warning in fronts.hypervolume_warnings(study.trials, study.objectives):

@@ -143,7 +143,7 @@ class Confirmation(TypedDict):
     refit: bool
     metrics: dict[str, float]
     time: str
-    digest: NotRequired[str]
+    digest: str
     """`confirmation_digest` of the other fields."""
 
 

@@ -202,7 +202,7 @@ def _check(
             raise _damaged(file, f"a value of {name} is not a number")
     _check_digests(rows, file)
     for entry in rows.attributes.get(layout.CONFIRMATIONS, []):
-        if "digest" in entry and entry["digest"] != layout.confirmation_digest(entry):
+        if entry["digest"] != layout.confirmation_digest(entry):
             raise _damaged(file, f"a confirmation of trial {entry['trial']} differs from its digest")
     names = list(objectives)
     for number, position, value in values:

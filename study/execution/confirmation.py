@@ -158,7 +158,9 @@ def _retrain(
         look = {"trial": number, "seed": seed, "time": now}
         record.set_attribute(TEST_READS, [*record.attributes().get(TEST_READS, []), look])
         metrics = trainables.test_metrics(job.directory / layout.CHECKPOINT_FILE)
-        confirmation = Confirmation(trial=number, seed=seed, refit=refit, metrics=metrics, time=now)
+        confirmation = Confirmation(
+            trial=number, seed=seed, refit=refit, metrics=metrics, time=now, digest=""
+        )
         confirmation["digest"] = confirmation_digest(confirmation)
         record.set_attribute(CONFIRMATIONS, [*record.attributes().get(CONFIRMATIONS, []), confirmation])
 

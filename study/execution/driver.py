@@ -4,13 +4,14 @@ import logging
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import ray
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 from ray import tune
 
 from search_spaces import Point
@@ -59,6 +60,8 @@ class _Held:
     directory: Path
     record: Record
     lease: Lease
+    trials: Sequence[FrozenTrial] = ()
+    """Those of earlier drivers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,9 +151,10 @@ def resume_study(
         directories.remove_temporary(directory)
         asked = changes.applied(request)
         known = record.trials(asked.epochs)
-        another = replace(asked, trials=len(known) + 1).attainable > len(known)
-        replicates = sum(trial.user_attrs[RESULT]["seed"] != asked.seed for trial in known)
-        another = another and (EXHAUSTED not in record.attributes() or replicates < asked.replicates)
+        more = replace(asked, trials=len(known) + 1)
+        another = more.attainable > len(known)
+        if EXHAUSTED in record.attributes():
+            another = more.replicates_left([trial.user_attrs[RESULT] for trial in known]) > 0
         tried = len(known) >= asked.trials or not another
         complete = tried and all(trial.state.is_finished() for trial in known)
         if not complete:
@@ -166,7 +170,7 @@ def resume_study(
                 view.say(f"study {asked.name} is complete with {len(known)} trials; {hint}")
                 view.end("", None)
             return Outcome(directory=directory, reason="", code=0)
-        held = _Held(request=asked, directory=directory, record=record, lease=lease)
+        held = _Held(request=asked, directory=directory, record=record, lease=lease, trials=known)
         with connected(address, asked.workers) as cluster:
             cluster.workers(asked.workers, asked.gpus_per_trial)
             check_importable(asked.fixed.get("model", ""))
@@ -184,7 +188,7 @@ def _drive(held: _Held, cluster: Cluster, train: Train, estimate: Estimate) -> O
             if line:
                 view.say(line)
         try:
-            patience = Patience.of(held.request, held.record.trials(held.request.epochs))
+            patience = Patience.of(held.request, held.trials)
             extra = _start_model(held, train, interrupt, view, patience)
             promising: list[Point] = []
             if held.request.init == "shared":

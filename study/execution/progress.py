@@ -56,12 +56,12 @@ class Progress:
 
     def add_new(self) -> None:
         """Count a new trial."""
-        self.states[_name(TrialState.RUNNING)] += 1
+        self.states[state_name(TrialState.RUNNING)] += 1
 
     def change_state(self, before: TrialState, after: TrialState, result: Result) -> None:
         """Count a trial that pauses, is resumed or ends."""
-        self.states[_name(before)] -= 1
-        self.states[_name(after)] += 1
+        self.states[state_name(before)] -= 1
+        self.states[state_name(after)] += 1
         if after == TrialState.FAIL:
             self.failures.add(result["error"] or "")
         metrics = result["metrics"]
@@ -78,13 +78,13 @@ class Progress:
     @property
     def tried(self) -> int:
         """Trials that ended or pause."""
-        return self.states.total() - self.states[_name(TrialState.RUNNING)]
+        return self.states.total() - self.states[state_name(TrialState.RUNNING)]
 
     @property
     def most_failed(self) -> bool:
         """Whether more than half of the trials that ended have failed."""
-        ended = self.states.total() - self.states[_name(TrialState.RUNNING)] - self.states[PAUSED]
-        return 2 * self.states[_name(TrialState.FAIL)] > ended
+        ended = self.states.total() - self.states[state_name(TrialState.RUNNING)] - self.states[PAUSED]
+        return 2 * self.states[state_name(TrialState.FAIL)] > ended
 
     @property
     def unfinished(self) -> int:
@@ -121,9 +121,10 @@ class Progress:
         if not (self.epochs and self.unfinished):
             return None
         to_begin = max(0, self.trials - self.states.total())
-        least = to_begin * self._first_rung + self.states[_name(TrialState.RUNNING)]
+        least = to_begin * self._first_rung + self.states[state_name(TrialState.RUNNING)]
         return max(self._left - self.epochs, least) / self.epochs_per_second
 
 
-def _name(state: TrialState) -> str:
+def state_name(state: TrialState) -> str:
+    """Return the name of a state: `PAUSED` of a trial that waits at a rung, else that in a table of trials."""
     return PAUSED if state == TrialState.WAITING else STATES[state.name]

@@ -98,7 +98,7 @@ class Searcher(TuneSearcher):
         self._replicates.start(trial.params, known)
         if trial.state == TrialState.COMPLETE:
             self._replicates.complete(trial.number, trial.params, known)
-        if self._replicates.is_one(known):
+        if self._request.is_replicate(known):
             self.scheduler.exempt(trial.number)
         else:
             self._replay_search(trial, known, paused)
@@ -251,7 +251,7 @@ class Searcher(TuneSearcher):
         self._proposed += 1
         self.progress.add_new()
         self._replicates.start(point, known)
-        if self._replicates.is_one(known):
+        if self._request.is_replicate(known):
             self.scheduler.exempt(number)
         trial = OpenTrial(number=number, point=point, known=known, status=Status.INTERRUPTED)
         self._open.add(trial)
@@ -301,7 +301,7 @@ class Searcher(TuneSearcher):
         rung = Rung(epoch=report.epoch, seconds=report.seconds, metrics=report.metrics)
         known["metrics"] = report.metrics
         known["rungs"].append(rung)
-        if not self._replicates.is_one(known):
+        if not self._request.is_replicate(known):
             self._measure(trial.point, rung)
         return True
 
@@ -338,7 +338,7 @@ class Searcher(TuneSearcher):
             if state == TrialState.COMPLETE:
                 self._replicates.complete(trial.number, trial.point, trial.known)
             # The sampler already knows of a paused trial, and need not know of a replicate.
-            if before == TrialState.RUNNING and not self._replicates.is_one(trial.known):
+            if before == TrialState.RUNNING and not self._request.is_replicate(trial.known):
                 self._proposals.end(trial.point)
 
     def _write(self, write: Callable[[], None]) -> bool:

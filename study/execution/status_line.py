@@ -1,6 +1,7 @@
 """How a study stands, in one line: what `study.status` prints."""
 
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,20 +44,29 @@ def _line(directory: Path, storage_url: str) -> str:
         progress.add_recorded(ended, known)
     progress.rejected |= attributes.get(REJECTED, {})
     if EXHAUSTED in attributes:
-        began = sum(known["seed"] != request.seed for _, known in trials)
-        progress.expect_no_more(max(0, min(request.replicates - began, request.trials - len(trials))))
-    host = attributes.get(lease.KEY, {}).get("host", "")
-    if lease.is_held(directory):
-        state = "running"
-    elif host not in ("", socket.gethostname()):  # whose lock may not reach this machine
-        state = f"running on {host}, or interrupted there"
-    else:
-        state = "interrupted" if progress.unfinished else "complete"
+        progress.expect_no_more(request.replicates_left([known for _, known in trials]))
+    state = state_of(directory, attributes.get(lease.KEY, {}), is_complete=not progress.unfinished)
     told = figures(progress)
     shown = {name: told[name] for name in told if name not in ("epochs/s", "ETA")}
     name = real(directory).name
     copied = "" if name == request.name else f", a copy of {request.name}"
     return f"{name}{copied} ({state}): " + ", ".join(f"{name} {value}" for name, value in shown.items())
+
+
+def state_of(directory: Path, holder: Mapping[str, Any], *, is_complete: bool) -> str:
+    """Return what becomes of a study now, in a word or two.
+
+    Args:
+        directory: Its directory.
+        holder: Who holds it, as its record says; {} if nobody.
+        is_complete: Whether it has all its trials, to their ends.
+    """
+    if lease.is_held(directory):
+        return "running"
+    host = holder.get("host", "")
+    if host not in ("", socket.gethostname()):  # whose lock may not reach this machine
+        return f"running on {host}, or interrupted there"
+    return "complete" if is_complete else "interrupted"
 
 
 Trials = list[tuple[TrialState, Any]]

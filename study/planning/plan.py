@@ -103,6 +103,9 @@ def plan(spec: Spec) -> Request:
         data={"dataset": config.dataset, **vars(facts)},
         versions=versions(),
     )
+    if (start := request.start()) is not None:
+        with located(f"the {spec.init} model of --init {spec.init}"):
+            trainables.check_run(start)
     return request if spec.trials else replace(request, trials=request.attainable)
 
 
@@ -189,19 +192,11 @@ def _extremes(domain: Domain) -> Sequence[Any]:
 
 
 def _check_runs(spec: Spec, space: Space, config: Config) -> None:
-    """Raise UserError if a trial, or the float model of --init float, would end before its first step."""
+    """Raise UserError if a trial would end before its first step."""
     varied = space.parameters.get("batch_size")
     sizes = _extremes(varied) if varied else {p.get("batch_size", config.batch_size) for p in space.points}
     for size in sizes or (config.batch_size,):
         trainables.check_run(replace(config, batch_size=int(size)))
-    if spec.init:
-        start = (
-            trainables.shared_config(config, space.widths())
-            if spec.init == "shared"
-            else trainables.float_config(config)
-        )
-        with located(f"the {spec.init} model of --init {spec.init}"):
-            trainables.check_run(start)
 
 
 def _check_shared(spec: Spec, space: Space) -> None:

@@ -24,8 +24,7 @@ class Replicates:
     def __init__(self, request: Request) -> None:
         self.began = 0
         """How many replicates have begun."""
-        self._seed = request.seed
-        self._wanted = request.replicates
+        self._request = request
         self._directions = fronts.directions_of(request.objectives)
         self._draws: dict[Key, int] = {}
         self._points: dict[int, Point] = {}
@@ -34,15 +33,11 @@ class Replicates:
     @property
     def left(self) -> int:
         """How many are to come."""
-        return max(0, self._wanted - self.began)
-
-    def is_one(self, known: Result) -> bool:
-        """Tell whether a trial is a replicate: its seed is not that of the study."""
-        return known["seed"] != self._seed
+        return max(0, self._request.replicates - self.began)
 
     def start(self, point: Point, known: Result) -> None:
         """Learn that a trial begins."""
-        self.began += self.is_one(known)
+        self.began += self._request.is_replicate(known)
         key = identity(point)
         self._draws[key] = self._draws.get(key, 0) + 1
 
@@ -74,7 +69,7 @@ class Replicates:
             return -p[i] * (1 - p[i]) / (draws[i] * (draws[i] + 1)), draws[i], -p[i]
 
         chosen = min(range(len(points)), key=order)
-        return dict(points[chosen]), (self._seed + FIRST_SEED + draws[chosen]) % 2**31
+        return dict(points[chosen]), (self._request.seed + FIRST_SEED + draws[chosen]) % 2**31
 
 
 def _prefixed(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, Field
 
 from results.page.page import plain
-from study.service.snapshots import NAME, Standing
+from study.service.snapshots import NAME, OpenTrial, Standing
 from study.store.options import INITS, SAMPLERS, SCHEDULERS
 
 MOST = 1_000_000
@@ -81,7 +81,7 @@ class Brief(BaseModel):
     state: str = Field(description="starting, running, interrupted, complete, confirming, not started, ...")
     problem: str = Field(description="why its record cannot be read; empty if it can")
     states: dict[str, int] = Field(description="number of trials: running, paused, complete, stopped, failed")
-    total: int = Field(description="trials that were asked for")
+    total: int = Field(description="trials that the study will have")
     front: int = Field(description="members of the front")
     hypervolume: float
 
@@ -100,24 +100,13 @@ class Brief(BaseModel):
         )
 
 
-class TrialNow(BaseModel):
-    """A trial that runs, pauses or failed."""
-
-    number: int
-    state: str
-    epochs: int
-    worker: str
-    error: str
-    log: list[str]
-
-
 class Detail(Brief):
     """A study in full."""
 
     objectives: dict[str, str] = {}
     command: str = ""
     output: list[str] = Field([], description="last lines of the command that the service started")
-    open_trials: list[TrialNow] = []
+    open_trials: list[OpenTrial] = []
     front_trials: list[Row] = Field([], description="at most 2,000 members")
     recommended: dict[str, int] = {}
 
@@ -130,7 +119,7 @@ class Detail(Brief):
             study = standing.snapshot.study
             made.objectives = study.directions
             made.command = str(study.request.get("command", ""))
-            made.open_trials = [TrialNow(**vars(trial)) for trial in standing.snapshot.trials]
+            made.open_trials = standing.snapshot.trials
             made.front_trials = rows(study.front().head(MAX_FRONT))
             made.recommended = {name: int(trial["number"]) for name, trial in study.recommend().items()}
         return made

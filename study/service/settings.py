@@ -12,11 +12,10 @@ import search_spaces
 from study.store.options import INITS
 from study_common.errors import UserError, check_known, unknown
 from trainables.choices import DATASETS, MODEL_FORMS, MODELS, is_own_model
+from trainables.training.config import PLACES
 
 EMBEDDED = "fashion_mnist_small"
 """The data set that comes with the package."""
-PATHS = ("data_dir", "labels", "pretrained", "init")
-"""Settings of a run that name a file or a folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +59,7 @@ class Settings:
         check_allowed("data set", asked.get("dataset") or EMBEDDED, self.datasets, "--allow-dataset")
         check_allowed("model", asked.get("model") or MODELS[0], self.models, "--allow-model")
         folder = self.datasets[asked.get("dataset") or EMBEDDED]
-        for name in PATHS:
+        for name in PLACES:
             value = str(asked.get(name) or "")
             if value and value not in (*INITS, folder):
                 raise UserError(

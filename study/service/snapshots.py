@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import socket
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -12,20 +11,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from optuna.trial import TrialState
+
 from results.analysis.database import Rows
 from results.analysis.studies import Study, rows_of, study_of
-from results.analysis.study_file import read_study_file
+from study.execution.progress import PAUSED, state_name
+from study.execution.status_line import state_of
 from study.service.processes import Command, Processes, last_lines
 from study.service.workplace import Workplace
 from study.store import known_records, lease
 from study.store.record import Record, faults_as_user_errors
+from study.store.request import Request
 from study_common import layout
 from study_common.errors import UserError, located
-from study_common.layout import EXHAUSTED, STATES, study_names
-from study_common.objectives import Objective
+from study_common.layout import EXHAUSTED, study_names
 
-PAUSED = "paused"
-"""State of a trial that waits at a rung; a table of trials lists it as running."""
 LOG_LINES = 6
 """Last lines of a trial's log that are shown."""
 COMMAND_LINES = 12
@@ -64,11 +64,15 @@ class Snapshot:
     states: dict[str, int]
     """Number of trials by state; paused ones apart from running ones."""
     total: int
-    """How many trials were asked for."""
+    """How many trials the study will have."""
     trials: list[OpenTrial]
     holder: dict[str, Any]
     """Who holds the study, as its record says."""
-    is_exhausted: bool
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the study has all its trials, to their ends."""
+        return sum(self.states.values()) >= self.total and not (self.states["running"] or self.states[PAUSED])
 
     @cached_property
     def front(self) -> int:
@@ -197,32 +201,28 @@ def _read(directory: Path, copies: Path) -> Snapshot:
     Raises:
         UserError: As `results.load`, or the record elsewhere cannot be reached.
     """
-    request = read_study_file(directory / layout.REQUEST_FILE)
-    objectives = {name: Objective(**pair) for name, pair in request["objectives"].items()}
-    if (url := _storage(request)) and known_records.is_known(directory, url):
+    request = Request.read(directory)
+    if (url := request.storage) and known_records.is_known(directory, url):
         copy = copies / f"{directory.name}.db"
-        with faults_as_user_errors(), Record.open(url, request["name"], objectives) as record:
+        with faults_as_user_errors(), Record.open(url, request.name, request.objectives) as record:
             record.snapshot(copy)
             copy.replace(directory / layout.RECORD_FILE)  # as its driver does at the end
-    rows = rows_of(directory, request, objectives)
+    document = request.document()
+    rows = rows_of(directory, document, request.objectives)
     with located(str(directory / layout.RECORD_FILE)):
-        study = study_of(directory, request, objectives, rows)
-    states = {number: _name(state) for number, state in rows.states.items()}
+        study = study_of(directory, document, request.objectives, rows)
+    states = {number: state_name(TrialState[state]) for number, state in rows.states.items()}
+    more = request.replicates_left(rows.results.values()) if EXHAUSTED in rows.attributes else 0
     counts = Counter(states.values())
     return Snapshot(
         study=study,
         states={
             state: counts.get(state, 0) for state in ("running", PAUSED, "complete", "stopped", "failed")
         },
-        total=max(int(request.get("request", {}).get("trials") or 0), len(states)),
+        total=len(states) + more if EXHAUSTED in rows.attributes else max(request.attainable, len(states)),
         trials=_open_trials(directory, rows, states),
         holder=rows.attributes.get(lease.KEY) or {},
-        is_exhausted=bool(rows.attributes.get(EXHAUSTED)),
     )
-
-
-def _name(state: str) -> str:
-    return PAUSED if state == "WAITING" else STATES[state]
 
 
 def _open_trials(directory: Path, rows: Rows, states: dict[int, str]) -> list[OpenTrial]:
@@ -249,15 +249,8 @@ def _state(directory: Path | None, command: Command | None, snapshot: Snapshot |
         if command.kind == "confirm":
             return VERBS["confirm"]
         return "running" if held else VERBS[command.kind]
-    if held:
-        return "running"
     if directory is None:
         return "not started"
     if snapshot is None:
-        return "not readable"
-    host = snapshot.holder.get("host", "")
-    if host not in ("", socket.gethostname()):
-        return f"running on {host}, or interrupted there"
-    unfinished = snapshot.states["running"] or snapshot.states[PAUSED]
-    missing = sum(snapshot.states.values()) < snapshot.total and not snapshot.is_exhausted
-    return "interrupted" if unfinished or missing else "complete"
+        return "running" if held else "not readable"
+    return state_of(directory, snapshot.holder, is_complete=snapshot.is_complete)

@@ -140,7 +140,7 @@ def table_of(directory: Path) -> Table:
         for trial in trials
         if trial.state == TrialState.COMPLETE
         and trial.params in request.space
-        and trial.user_attrs[RESULT]["seed"] == request.seed  # replicates are other draws
+        and not request.is_replicate(trial.user_attrs[RESULT])
     ]
     curves = [saved_epochs(directory / TRIALS_DIR / str(trial.number), request.epochs) for trial in complete]
     return Table(request, [trial.params for trial in complete], curves)

@@ -43,6 +43,8 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 FAULTS = (StorageInternalError, SQLAlchemyError, OSError, UpdateFinishedTrialError, json.JSONDecodeError)
 """What a method raises when the database cannot be used: full disk, lock, lost connection, another driver's end."""
+_DAMAGE = (DatabaseError, json.JSONDecodeError, LookupError)
+"""What damage raises: a file that is cut short, a value that is no JSON, one that an enumeration lacks."""
 
 _TABLES = models.BaseModel.metadata.tables
 _TRIALS, _STUDIES = _TABLES["trials"], _TABLES["studies"]
@@ -421,10 +423,6 @@ def describe_fault(error: Exception) -> str:
         return "another driver has ended a trial of this study"
     cause = error.__cause__ if isinstance(error, StorageInternalError) else error
     said = getattr(cause, "orig", None) or cause
-    if type(cause) in (
-        DatabaseError,
-        json.JSONDecodeError,
-        LookupError,
-    ):  # SQLite's own word for a file that is cut short
+    if type(cause) in _DAMAGE:
         return f"the record is damaged ({said}); copy the study again while no driver is running"
     return f"the record cannot be used: {said}" if isinstance(cause, SQLAlchemyError) else str(said)

@@ -1,7 +1,7 @@
 """The request: a checked study, everything it was asked to do, frozen in `study.toml`."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self, get_type_hints
@@ -84,6 +84,15 @@ class Request(Options):
         if self.init == "shared":
             return shared_config(config, self.space.widths())
         return float_config(config) if self.init else None
+
+    def is_replicate(self, known: Mapping[str, object]) -> bool:
+        """Tell whether a trial with this `Result` is a replicate: its seed is not that of the study."""
+        return known["seed"] != self.seed
+
+    def replicates_left(self, known: Collection[Mapping[str, object]]) -> int:
+        """Return how many replicates may still begin in a study with trials of these `Result`s."""
+        began = sum(map(self.is_replicate, known))
+        return max(0, min(self.replicates - began, self.trials - len(known)))
 
     def flat(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Return that configuration by flat names, defaults included."""

@@ -19,6 +19,9 @@ from trainables.data.images.preparation import Preparation
 from trainables.data.listing.file_tree import scan
 from trainables.data.listing.folder_listing import Listing
 
+NEVER_SCALED = 2**14
+"""A size in pixels, so large that no decoder scales a picture down to it."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -117,10 +120,7 @@ def _inside(image_path: Path, mask_path: Path, preparation: Preparation) -> np.n
     """Return the mask of an image, bool (size, size)."""
     size = preparation.image_size
     try:
-        image, mask = (
-            read(image_path, 2**14),
-            read(mask_path, 2**14),
-        )  # so large that no decoder scales it down
+        image, mask = (read(path, NEVER_SCALED) for path in (image_path, mask_path))
     except UserError as error:
         raise UserError(f"{mask_path}: {error}") from None
     except Exception as error:  # a damaged file can make its decoder raise anything

@@ -84,16 +84,12 @@ def inspect_model(name: str, channels: int, size: int, classes: int) -> Checklis
     counted = inventory(name, channels, size, classes)
     model = build(name, channels=channels, size=size, classes=classes).eval()
     X = torch.zeros(1, channels, size, size)
+    layers = {*quantisable(model).values()}
+    floats = [m for m in model.modules() if m not in layers and list(m.parameters(recurse=False))]
     return Checklist(
         layers=counted.layers,
         norms=norms(name, channels, size, classes),
-        floats=dict(
-            Counter(
-                type(module).__name__
-                for module in model.modules()
-                if module not in quantisable(model).values() and list(module.parameters(recurse=False))
-            )
-        ),
+        floats=dict(Counter(type(module).__name__ for module in floats)),
         products=uncounted_products(model, X),
         graph=_why_not(lambda: operations(model, (channels, size, classes))),
         attributions={

@@ -3,7 +3,8 @@
 The packaged models pass by construction; the question is for a user's own model and for those of timm.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -150,33 +151,26 @@ def _once_differentiable(model: nn.Module, X: Tensor) -> list[str]:
     return found
 
 
-def _wide_maps(layers: Mapping[str, nn.Module]) -> "_WideMaps":
-    return _WideMaps(layers)
-
-
-class _WideMaps:
-    """Within this context a convolution that reads a map of one pixel with a larger kernel is refused.
+@contextmanager
+def _wide_maps(layers: Mapping[str, nn.Module]) -> Iterator[None]:
+    """Refuse, within this context, a convolution that reads a map of one pixel with a larger kernel.
 
     Its kernel would see padding only, and PyTorch's bfloat16 gradient of such a weight reads uninitialised memory.
     """
 
-    def __init__(self, layers: Mapping[str, nn.Module]) -> None:
-        self.layers = layers
-        self.hooks: list[Any] = []
+    def look(layer: Any, args: Any, name: str) -> None:
+        if args[0].shape[2:].numel() == 1 and max(layer.kernel_size) > 1:
+            raise UserError(f"the layer {name} reads a map of one pixel; set a larger image_size")
 
-    def __enter__(self) -> None:
-        def look(layer: Any, args: Any, name: str) -> None:
-            if args[0].shape[2:].numel() == 1 and max(layer.kernel_size) > 1:
-                raise UserError(f"the layer {name} reads a map of one pixel; set a larger image_size")
-
-        self.hooks = [
-            layer.register_forward_pre_hook(lambda m, args, name=name: look(m, args, name))
-            for name, layer in self.layers.items()
-            if isinstance(layer, nn.Conv2d)
-        ]
-
-    def __exit__(self, *_: object) -> None:
-        for hook in self.hooks:
+    hooks = [
+        layer.register_forward_pre_hook(lambda m, args, name=name: look(m, args, name))
+        for name, layer in layers.items()
+        if isinstance(layer, nn.Conv2d)
+    ]
+    try:
+        yield
+    finally:
+        for hook in hooks:
             hook.remove()
 
 

@@ -223,7 +223,7 @@ class Config:
         >>> Config.parse({}).unlike(Config.parse({"lr": 0.5, "init": "moved"}).flat())
         ['lr']
         """
-        return [n for n, value in self.flat().items() if n not in _PLACES and saved.get(n, value) != value]
+        return [n for n, value in self.flat().items() if n not in PLACES and saved.get(n, value) != value]
 
     def shareable(self) -> dict[str, Any]:
         """Return `flat()` for a file that leaves this machine: without the locations of files on it.
@@ -231,7 +231,7 @@ class Config:
         >>> Config.parse({"dataset": "folder", "data_dir": "/home/me/patients"}).shareable()["data_dir"]
         ''
         """
-        return self.flat() | dict.fromkeys(_PLACES, "")
+        return self.flat() | dict.fromkeys(PLACES, "")
 
     def flat(self) -> dict[str, Any]:
         """Every field by its flat name, widths as `w_bits.<layer>` and `a_bits.<layer>`; ready for JSON and TOML.
@@ -256,7 +256,7 @@ _VARIED = "widths."
 """The flat names of `Config.widths`, such as `widths.bits.conv1`, begin with it."""
 
 
-_PLACES = ("data_dir", "labels", "masks", "init", "pretrained")
+PLACES = ("data_dir", "labels", "masks", "init", "pretrained")
 """Settings that are locations of files."""
 _SHARED = (
     "dataset", "data_dir", "image_size", "on_bad_image", "crop_border", "resize", "labels", "group",

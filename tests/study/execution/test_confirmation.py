@@ -17,7 +17,14 @@ from study.store import database
 from study.store import directory as directories
 from study.store.record import Record
 from study.store.request import Request
-from study_common.layout import CONFIRMATIONS, RECORD_FILE, REPORT_FILE, TEST_READS, Confirmation
+from study_common.layout import (
+    CONFIRMATIONS,
+    RECORD_FILE,
+    REPORT_FILE,
+    TEST_READS,
+    Confirmation,
+    confirmation_digest,
+)
 from tests.conftest import Command
 from tests.study.toys import metrics_of
 
@@ -34,9 +41,9 @@ def runs(request_of: Callable[..., Request], tmp_path: Path, request: pytest.Fix
         metrics = metrics_of(flat, 9)
         searcher.on_trial_complete("a", {"report": Report(epoch=9, seconds=1.0, metrics=metrics, last=True)})
         directories.write_results(asked, directory, record)
-        record.set_attribute(
-            CONFIRMATIONS, [Confirmation(trial=0, seed=1, refit=False, metrics=metrics, time="2026-05-04")]
-        )
+        known = Confirmation(trial=0, seed=1, refit=False, metrics=metrics, time="2026-05-04", digest="")
+        known["digest"] = confirmation_digest(known)
+        record.set_attribute(CONFIRMATIONS, [known])
     return tmp_path
 
 

@@ -78,7 +78,7 @@ def test_a_draw_that_failed_keeps_its_seed(request_of: RequestOf) -> None:
     replicates = study_of(request, [SURE | ERRORS])
     assert chosen(replicates, 3) == [(0.0, 3 + FIRST_SEED + n) for n in (1, 2, 3)]
     assert (replicates.began, replicates.left) == (3, 2)
-    assert [replicates.is_one(new_result(seed)) for seed in (3, 4)] == [False, True]
+    assert [request.is_replicate(new_result(seed)) for seed in (3, 4)] == [False, True]
 
 
 def test_seeds_stay_in_their_range(request_of: RequestOf) -> None:

@@ -1,13 +1,17 @@
 """A directory with one made-up study, and clients of a service over it, in this process."""
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 from starlette.testclient import TestClient
 
+from study.planning.plan import plan
+from study.planning.spec import Spec
 from study.service import tokens
 from study.service.app import application
 from study.service.settings import Settings, allowed_datasets, allowed_spaces
@@ -20,6 +24,19 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 EVIL = "<script>window.evil = 1</script><img src=x onerror='window.evil = 1'>\"'&amp;"
 
 
+@cache
+def planned() -> dict[str, Any]:
+    """The tables of the `study.toml` of a launch, where a driver needs more than the sample of the analysis has."""
+    spec = Spec(space="mixed_bits", trials=60, epochs=9, workers=2, sampler="tpe")
+    document = plan(spec).document()
+    return {name: document[name] for name in ("request", "fixed", "queue", "space")}
+
+
+def write_study(path: Path, rows: Iterable[optuna.trial.FrozenTrial], **changes: Any) -> None:
+    """Write a made-up study that a driver could continue; `changes` as of `sample.request`."""
+    sample.write_study(path, rows, **{**planned(), **changes})
+
+
 @pytest.fixture(scope="session")
 def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A study of 24 trials, to copy: one runs, one failed with HTML in its error, one left its maps."""
@@ -28,7 +45,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     metrics: list[dict[str, float]] = []
     failed = sample.result(23, metrics, [], error=EVIL)
     rows.append(sample.trial(rows[0].params, failed, optuna.trial.TrialState.FAIL))
-    sample.write_study(path, rows)
+    write_study(path, rows)
     sample.write_saliency(path, 0)
     folder = path / "trials" / "22"
     folder.mkdir(parents=True)

@@ -18,7 +18,7 @@ from study.service.app import application
 from study.service.workplace import Workplace
 from study_common import layout
 from tests.results import sample
-from tests.study.service.conftest import settings_of
+from tests.study.service.conftest import planned, settings_of, write_study
 
 
 def test_the_list_and_the_detail_say_what_the_analysis_says(client: TestClient, runs: Path) -> None:
@@ -45,7 +45,7 @@ def test_trials_come_in_pages(client: TestClient, runs: Path) -> None:
 
 
 def test_two_studies_are_compared(client: TestClient, runs: Path) -> None:
-    sample.write_study(runs / "other", list(sample.trials(20, seed=1)), name="other")
+    write_study(runs / "other", list(sample.trials(20, seed=1)), name="other")
     both = [results.load(runs / name) for name in ("sample", "other")]
     answer = client.get("/api/compare?name=sample&name=other").json()
     assert [row["hypervolume"] for row in answer["studies"]] == results.compare_studies(both)[
@@ -100,8 +100,8 @@ def test_a_form_is_no_json(client: TestClient) -> None:
 
 @pytest.mark.parametrize("act", ["resume", "confirm"])
 def test_a_copied_study_is_not_continued_with_other_files(client: TestClient, runs: Path, act: str) -> None:
-    request = {**sample.request()["request"], "dataset": "folder", "data_dir": "/etc"}
-    sample.write_study(runs / "copied", [], name="copied", request=request)
+    request = {**planned()["request"], "dataset": "folder", "data_dir": "/etc"}
+    write_study(runs / "copied", [], name="copied", request=request)
     answer = client.post(f"/api/studies/copied/{act}", json={})
     assert answer.status_code == 400
     assert "--allow-dataset" in answer.json()["error"]

@@ -12,7 +12,7 @@ from study.service.pages import STATIC
 from study.service.workplace import Workplace
 from study_common import layout
 from tests.results import sample
-from tests.study.service.conftest import ClientOf
+from tests.study.service.conftest import ClientOf, write_study
 
 ORIGIN = {"Origin": "http://127.0.0.1:8000"}
 
@@ -75,7 +75,7 @@ def test_the_report_runs_apart_from_the_service(client: TestClient, runs: Path, 
 
 
 def test_studies_are_compared_on_a_page(client: TestClient, runs: Path) -> None:
-    sample.write_study(runs / "other", list(sample.trials(20, seed=1)), name="other")
+    write_study(runs / "other", list(sample.trials(20, seed=1)), name="other")
     assert "What the studies attain" in client.get("/compare?name=sample&name=other").text
     assert "at least two studies" in client.get("/compare?name=sample").text
     assert client.get("/compare?name=nowhere&name=sample").status_code == 404

@@ -8,6 +8,7 @@ import pytest
 from study.service.settings import Settings, allowed_datasets, allowed_models, allowed_spaces, is_loopback
 from study_common.errors import UserError
 from tests.study.service.conftest import settings_of
+from trainables.training.config import PLACES
 
 
 @pytest.mark.parametrize(
@@ -66,9 +67,6 @@ REQUESTS = {
     "model": {"request": {"dataset": "fashion_mnist_small", "model": "mine.py"}},
     "'os:system'": {"request": {"model": "os:system"}},
     "'timm/vit_tiny'": {"fixed": {"model": "timm/vit_tiny"}},
-    "data_dir": {"request": {"data_dir": "/etc"}},
-    "labels": {"fixed": {"labels": "/etc/passwd"}},
-    "pretrained": {"fixed": {"pretrained": "/tmp/weights.pth"}},
 }
 
 
@@ -76,6 +74,15 @@ REQUESTS = {
 def test_a_copied_study_may_not_read_what_the_service_may_not(settings: Settings, what: str) -> None:
     with pytest.raises(UserError, match=what):
         settings.check_study(REQUESTS[what])
+
+
+@pytest.mark.parametrize("table", ["request", "fixed"])
+@pytest.mark.parametrize("name", PLACES)
+def test_no_setting_of_a_copied_study_names_a_file_of_this_machine(
+    settings: Settings, name: str, table: str
+) -> None:
+    with pytest.raises(UserError, match=f"^{name} of this study is /etc/passwd"):
+        settings.check_study({table: {name: "/etc/passwd"}})
 
 
 def test_a_study_of_an_allowed_folder_may_be_continued(runs: Path, tmp_path: Path) -> None:

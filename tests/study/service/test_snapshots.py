@@ -6,10 +6,12 @@ import shutil
 import sqlite3
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import results
+from study.execution.status_line import status_line
 from study.service.processes import Processes
 from study.service.settings import Settings
 from study.service.snapshots import Snapshots
@@ -17,6 +19,7 @@ from study.service.workplace import Workplace
 from study.store import known_records
 from study_common import layout
 from tests.results import sample
+from tests.study.service.conftest import planned, write_study
 
 
 @pytest.fixture
@@ -36,6 +39,36 @@ def test_a_study_stands_as_its_report_says(snapshots: Snapshots, runs: Path) -> 
     assert standing.state == "interrupted"
     assert standing.can_start
     assert not standing.is_busy
+
+
+FEW = {"name": "few", "parameters": {"lambda1": {"type": "choice", "values": [n / 10 for n in range(1, 10)]}}}
+"""A space of nine configurations."""
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "total"),
+    [
+        ({}, "interrupted", 60),
+        ({"space": FEW, "queue": []}, "complete", 9),
+        ({"attributes": {layout.EXHAUSTED: True}}, "complete", 9),
+        ({"attributes": {layout.EXHAUSTED: True}, "request": planned()["request"] | {"replicates": 20}},
+         "interrupted", 26),
+    ],
+    ids=["trials are left", "a finite space", "exhausted", "replicates are left"],
+)  # fmt: skip
+def test_a_study_stands_as_its_status_says(
+    changes: dict[str, Any], state: str, total: int, snapshots: Snapshots, runs: Path
+) -> None:
+    """The page called a study interrupted that had tried all of a finite space."""
+    ended = [trial for trial in sample.trials(20) if trial.values][:9]
+    for number, trial in enumerate(ended):
+        known = {**trial.user_attrs[layout.RESULT], "seed": int(number >= 6)}  # three are replicates
+        ended[number] = sample.trial(trial.params, known)
+    write_study(runs / "ended", ended, name="ended", **changes)
+    standing = snapshots.standing("ended")
+    assert standing.snapshot is not None
+    assert (standing.state, standing.snapshot.total) == (state, total)
+    assert status_line(runs / "ended").startswith(f"ended ({state}): trials 9/{total}, ")
 
 
 def test_paused_trials_are_told_from_running_ones(snapshots: Snapshots, runs: Path) -> None:
@@ -116,7 +149,7 @@ def test_a_damaged_record_is_told_and_recovers(snapshots: Snapshots, runs: Path,
 
 
 def test_a_study_of_another_version_is_told(snapshots: Snapshots, runs: Path) -> None:
-    sample.write_study(runs / "old", [], format=1)
+    write_study(runs / "old", [], format=1)
     assert "format 1" in snapshots.standing("old").problem
     assert snapshots.names() == ["old", "sample"]
 
@@ -127,8 +160,8 @@ def test_a_record_elsewhere_is_followed_once_its_study_was_launched_here(
     """As one in PostgreSQL: the directory has no copy yet."""
     monkeypatch.setattr("study.service.snapshots.COPY_S", 0.05)
     url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
-    request = {**sample.request()["request"], "storage": url}
-    sample.write_study(runs / "far", list(sample.trials(10)), name="far", request=request)
+    request = {**planned()["request"], "storage": url}
+    write_study(runs / "far", list(sample.trials(10)), name="far", request=request)
     (runs / "far" / layout.RECORD_FILE).rename(tmp_path / "elsewhere.db")
     unknown = snapshots.standing("far")
     assert unknown.state == "not readable"
