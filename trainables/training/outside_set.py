@@ -10,8 +10,8 @@ import torch
 from study_common.errors import UserError
 from trainables.data import Preparation
 from trainables.data.image_folder import FOLDERS, list_images
-from trainables.data.images.deduplication import Contents, find_contents
-from trainables.data.images.image_cache import images_folder
+from trainables.data.images.deduplication import Contents
+from trainables.data.images.image_cache import contents_of
 from trainables.data.listing.folder_listing import Listing
 from trainables.training import checkpoint
 from trainables.training.config import Config
@@ -85,9 +85,7 @@ def _listed(config: Config, data_dir: Path, labels: str) -> tuple[Listing, Conte
     for kind, given in kinds:
         try:
             listing = list_images(kind, data_dir, Preparation(**given))  # type: ignore[arg-type]
-            root = images_folder()
-            root.mkdir(parents=True, exist_ok=True)
-            return listing, find_contents(listing, root)
+            return listing, contents_of(listing)
         except UserError as error:
             refused.append(error)
     raise refused[-1]

@@ -9,6 +9,8 @@ verified (`decoded_files`); a damaged cache is decoded again.
 import logging
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -57,6 +59,28 @@ def images_folder() -> Path:
     return cache_folder() / f"images-v{VERSION}"
 
 
+def contents_of(listing: Listing) -> Contents:
+    """Return which images of a listing are the same, by hashes of their bytes that are kept in the cache.
+
+    Raises:
+        UserError: Two classes hold the same images, a group lies in two stated parts, or the cache cannot be written.
+    """
+    root = images_folder()
+    with _kept_in(root), without_collection():
+        root.mkdir(parents=True, exist_ok=True)
+        return find_contents(listing, root)
+
+
+@contextmanager
+def _kept_in(root: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"cannot keep decoded images in {root}: {error.strerror}; set XDG_CACHE_HOME to another folder"
+        ) from None
+
+
 def open_images(listing: Listing, preparation: Preparation) -> Decoded:
     """Return the decoded images of a listing; decode them first, if that was not done before.
 
@@ -66,23 +90,18 @@ def open_images(listing: Listing, preparation: Preparation) -> Decoded:
         UserError: Files cannot be used and are not to be skipped, two classes hold the same images, a part has no image
             of a class, or the cache cannot be written.
     """
-    root = images_folder()
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        with without_collection():
-            contents = find_contents(listing, root)
-        fingerprint = contents.fingerprint
-        folder = root / preparation.cache_name(fingerprint)
-        with locked(root / f"{folder.name}.lock", f"decodes the images in {listing.root}"):
-            facts = decoded_files.read_facts(folder)
-            if facts is None:
-                if folder.exists():
-                    _log.warning("the decoded images in %s are damaged; decoding them again", folder)
-                facts = _rebuild(listing, contents, preparation, folder)
-    except OSError as error:
-        raise UserError(
-            f"cannot keep decoded images in {root}: {error.strerror}; set XDG_CACHE_HOME to another folder"
-        ) from None
+    root, contents = images_folder(), contents_of(listing)
+    fingerprint = contents.fingerprint
+    folder = root / preparation.cache_name(fingerprint)
+    with (
+        _kept_in(root),
+        locked(root / f"{folder.name}.lock", f"decodes the images in {listing.root}"),
+    ):
+        facts = decoded_files.read_facts(folder)
+        if facts is None:
+            if folder.exists():
+                _log.warning("the decoded images in %s are damaged; decoding them again", folder)
+            facts = _rebuild(listing, contents, preparation, folder)
     damaged = [
         LeftOut(contents.images[int(index)].file.path, reason) for index, reason in facts["damaged"].items()
     ]
