@@ -90,4 +90,7 @@ def export_command(study: Study, trial: pd.Series) -> str:
     """Return the shell command that exports the trial's model into the directory of the study."""
     checkpoint = study.path / layout.TRIALS_DIR / str(trial["number"]) / layout.CHECKPOINT_FILE
     out = study.path / layout.EXPORTED_DIR / str(trial["number"])
-    return f"python -m trainables.export {shlex.quote(str(checkpoint))} --out {shlex.quote(str(out))}"
+    words = ["python", "-m", "trainables.export", str(checkpoint), "--out", str(out)]
+    if target := study.request.get("target"):
+        words += ["--target", target]
+    return shlex.join(words)

@@ -26,6 +26,7 @@ class Document(TypedDict):
     name: str
     objectives: dict[str, Pair]
     constraints: dict[str, float]
+    target: NotRequired[str]
     created: NotRequired[str]
     command: NotRequired[str]
     git_commit: NotRequired[str]

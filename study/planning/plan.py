@@ -99,6 +99,7 @@ def plan(spec: Spec) -> Request:
         queue=queue,
         objectives=goals,
         constraints=constraints,
+        target=_place_of_target(spec.target),
         rungs=rungs(config.epochs, spec.reduction_factor),
         data={"dataset": config.dataset, **vars(facts)},
         versions=versions(),
@@ -166,6 +167,11 @@ def _base(spec: Spec) -> tuple[Config, dict[str, Any]]:
     if spec.weights:
         fixed["pretrained"] = trainables.locate_pretrained(config)
     return config, {"dataset": config.dataset, "model": config.model, **fixed}
+
+
+def _place_of_target(typed: str) -> str:
+    """A target as it can be typed in any folder: its name, or the whole path of its file."""
+    return str(real(Path(typed).expanduser())) if typed.endswith(".toml") else typed
 
 
 def _space(spec: Spec, fixed: Mapping[str, Any], config: Config) -> Space:

@@ -40,6 +40,8 @@ class Request(Options):
     """Searched values to try first: the corners of the space, then the points of a warm start."""
     objectives: dict[str, Objective]
     constraints: dict[str, float]
+    target: str = ""
+    """The device that every trial is for, by name or as the absolute path of its file; "" for none."""
     trials: int
     epochs: int
     rungs: tuple[int, ...]
@@ -150,6 +152,7 @@ class Request(Options):
             "space": {"name": self.space.name} | self.space.to_document(),
             "objectives": rules.document(self.objectives),
             "constraints": self.constraints,
+            **({"target": self.target} if self.target else {}),
             "data": self.data,
             "versions": self.versions,
         }
@@ -172,6 +175,7 @@ class Request(Options):
         return cls(
             **{name: document[name] for name in (*_TOP, "queue", "constraints", "data", "versions")},
             **{option.name: request[option.name] for option in fields(Options)},
+            target=document.get("target", ""),
             rungs=tuple(request["rungs"]),
             fixed={name: request[name] for name in BASIC if request[name]} | document["fixed"],
             space=search_spaces.parse(space, space.pop("name")),

@@ -17,7 +17,8 @@ from torch import nn
 from tests.benchmarks.edge_models import SIDE
 from tests.trainables.deployment.conftest import make
 from trainables.deployment import qdq
-from trainables.deployment.structure import Operation, operations
+from trainables.deployment.operations import Operation
+from trainables.deployment.structure import operations
 from trainables.deployment.timing import processor, time_models
 from trainables.training.inputs import data_of
 from trainables.training.network import load_checkpoint

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from study_common import layout
 from trainables import Config
 from trainables.data import load, load_test
 from trainables.training.run import epochs
@@ -36,7 +37,7 @@ class Effort:
     tested: int
 
 
-QUICK = Effort(cnn_epochs=1, network_epochs=2, per_class=300, tested=200)
+QUICK = Effort(cnn_epochs=1, network_epochs=2, per_class=150, tested=100)
 FULL = Effort(cnn_epochs=4, network_epochs=8, per_class=1000, tested=1000)
 
 
@@ -66,6 +67,7 @@ def train_all(folder: Path, effort: Effort, networks: tuple[str, ...]) -> dict[s
     images = {"dataset": "fashion_mnist", "data_dir": FASHION_MNIST}
     found = {"paper_cnn": _family(folder, "paper_cnn", images, CNN, effort.cnn_epochs)}
     images = {"dataset": "folder", "data_dir": str(pictures(folder, effort)), "image_size": SIDE}
+    images |= {"batch_size": 32}  # of few images; small batches are more steps
     for model in networks:
         found[model] = _family(folder, model, images, WIDTHS, effort.network_epochs)
     return found
@@ -76,20 +78,23 @@ def _family(
 ) -> dict[str, Path]:
     """A float model, and one of each widths that starts from it."""
     plain = images | {"model": model, "lambda1": 0.0, "alpha_start": "percentile", "alpha_percentile": 99.9}
-    start = _trained(folder / model / "float", plain | {"bits": 32, "epochs": count})
-    after = plain | {"init": str(start), "lr": 5e-4, "epochs": max(1, count // 2)}
+    start = _trained(folder / model / "float", plain | {"bits": 32}, count)
+    after = plain | {"init": str(start), "lr": 5e-4}
     return {"float": start} | {
-        name: _trained(folder / model / name, after | bits) for name, bits in widths.items()
+        name: _trained(folder / model / name, after | bits, max(1, count // 2))
+        for name, bits in widths.items()
     }
 
 
-def _trained(directory: Path, settings: dict[str, object]) -> Path:
-    checkpoint = directory / "checkpoint.safetensors"
-    config = Config.parse(settings)
-    if not checkpoint.exists() or (directory / "resume.safetensors").exists():
-        directory.mkdir(parents=True, exist_ok=True)
-        for epoch in epochs(config, resume=directory):
+def _trained(directory: Path, settings: dict[str, object], count: int) -> Path:
+    """Train `count` epochs of a run of one more: the last of a run measures the maps, which takes longer than it."""
+    done = directory / "done"
+    if not done.exists():
+        for epoch in epochs(Config.parse(settings | {"epochs": count + 1}), resume=directory):
             epoch.save(directory)
             print(f"{directory}: epoch {epoch.number} {epoch.seconds:.0f} s "
                   f"accuracy {epoch.metrics['accuracy']:.4f}", flush=True)  # fmt: skip
-    return checkpoint
+            if epoch.number >= count:
+                break
+        done.touch()
+    return directory / layout.CHECKPOINT_FILE

@@ -111,7 +111,8 @@ def _graphs(
 ) -> dict[str, bytes]:
     """The content of each graph's file, compared with the model."""
     from trainables.deployment import parity, qdq, qonnx_graph, runtime
-    from trainables.deployment.structure import layers, operations
+    from trainables.deployment.operations import layers
+    from trainables.deployment.structure import operations
 
     network = operations(model, about["signature"])
     if "lowbit" in names and not any(layer.codes for layer in layers(network)):

@@ -7,7 +7,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from trainables.deployment.structure import Layer
+from trainables.deployment.operations import Layer, Operation
 
 IR_OF_OPSET = {13: 7, 21: 10, 25: 13}
 """The file format that came with an operator set."""
@@ -75,6 +75,14 @@ class Graph:
             unique = f"{name}_{number}"
         self._names.add(unique)
         return unique
+
+
+def pool(step: Operation) -> dict[str, Any]:
+    """Return the attributes of an ONNX pool."""
+    options = step.options
+    made = {"kernel_shape": options["kernel"], "strides": options["stride"], "pads": options["pads"]}
+    counts = options.get("counts_padding")
+    return made if counts is None else made | {"count_include_pad": int(counts)}
 
 
 def geometry(layer: Layer) -> dict[str, Any]:

@@ -17,10 +17,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from study_common.errors import UserError
-from trainables.deployment.graph import Graph, geometry
+from trainables.deployment.graph import Graph, geometry, pool
 from trainables.deployment.integers import Grid
-from trainables.deployment.structure import Layer, Operation, users
+from trainables.deployment.operations import Layer, Operation, users
 from trainables.deployment.weights import by_columns, by_rows, dequantised, restored, step_of
 
 PASSING = ("relu", "max_pool", "flatten")
@@ -84,36 +83,31 @@ class _Writer:
         self.float_layers: dict[str, str] = {}
         self.steps = {step.name: step for step in network}
         self.readers = users(network)
-        self.is_chain = not any(step.kind in ("add", "mul") for step in network)
-        self.mean, self.std, self.low_bit = mean, std, low_bit
+        self.is_chain = not any(step.kind in ("add", "mul", "concat") for step in network)
+        self.means, self.std, self.low_bit = mean, std, low_bit
         self.made: dict[tuple[str, str | Grid], str] = {}
         """What was derived of a tensor already, by its name and how."""
 
     def write(self, step: Operation) -> Value:
         """Write one operation."""
-        if step.kind in ELEMENTWISE or step.kind in ("silu", "hardsigmoid"):
-            return self.elementwise(step)
         writers: dict[str, Callable[[Operation], Value]] = {
-            "image": self.image, "layer": self.layer, "max_pool": self.max_pool, "mean": self.average,
-            "flatten": self.flatten,
+            "image": self.image, "layer": self.layer, "norm": self.norm, "concat": self.concat, "mean": self.mean,
+            "max_pool": self.max_pool, "avg_pool": self.avg_pool, "flatten": self.flatten,
         }  # fmt: skip
-        if step.kind not in writers:
-            raise UserError(f"{step.name} ({step.kind}) has no form in ONNX here; export packed")
-        return writers[step.kind](step)
+        return writers.get(step.kind, self.elementwise)(step)
 
     # What surrounds the layers.
 
     def image(self, step: Operation) -> Value:
         """The image as codes where the first layer can take them, else normalised."""
-        (reader,) = self.readers[step.name]
-        assert reader.layer is not None, "a model begins with a layer"
-        first = reader.layer
-        if first.codes and first.codes.fits_int8 and len(self.std) == 1 and first.padding == (0, 0):
+        first = self.readers[step.name][0].layer if len(self.readers[step.name]) == 1 else None
+        integers = first is not None and first.codes and first.codes.fits_int8 and first.padding == (0, 0)
+        if integers and len(self.std) == 1:
             step_size = float(np.float32(1 / (255 * self.std[0])))
             return Value(name="image", layout=FIRST, grid=Grid(step=step_size, zero=0, highest=255, bits=8))
         shape = (1, -1, 1, 1)
         pixels = self.graph.add("Cast", "image", name="pixels", to=TensorProto.FLOAT)
-        mean = self.graph.constant((255 * self.mean).reshape(shape), np.float32, "mean")
+        mean = self.graph.constant((255 * self.means).reshape(shape), np.float32, "mean")
         scale = self.graph.constant((1 / (255 * self.std)).reshape(shape), np.float32, "scale")
         centred = self.graph.add("Sub", pixels, mean, name="centred")
         return Value(name=self.graph.add("Mul", centred, scale, name="normalised"), layout=FIRST)
@@ -124,8 +118,10 @@ class _Writer:
         source = sources[0]
         if source.grid:
             return self.relu_of_codes(source, step.name)
-        layout = LAST if any(v.layout == LAST for v in sources) else source.layout
-        names = [self.laid_out(v, layout).name for v in sources]
+        names, layout = self.alike(sources)
+        if step.kind == "relu6":
+            bounds = [self.graph.constant(bound, np.float32, f"bound_{bound}") for bound in (0, 6)]
+            return Value(name=self.graph.add("Clip", *names, *bounds, name=step.name), layout=layout)
         if step.kind == "silu":
             gate = self.graph.add("Sigmoid", *names, name=f"{step.name}.sigmoid")
             return Value(name=self.graph.add("Mul", *names, gate, name=step.name), layout=layout)
@@ -133,6 +129,28 @@ class _Writer:
             made = self.graph.add("HardSigmoid", *names, name=step.name, alpha=1 / 6, beta=0.5)
             return Value(name=made, layout=layout)
         return Value(name=self.graph.add(ELEMENTWISE[step.kind], *names, name=step.name), layout=layout)
+
+    def alike(self, values: list[Value]) -> tuple[list[str], str]:
+        """The names of values in one layout, and that layout."""
+        layout = LAST if any(v.layout == LAST for v in values) else values[0].layout
+        return [self.laid_out(v, layout).name for v in values], layout
+
+    def norm(self, step: Operation) -> Value:
+        """A BatchNorm that is in no layer."""
+        source = self.values[step.inputs[0]]
+        shape = (1, -1, 1, 1) if source.layout == FIRST else (-1,)
+        name = source.name
+        for kind, what in (("Mul", "scale"), ("Add", "shift")):
+            constant = self.graph.constant(
+                step.options[what].reshape(shape), np.float32, f"{step.name}.{what}"
+            )
+            name = self.graph.add(kind, name, constant, name=f"{step.name}.{what}")
+        return Value(name=name, layout=source.layout)
+
+    def concat(self, step: Operation) -> Value:
+        names, layout = self.alike([self.values[name] for name in step.inputs])
+        axis = 3 if layout == LAST else 1
+        return Value(name=self.graph.add("Concat", *names, name=step.name, axis=axis), layout=layout)
 
     def relu_of_codes(self, source: Value, name: str) -> Value:
         grid = source.grid
@@ -143,14 +161,15 @@ class _Writer:
 
     def max_pool(self, step: Operation) -> Value:
         source = self.laid_out(self.values[step.inputs[0]], FIRST)
-        o = step.options
-        name = self.graph.add(
-            "MaxPool", source.name, name=step.name, kernel_shape=o["kernel"], strides=o["stride"],
-            pads=[*o["padding"], *o["padding"]],
-        )  # fmt: skip
-        return replace(source, name=name)
+        return replace(source, name=self.graph.add("MaxPool", source.name, name=step.name, **pool(step)))
 
-    def average(self, step: Operation) -> Value:
+    def avg_pool(self, step: Operation) -> Value:
+        source = self.laid_out(self.values[step.inputs[0]], FIRST)
+        return Value(
+            name=self.graph.add("AveragePool", source.name, name=step.name, **pool(step)), layout=FIRST
+        )
+
+    def mean(self, step: Operation) -> Value:
         source = self.values[step.inputs[0]]
         places = [1, 2] if source.layout == LAST else [2, 3]
         axes = self.graph.constant(places, np.int64, "axes")
@@ -215,7 +234,7 @@ class _Writer:
         """The first layer on pixels from which no mean is subtracted: it is in the bias."""
         bias = np.zeros(len(layer.weight)) if layer.bias is None else layer.bias
         sums = layer.weight.astype(np.float64).reshape(len(layer.weight), -1).sum(1)
-        return replace(layer, bias=(bias - sums * self.mean[0] / self.std[0]).astype(np.float32))
+        return replace(layer, bias=(bias - sums * self.means[0] / self.std[0]).astype(np.float32))
 
     def convolution_of_codes(self, layer: Layer, source: Value, target: Grid) -> Value:
         """DequantizeLinear, Conv, QuantizeLinear: what ONNX Runtime makes a QLinearConv of.

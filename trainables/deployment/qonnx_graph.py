@@ -10,13 +10,13 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from study_common.errors import UserError
-from trainables.deployment.graph import Graph, geometry
+from trainables.deployment.graph import Graph, geometry, pool
 from trainables.deployment.integers import Grid
-from trainables.deployment.structure import Layer, Operation
+from trainables.deployment.operations import Layer, Operation
 
 DOMAIN = "qonnx.custom_op.general"
 OPSET = 13
+POOLS = {"max_pool": "MaxPool", "avg_pool": "AveragePool"}
 
 
 def write(
@@ -48,26 +48,38 @@ class _Writer:
         simple = {"relu": "Relu", "sigmoid": "Sigmoid", "add": "Add", "mul": "Mul"}
         if step.kind in simple:
             return self.graph.add(simple[step.kind], *names, name=step.name)
+        if step.kind == "relu6":
+            bounds = [self.graph.constant(bound, np.float32, f"bound_{bound}") for bound in (0, 6)]
+            return self.graph.add("Clip", *names, *bounds, name=step.name)
         if step.kind in ("hardswish", "silu", "hardsigmoid"):
             return self.gated(step, names[0])
         if step.kind == "image":
             return self.image()
         if step.layer:
             return self.layer(step.layer, names[0])
-        if step.kind == "max_pool":
-            o = step.options
-            return self.graph.add(
-                "MaxPool", *names, name=step.name, kernel_shape=o["kernel"], strides=o["stride"],
-                pads=[*o["padding"], *o["padding"]],
-            )  # fmt: skip
+        if step.kind in POOLS:
+            return self.graph.add(POOLS[step.kind], *names, name=step.name, **pool(step))
+        if step.kind == "concat":
+            return self.graph.add("Concat", *names, name=step.name, axis=1)
+        if step.kind == "norm":
+            return self.norm(step, names[0])
         if step.kind == "mean":
             keep = int(step.options["keep"])
             return self.graph.add("ReduceMean", *names, name=step.name, axes=[2, 3], keepdims=keep)
-        if step.kind == "flatten":
-            if step.options["channels_last"]:
-                names = [self.graph.add("Transpose", *names, name=f"{step.name}.turned", perm=[0, 2, 3, 1])]
-            return self.graph.add("Flatten", *names, name=step.name)
-        raise UserError(f"{step.name} ({step.kind}) has no form in QONNX here; leave --format qonnx out")
+        assert step.kind == "flatten", step.kind
+        if step.options["channels_last"]:
+            names = [self.graph.add("Transpose", *names, name=f"{step.name}.turned", perm=[0, 2, 3, 1])]
+        return self.graph.add("Flatten", *names, name=step.name)
+
+    def norm(self, step: Operation, x: str) -> str:
+        """A BatchNorm that is in no layer."""
+        shape = (1, -1) + (1,) * (len(step.shape) - 1)
+        scale, shift = (
+            self.graph.constant(step.options[what].reshape(shape), np.float32, f"{step.name}.{what}")
+            for what in ("scale", "shift")
+        )
+        scaled = self.graph.add("Mul", x, scale, name=f"{step.name}.scaled")
+        return self.graph.add("Add", scaled, shift, name=step.name)
 
     def gated(self, step: Operation, x: str) -> str:
         """x times a gate of itself, or the gate alone."""
@@ -112,11 +124,7 @@ class _Writer:
             total = self.graph.add("ReduceSum", x, axes, name=f"{layer.name}.total")
             halves = self.graph.constant(half[None], np.float32, f"{layer.name}.half")
             return self.graph.add("Mul", total, halves, name=f"{layer.name}.halves")
-        if layer.groups not in (1, len(half)):
-            raise UserError(
-                f"{layer.name} (convolution of {layer.groups} groups) has no form in QONNX; leave --format qonnx out"
-            )
-        ones = np.ones((layer.groups, *layer.weight.shape[1:]))
+        ones = np.ones((1 if layer.groups == 1 else len(half), *layer.weight.shape[1:]))
         kernel = self.graph.constant(ones, np.float32, f"{layer.name}.ones")
         total = self.graph.add("Conv", x, kernel, name=f"{layer.name}.total", **geometry(layer))
         halves = self.graph.constant(half.reshape(1, -1, 1, 1), np.float32, f"{layer.name}.half")

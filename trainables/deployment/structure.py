@@ -1,12 +1,12 @@
-"""What a model computes, as a short list of operations that every exporter writes in its own format.
+"""What a model computes, as a short list of operations.
 
 `torch.fx` gives the order of the calls and nothing else: numbers are read from the modules. BatchNorm is folded into
-the layer before it, Dropout and stochastic depth do nothing in inference and are left out.
+the layer before it where it can be, Dropout and stochastic depth do nothing in inference and are left out.
 """
 
 import operator
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,56 +16,18 @@ from torch import Tensor, fx, nn
 from torch.fx.passes.shape_prop import ShapeProp
 
 from study_common.errors import UserError
-from trainables.deployment.integers import Codes, Grid, codes_of, grid_of
+from trainables.deployment.integers import codes_of, grid_of
+from trainables.deployment.operations import Layer, Operation, inexpressible, users
 from trainables.models.catalogue import HardSigmoid
 from trainables.quantisation.folding import FoldedNorm
 
-
-@dataclass(frozen=True, kw_only=True)
-class Layer:
-    """A convolution or a matrix product, with what follows of a BatchNorm folded in."""
-
-    name: str
-    codes: Codes | None
-    """The weight in integers; None if it is `weight`."""
-    weight: np.ndarray
-    """float32 (out, in / groups, height, width), or (out, in) of a matrix product"""
-    bias: np.ndarray | None
-    """float32 (out,)"""
-    grid: Grid | None
-    """The levels of its input; None for one of 32 bits, and for the image."""
-    stride: tuple[int, int] = (1, 1)
-    padding: tuple[int, int] = (0, 0)
-    dilation: tuple[int, int] = (1, 1)
-    groups: int = 1
-
-    @property
-    def is_convolution(self) -> bool:
-        """Whether it is a convolution."""
-        return self.weight.ndim == 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class Operation:
-    """One step of the computation."""
-
-    name: str
-    kind: str
-    """`image`, `layer`, `add`, `mul`, `max_pool`, `mean` over the map, `flatten`, or the name of an `ACTIVATIONS`."""
-    inputs: tuple[str, ...]
-    shape: tuple[int, ...]
-    """Of its output, without the batch: (channels, height, width) or (features,)."""
-    layer: Layer | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-    """Of `max_pool`: kernel, stride, padding; of `mean`: keep; of `flatten`: channels_last."""
-
-
 ACTIVATIONS: dict[Any, str] = {
-    nn.ReLU: "relu", nn.Hardswish: "hardswish", nn.SiLU: "silu", HardSigmoid: "hardsigmoid",
-    nn.Sigmoid: "sigmoid", F.relu: "relu", torch.relu: "relu",
+    nn.ReLU: "relu", nn.ReLU6: "relu6", nn.Hardswish: "hardswish", nn.SiLU: "silu", HardSigmoid: "hardsigmoid",
+    nn.Sigmoid: "sigmoid", F.relu: "relu", torch.relu: "relu", F.relu6: "relu6",
 }  # fmt: skip
 NOTHING = ("Identity", "Dropout", "StochasticDepth")
 """The classes of modules that do nothing in inference."""
+Norm = nn.BatchNorm1d | nn.BatchNorm2d
 ARITHMETIC = {
     operator.add: "add",
     operator.iadd: "add",
@@ -73,6 +35,13 @@ ARITHMETIC = {
     operator.mul: "mul",
     torch.mul: "mul",
 }
+POOLS: dict[Any, tuple[str, tuple[str, ...]]] = {
+    F.max_pool2d: ("max_pool", ("kernel_size", "stride", "padding", "dilation", "ceil_mode")),
+    F.avg_pool2d: (
+        "avg_pool", ("kernel_size", "stride", "padding", "ceil_mode", "count_include_pad", "divisor_override"),
+    ),
+}  # fmt: skip
+"""The functions that are pools, with the names of their arguments after the input."""
 
 
 class _Tracer(fx.Tracer):
@@ -108,21 +77,11 @@ def operations(model: nn.Module, signature: tuple[int, int, int]) -> list[Operat
             found[node] = _operation(node, model, found)
     network = list({step.name: step for step in found.values()}.values())  # a layer and its norm are one
     readers = users(network)
-    return [step for step in network if readers[step.name] or step is network[-1]]
-
-
-def users(network: list[Operation]) -> dict[str, list[Operation]]:
-    """Return for each operation, by name, those that read its output."""
-    readers: dict[str, list[Operation]] = {step.name: [] for step in network}
+    network = [step for step in network if readers[step.name] or step is network[-1]]
     for step in network:
-        for name in step.inputs:
-            readers[name].append(step)
-    return readers
-
-
-def layers(network: list[Operation]) -> list[Layer]:
-    """Return the layers in order."""
-    return [step.layer for step in network if step.layer]
+        if step.kind == "permute":
+            raise inexpressible(step.name, "permute that no flattening follows")
+    return network
 
 
 def _operation(node: fx.Node, model: nn.Module, found: dict[fx.Node, Operation]) -> Operation:
@@ -134,8 +93,8 @@ def _operation(node: fx.Node, model: nn.Module, found: dict[fx.Node, Operation])
         module = model.get_submodule(str(node.target))
         if type(module).__name__ in NOTHING:
             return sources[0]
-        if isinstance(module, nn.BatchNorm2d):
-            return _fold(node, sources[0], module, found)
+        if isinstance(module, nn.BatchNorm2d) or (isinstance(module, nn.BatchNorm1d) and len(shape) == 1):
+            return _normed(node, sources[0], module, found)
         return _of_module(node, module, sources[0], shape)
     return _of_call(node, sources, shape)
 
@@ -147,15 +106,14 @@ def _of_module(node: fx.Node, module: nn.Module, source: Operation, shape: tuple
         return replace(made, name=name, kind="layer", layer=_layer(name, module))
     if type(module) in ACTIVATIONS:
         return replace(made, kind=ACTIVATIONS[type(module)])
-    if isinstance(module, nn.MaxPool2d) and not module.ceil_mode and module.dilation == 1:
-        return replace(
-            made, kind="max_pool", options=_pool(module.kernel_size, module.stride, module.padding)
-        )
+    if isinstance(module, nn.MaxPool2d | nn.AvgPool2d):
+        arguments = {name: getattr(module, name) for name in module.__constants__ if name != "return_indices"}
+        return _pool(made, "max_pool" if isinstance(module, nn.MaxPool2d) else "avg_pool", source, arguments)
     if isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) == (1, -1):
         return _flatten(made, source)
     if isinstance(module, nn.AdaptiveAvgPool2d) and module.output_size in (1, (1, 1)):
         return replace(made, kind="mean", options={"keep": True})
-    raise _inexpressible(name, type(module).__name__)
+    raise inexpressible(name, type(module).__name__)
 
 
 def _of_call(node: fx.Node, sources: list[Operation], shape: tuple[int, ...]) -> Operation:
@@ -163,27 +121,29 @@ def _of_call(node: fx.Node, sources: list[Operation], shape: tuple[int, ...]) ->
     target: Any = node.target
     if target in ARITHMETIC and len(sources) == 2:
         return replace(made, kind=ARITHMETIC[target])
+    if target is torch.cat:
+        given = _given(node, "tensors", "dim")
+        if given.get("dim") == 1 and len(given["tensors"]) == len(sources):  # fewer if one is there twice
+            return replace(made, kind="concat")
     if target in ACTIVATIONS:
         return replace(made, kind=ACTIVATIONS[target])
-    if target is F.max_pool2d and not node.kwargs.get("ceil_mode") and node.kwargs.get("dilation", 1) == 1:
-        size = node.args[1] if len(node.args) > 1 else node.kwargs["kernel_size"]
-        return replace(
-            made,
-            kind="max_pool",
-            options=_pool(size, node.kwargs.get("stride"), node.kwargs.get("padding", 0)),
-        )
+    if target in POOLS:
+        kind, names = POOLS[target]
+        return _pool(made, kind, sources[0], _given(node, "input", *names))
+    if target is F.adaptive_avg_pool2d and _given(node, "input", "output_size")["output_size"] in (1, (1, 1)):
+        return replace(made, kind="mean", options={"keep": True})
     if target == "mean":
-        given = dict(zip(("dim", "keepdim"), node.args[1:], strict=False)) | dict(node.kwargs)
+        given = _given(node, "input", "dim", "keepdim")
         dims = given.get("dim")
         if isinstance(dims, list | tuple) and tuple(dims) in ((2, 3), (-2, -1)):
             return replace(made, kind="mean", options={"keep": bool(given.get("keepdim"))})
     if target == "permute" and node.args[1:] == (0, 2, 3, 1):
         return replace(made, kind="permute")
     if target in ("flatten", torch.flatten):
-        given = dict(zip(("start_dim", "end_dim"), node.args[1:], strict=False)) | dict(node.kwargs)
+        given = _given(node, "input", "start_dim", "end_dim")
         if given.get("start_dim") == 1 and given.get("end_dim", -1) == -1:
             return _flatten(made, sources[0])
-    raise _inexpressible(node.name, getattr(target, "__name__", str(target)))
+    raise inexpressible(node.name, getattr(target, "__name__", str(target)))
 
 
 def _flatten(made: Operation, source: Operation) -> Operation:
@@ -192,51 +152,88 @@ def _flatten(made: Operation, source: Operation) -> Operation:
     return replace(made, kind="flatten", inputs=inputs, options={"channels_last": last})
 
 
-def _pool(kernel: Any, stride: Any, padding: Any) -> dict[str, tuple[int, int]]:
-    return {"kernel": _pair(kernel), "stride": _pair(stride or kernel), "padding": _pair(padding)}
+def _given(node: fx.Node, *names: str) -> dict[str, Any]:
+    """The arguments of a call by name, those that were left out excepted."""
+    return dict(zip(names, node.args, strict=False)) | dict(node.kwargs)
+
+
+def _pool(made: Operation, kind: str, source: Operation, given: Mapping[str, Any]) -> Operation:
+    """A pool with the padding that gives its output, which `ceil_mode` makes larger behind than in front."""
+    dilated = _pair(given.get("dilation", 1)) != (1, 1)
+    if dilated or given.get("divisor_override") or (kind == "avg_pool" and given.get("ceil_mode")):
+        raise inexpressible(made.name, f"{kind} with dilation, divisor_override, or a mean with ceil_mode")
+    kernel = _pair(given["kernel_size"])
+    stride, padding = _pair(given.get("stride") or kernel), _pair(given.get("padding", 0))
+    behind = (
+        max(padding[axis], (made.shape[1 + axis] - 1) * stride[axis] + kernel[axis] - size - padding[axis])
+        for axis, size in enumerate(source.shape[1:])
+    )
+    options = {"kernel": kernel, "stride": stride, "pads": (*padding, *behind)}
+    if kind == "avg_pool":
+        options["counts_padding"] = given.get("count_include_pad", True)
+    return replace(made, kind=kind, options=options)
 
 
 @torch.no_grad()
 def _layer(name: str, module: nn.Conv2d | nn.Linear) -> Layer:
     if isinstance(module, nn.Conv2d) and type(module).forward is not nn.Conv2d.forward:
-        raise _inexpressible(name, f"{type(module).__name__} with a forward of its own")
+        raise inexpressible(name, f"{type(module).__name__} with a forward of its own")
     bias = None if module.bias is None else _array(module.bias)
     made = Layer(
         name=name, codes=codes_of(module), weight=_array(module.weight), bias=bias, grid=grid_of(module)
     )
     if isinstance(module, nn.Linear):
         return made
-    if isinstance(module.padding, str) or module.padding_mode != "zeros":
-        raise _inexpressible(name, f"padding {module.padding!r}, {module.padding_mode}")
     return replace(
-        made, stride=_pair(module.stride), padding=_pair(module.padding), dilation=_pair(module.dilation),
+        made, stride=_pair(module.stride), padding=_padding(name, module), dilation=_pair(module.dilation),
         groups=module.groups,
     )  # fmt: skip
 
 
+def _padding(name: str, module: nn.Conv2d) -> tuple[int, int]:
+    """The rows and columns of zeros on each side of the map."""
+    padding: Any = module.padding
+    if padding == "same":
+        padding = [d * (k - 1) / 2 for d, k in zip(module.dilation, module.kernel_size, strict=True)]
+    elif padding == "valid":
+        padding = 0
+    if module.padding_mode != "zeros" or any(one % 1 for one in np.atleast_1d(padding)):
+        raise inexpressible(name, f"padding {module.padding!r}, {module.padding_mode}")
+    return _pair(padding)
+
+
 @torch.no_grad()
-def _fold(
-    node: fx.Node, source: Operation, norm: nn.BatchNorm2d, found: dict[fx.Node, Operation]
-) -> Operation:
-    """The layer before with the norm in it; a norm behind anything else cannot be folded."""
-    layer = source.layer
-    if layer is None or len(node.all_input_nodes[0].users) > 1:
-        raise _inexpressible(str(node.target), "BatchNorm that follows no convolution alone")
+def _normed(node: fx.Node, source: Operation, norm: Norm, found: dict[fx.Node, Operation]) -> Operation:
+    """The layer before with the norm in it, or a `norm` behind anything else."""
+    layer, folded_already = source.layer, isinstance(norm, FoldedNorm)
+    scale, shift = _scale_and_shift(str(node.target), norm)
+    alone = len(node.all_input_nodes[0].users) == 1
+    if layer is None or not alone or (layer.codes and not folded_already):
+        options = {"scale": scale, "shift": shift}
+        return Operation(
+            name=node.name, kind="norm", inputs=(source.name,), shape=source.shape, options=options
+        )
     bias = np.zeros(len(layer.weight), np.float32) if layer.bias is None else layer.bias
-    if isinstance(norm, FoldedNorm):
-        folded = replace(layer, bias=bias + _array(norm.shift))
-    else:
-        assert layer.codes is None, "a quantised convolution has its norm in the steps"
-        assert norm.running_var is not None
-        assert norm.running_mean is not None
-        scale = _array(norm.weight / (norm.running_var + norm.eps).sqrt())
-        shift = _array(norm.bias) - _array(norm.running_mean) * scale
-        folded = replace(layer, weight=layer.weight * scale.reshape(-1, 1, 1, 1), bias=bias * scale + shift)
+    rows = scale.reshape((-1,) + (1,) * (layer.weight.ndim - 1))
+    folded = replace(layer, weight=layer.weight * rows, bias=bias * scale + shift)
     merged = replace(source, layer=folded)
     for earlier, step in found.items():
         if step is source:
             found[earlier] = merged
     return merged
+
+
+def _scale_and_shift(name: str, norm: Norm) -> tuple[np.ndarray, np.ndarray]:
+    """What a norm multiplies each channel with, and what it adds; the scale of a folded one is in the weight."""
+    if isinstance(norm, FoldedNorm):
+        shift = _array(norm.shift)
+        return np.ones_like(shift), shift
+    if norm.running_var is None or norm.running_mean is None:
+        raise inexpressible(name, "BatchNorm without running statistics")
+    scale = _array((norm.running_var + norm.eps).rsqrt())
+    scale = scale if norm.weight is None else scale * _array(norm.weight)
+    minus = scale * _array(norm.running_mean)
+    return scale, -minus if norm.bias is None else _array(norm.bias) - minus
 
 
 def _array(tensor: Tensor) -> np.ndarray:
@@ -245,9 +242,3 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 def _pair(value: Any) -> tuple[int, int]:
     return (value, value) if isinstance(value, int) else (int(value[0]), int(value[1]))
-
-
-def _inexpressible(name: str, what: str) -> UserError:
-    return UserError(
-        f"{name} ({what}) has no form in an exported graph; replace it by a layer of docs/edge.md, or export packed"
-    )

@@ -2,6 +2,7 @@
 
 import shlex
 import shutil
+from dataclasses import replace
 
 import pandas as pd
 
@@ -39,6 +40,12 @@ def test_the_export_command_survives_a_shell(study, study_path, tmp_path):
     assert words[:3] == ["python", "-m", "trainables.export"]
     assert words[3] == str(copy / "trials" / "0" / "checkpoint.safetensors")
     assert words[4:] == ["--out", str(copy / "exported" / "0")]
+
+
+def test_the_export_command_is_for_the_target_of_the_launch(study):
+    mine = replace(study, request=study.request | {"target": "/a place/mine.toml"})
+    words = shlex.split(configurations.export_command(mine, study.trials.iloc[0]))
+    assert words[-2:] == ["--target", "/a place/mine.toml"]
 
 
 def test_the_widths_of_many_layers_are_one_column(study):

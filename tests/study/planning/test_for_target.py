@@ -24,6 +24,7 @@ def test_every_configuration_of_the_default_space_can_be_deployed(request_of: Re
         assert set(config.w_bits.values()) <= {4, 8}
         assert set(config.a_bits.values()) == {8}
     assert Request.from_document(request.document()) == request
+    assert request.document()["target"] == "npu_w4a8"
 
 
 def test_without_a_target_the_float_model_is_tried(request_of: RequestOf) -> None:
@@ -40,9 +41,13 @@ def test_points_that_the_device_does_not_take_are_left_out(request_of: RequestOf
     assert [point["bits"] for point in request.space.points] == [8]
 
 
-def test_a_users_own_target_is_used(request_of: RequestOf, tmp_path: Path) -> None:
+def test_a_users_own_target_is_used(
+    request_of: RequestOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "mine.toml").write_text("weights = [2, 3]\nactivations = [2, 3]\n")
-    request = request_of(target=str(tmp_path / "mine.toml"))
+    monkeypatch.chdir(tmp_path)
+    request = request_of(target="mine.toml")
+    assert request.target == str(tmp_path / "mine.toml")  # from which the export command reads it anywhere
     assert request.space.parameters["bits.fc1"].finite() == (2, 3)
 
 

@@ -1,5 +1,7 @@
 """The checklist says what training and export then do."""
 
+import re
+
 import pytest
 
 from study_common.errors import UserError
@@ -14,9 +16,20 @@ def test_a_network_of_a_user_by_hand() -> None:
     assert found.norms == {"conv1": "bn1"}
     assert found.floats == {"BatchNorm2d": 3, "BatchNorm1d": 1}
     assert not found.products
-    assert found.graph.startswith("bn2 (BatchNorm that follows no convolution alone) has no form")
+    assert not found.graph
     assert not any(found.attributions.values())
     assert not found.twice
+    assert found.sums()["onnx"] is True
+
+
+@pytest.mark.parametrize(
+    ("net", "what"),
+    [("Reflecting", r"conv2 \(padding \(1, 1\), reflect\)"), ("LayerNormed", r"norm \(LayerNorm2d\)")],
+)
+def test_what_has_no_form_in_a_graph_is_named_before_any_training(net: str, what: str) -> None:
+    found = inspect_model(f"{NETS}{net}", 3, 16, 3)
+    (line,) = (line for line in found.lines() if line.startswith("export onnx, lowbit, qonnx: no, "))
+    assert re.search(f"{what}.* has no form in an exported graph; .* or export packed", line)
     assert found.sums()["onnx"] is False
 
 

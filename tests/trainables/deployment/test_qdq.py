@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.trainables.deployment.conftest import Example, make
+from tests.trainables.deployment.conftest import PARTS, Example, make
 from trainables.deployment import parity, qdq, runtime
 from trainables.deployment.structure import operations
 from trainables.models.catalogue import quantisable
@@ -54,6 +54,13 @@ def test_a_network_with_folded_norms_answers_the_same(bits: int, quantiser: str)
     example = make("small_cnn", 16, bits, bits, quantiser)
     for optimised in (False, True):
         assert answers(written(example).model, example, optimised=optimised).error < 0.05
+
+
+@pytest.mark.parametrize("bits", [4, 8, 32])
+def test_pools_joined_maps_and_norms_in_no_layer_answer_the_same(bits: int) -> None:
+    example = make(PARTS, 17, bits, bits)
+    for optimised in (False, True):
+        assert answers(written(example).model, example, optimised=optimised).error < 1e-5
 
 
 class Depthwise(nn.Sequential):

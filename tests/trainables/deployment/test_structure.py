@@ -9,7 +9,8 @@ from torch import nn
 from study_common.errors import UserError
 from tests.trainables.deployment.conftest import make
 from tests.trainables.models.names import EACH_KIND
-from trainables.deployment.structure import layers, operations
+from trainables.deployment.operations import layers
+from trainables.deployment.structure import operations
 from trainables.models.catalogue import layer_names
 
 

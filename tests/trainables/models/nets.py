@@ -3,6 +3,7 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torchvision.models.convnext import LayerNorm2d
 
 MACS = 14 * 14 * 4 * 27 + 12 * 12 * 4 * 36 + 4 * 6 + 6 * 3
 """Of `Plain` for 3 classes of 16x16 images in colour, by hand."""
@@ -45,6 +46,41 @@ class ManyNorms(Plain):
         x = self.conv3(x)
         x = (self.bn3(x) + x).mean((2, 3))
         return self.fc2(self.bn4(self.fc1(x)))
+
+
+class Parts(Plain):
+    """What graphs have beside layers: pools of every padding, joined maps, norms in no layer, ReLU6."""
+
+    def __init__(self, channels: int, size: int, classes: int) -> None:
+        super().__init__(channels, size, classes)
+        self.bn1, self.bn2 = nn.BatchNorm2d(4), nn.BatchNorm2d(8)
+        self.conv2 = nn.Conv2d(8, 8, 3, padding="same", groups=2)
+        nn.init.normal_(self.conv2.weight)  # so that some values are above 6
+        self.relu6, self.mean = nn.ReLU6(), nn.AvgPool2d(3, 2, padding=1)
+        self.max = nn.MaxPool2d(3, 2, ceil_mode=True)
+        self.fc1, self.bn3 = nn.Linear(16, 6), nn.BatchNorm1d(6)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.relu6(self.bn1(self.conv1(x)))
+        x = torch.cat([self.mean(x), F.avg_pool2d(x, 3, 2, 1, count_include_pad=False)], 1)
+        x = self.max(torch.cat((F.relu6(self.conv2(F.relu(self.bn2(x)))), x), dim=1))
+        x = F.adaptive_avg_pool2d(F.max_pool2d(x, 2, padding=1, ceil_mode=True), (1, 1)).flatten(1)
+        return self.fc2(F.relu(self.bn3(self.fc1(x))))
+
+
+class Reflecting(Plain):
+    def __init__(self, channels: int, size: int, classes: int) -> None:
+        super().__init__(channels, size, classes)
+        self.conv2 = nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")
+
+
+class LayerNormed(Plain):
+    def __init__(self, channels: int, size: int, classes: int) -> None:
+        super().__init__(channels, size, classes)
+        self.norm = LayerNorm2d(4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(self.fc1(self.norm(self.maps(x)).mean((2, 3))))
 
 
 class CalledTwice(Plain):
