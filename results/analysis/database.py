@@ -2,24 +2,21 @@
 
 Optuna's own `get_trials` builds an object for every parameter, which takes minutes for 100,000 trials; these
 few queries take seconds. They rely on the tables of Optuna's RDB storage, and the tests compare both readings.
-
-Every value is checked here, where it enters: the pages of the file, the types, and the objectives against the copy of
-them that Optuna keeps.
 """
 
 import json
-import math
 import os
 import shutil
 import sqlite3
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from results.analysis.rows import Rows, Seen, check_rows, damaged
 from study_common import layout
 from study_common.errors import UserError
 from study_common.objectives import Objective
@@ -31,29 +28,94 @@ DIRECTIONS = {"MAXIMIZE": "max", "MINIMIZE": "min"}
 """Optuna's words for directions, and ours."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Rows:
-    """The rows of one study, in the order of trial numbers, values as Optuna stores them."""
+ENDED = ("COMPLETE", "PRUNED", "FAIL")
+"""States in which Optuna lets nobody change a trial."""
 
-    attributes: dict[str, Any]
-    """User attributes of the study."""
-    directions: list[str]
-    """"max" or "min" of each objective; none while a launch is making the study."""
-    states: dict[int, str]
-    """number -> Optuna's name of its state."""
-    params: dict[tuple[str, str], dict[int, float]]
-    """(name, distribution as JSON) -> number -> stored value; a choice is stored as its index."""
-    results: dict[int, dict[str, Any]]
-    """number -> its `layout.Result`; `rungs` are left out, which are three quarters of the bytes."""
+END_CHARACTERS = 64
+"""Characters at the end of a stored result that hold its digest."""
 
 
-def read_rows(file: Path, name: str, objectives: Mapping[str, Objective]) -> Rows:
+def read_rows(file: Path, name: str, objectives: Mapping[str, Objective], seen: Seen | None = None) -> Rows:
     """Read all but the rungs of the study `name` in `file`.
+
+    Args:
+        file: The record.
+        name: Of the study.
+        objectives: Of the study.
+        seen: What an earlier reading of the same file saw. `params` and `results` are then those of the trials that
+            are new or have changed, and pages of the file that hold others are not checked.
 
     Raises:
         UserError: No such file or study, or it is damaged, cut short, of other objectives or of another version.
     """
-    of_study = "FROM trials JOIN {} USING (trial_id) WHERE study_id = ?"
+    with _open(file, name) as (query, study):
+        if seen is None:
+            _check_pages(query)
+        attributes = query("SELECT key, value_json FROM study_user_attributes WHERE study_id = ?", study)
+        directions = query(
+            "SELECT direction FROM study_directions WHERE study_id = ? ORDER BY objective", study
+        )
+        keys = "SELECT number, state, trial_id FROM trials WHERE study_id = ? ORDER BY number"
+        trials = query(keys, study).fetchall()
+        states = {number: state for number, state, _ in trials}
+        ends = _ends(query, [key for _, state, key in trials if state not in ENDED])
+        wanted = states.keys() if seen is None else _changed(states, ends, seen)
+        some = None if seen is None else [key for number, _, key in trials if number in wanted]
+        params, results, values = _read(query, study, some)
+        rows = Rows(
+            attributes={key: json.loads(value) for key, value in attributes},
+            directions=[DIRECTIONS.get(direction, str(direction)) for (direction,) in directions],
+            states=states,
+            params=params,
+            results=results,
+            seen=Seen(states=states, ends=ends),
+        )
+    if list(states) != list(range(len(states))):
+        raise damaged(file, "its trials are not numbered 0, 1, 2 and so on")
+    foreign = _foreign(wanted - results.keys(), file.parent)
+    rows = _without(rows, foreign)
+    values = [value for value in values if value[0] not in foreign]
+    check_rows(rows, wanted - foreign, values, objectives, file)
+    return rows
+
+
+def _check_pages(query: Query) -> None:
+    fault = query("PRAGMA quick_check(1)").fetchone()[0]
+    if fault != "ok":
+        raise sqlite3.DatabaseError(fault)
+    for table in ("trials", "study_user_attributes", "study_directions"):
+        if query(f"PRAGMA foreign_key_check({table})").fetchone():
+            raise sqlite3.DatabaseError(f"a row of {table} is of no study")
+
+
+def _ends(query: Query, ids: Sequence[int]) -> dict[int, str]:
+    """Return the last characters of the results of the trials in the rows `ids`, by their numbers."""
+    sql = (
+        f"SELECT number, substr(value_json, -{END_CHARACTERS}) FROM trials JOIN trial_user_attributes "
+        "USING (trial_id) WHERE trial_id IN (SELECT value FROM json_each(?)) AND key = ?"
+    )
+    return dict(query(sql, json.dumps(ids), layout.RESULT))
+
+
+def _changed(states: Mapping[int, str], ends: Mapping[int, str], seen: Seen) -> set[int]:
+    """Return the numbers of the trials that are new, or may have changed since."""
+
+    def is_as_before(number: int, state: str) -> bool:
+        if seen.states.get(number) != state:
+            return False
+        end = ends.get(number, "")
+        return state in ENDED or ('"digest"' in end and seen.ends.get(number) == end)
+
+    return {number for number, state in states.items() if not is_as_before(number, state)}
+
+
+def _read(
+    query: Query, study: int, ids: Sequence[int] | None
+) -> tuple[dict[tuple[str, str], dict[int, float]], dict[int, dict[str, Any]], list[tuple[Any, ...]]]:
+    """Return parameters and results, as in `Rows`, and the objective values: of all trials, or of the rows `ids`."""
+    some = "" if ids is None else "AND trial_id IN (SELECT value FROM json_each(?))"
+    given = () if ids is None else (json.dumps(ids),)
+    of_study = f"FROM trials JOIN {{}} USING (trial_id) WHERE study_id = ? {some}"
     every_param = (
         f"SELECT number, param_name, distribution_json, param_value {of_study.format('trial_params')}"
     )
@@ -63,37 +125,13 @@ def read_rows(file: Path, name: str, objectives: Mapping[str, Objective]) -> Row
     every_value = (
         f"SELECT number, objective, value {of_study.format('trial_values')} AND value_type = 'FINITE'"
     )
-    with _open(file, name) as (query, study):
-        fault = query("PRAGMA quick_check(1)").fetchone()[0]
-        if fault != "ok":
-            raise sqlite3.DatabaseError(fault)
-        for table in ("trials", "study_user_attributes", "study_directions"):
-            if query(f"PRAGMA foreign_key_check({table})").fetchone():
-                raise sqlite3.DatabaseError(f"a row of {table} is of no study")
-        attributes = query("SELECT key, value_json FROM study_user_attributes WHERE study_id = ?", study)
-        params: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
-        for number, parameter, distribution, value in query(f"{every_param} ORDER BY param_id", study):
-            params[parameter, distribution][number] = value
-        directions = query(
-            "SELECT direction FROM study_directions WHERE study_id = ? ORDER BY objective", study
-        )
-        rows = Rows(
-            attributes={key: json.loads(value) for key, value in attributes},
-            directions=[DIRECTIONS.get(direction, str(direction)) for (direction,) in directions],
-            states=dict(query("SELECT number, state FROM trials WHERE study_id = ? ORDER BY number", study)),
-            params=params,
-            results={
-                number: json.loads(value) for number, value in query(every_result, study, layout.RESULT)
-            },
-        )
-        values = query(every_value, study).fetchall()
-    if list(rows.states) != list(range(len(rows.states))):
-        raise _damaged(file, "its trials are not numbered 0, 1, 2 and so on")
-    foreign = _foreign(rows, file.parent)
-    rows = _without(rows, foreign)
-    values = [value for value in values if value[0] not in foreign]
-    _check(rows, values, objectives, file)
-    return rows
+    params: dict[tuple[str, str], dict[int, float]] = defaultdict(dict)
+    for number, parameter, distribution, value in query(f"{every_param} ORDER BY param_id", study, *given):
+        params[parameter, distribution][number] = value
+    results = {
+        number: json.loads(value) for number, value in query(every_result, study, *given, layout.RESULT)
+    }
+    return params, results, query(every_value, study, *given).fetchall()
 
 
 def read_rungs(file: Path, name: str, numbers: Sequence[int]) -> dict[int, list[layout.Rung]]:
@@ -129,7 +167,7 @@ def _open(file: Path, name: str) -> Iterator[tuple[Query, int]]:
     except UserError:
         raise
     except (sqlite3.Error, ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
-        raise _damaged(file, str(error)) from None
+        raise damaged(file, str(error)) from None
 
 
 @contextmanager
@@ -152,83 +190,25 @@ def _readable(file: Path) -> Iterator[str]:
             yield f"{Path(scratch, file.name).as_uri()}?mode=rw"
 
 
-def _foreign(rows: Rows, directory: Path) -> set[int]:
+def _foreign(without_result: Collection[int], directory: Path) -> set[int]:
     """Return the numbers of rows that other programs added, such as Optuna's `enqueue_trial`.
 
     They have no result, and no run. One that has a run lost its result, which is damage.
     """
-    return {
-        n for n in rows.states.keys() - rows.results if not (directory / layout.TRIALS_DIR / str(n)).exists()
-    }
+    return {n for n in without_result if not (directory / layout.TRIALS_DIR / str(n)).exists()}
 
 
 def _without(rows: Rows, numbers: Collection[int]) -> Rows:
+    if not numbers:
+        return rows
     params = {
         key: {number: value for number, value in stored.items() if number not in numbers}
         for key, stored in rows.params.items()
     }
+    states = {number: state for number, state in rows.states.items() if number not in numbers}
     return replace(
         rows,
-        states={number: state for number, state in rows.states.items() if number not in numbers},
+        states=states,
         params={key: stored for key, stored in params.items() if stored},
+        seen=replace(rows.seen, states=states),
     )
-
-
-def _check(
-    rows: Rows, values: Sequence[tuple[Any, ...]], objectives: Mapping[str, Objective], file: Path
-) -> None:
-    """Raise a UserError unless all that was read is of the types of the layout, and of one piece."""
-    if rows.directions and rows.directions != [objective.direction for objective in objectives.values()]:
-        raise UserError(
-            f"{file.with_name(layout.REQUEST_FILE)} has other objectives than {file.name}; copy the study again"
-        )
-    needed = layout.Result.__required_keys__ - {"rungs"}
-    if rows.results.keys() != rows.states.keys() or not all(
-        isinstance(result, dict) and needed <= result.keys() for result in rows.results.values()
-    ):
-        raise UserError(
-            f"{file} was written by another version; use the version of sgt-pact-study that the [versions] "
-            f"table of {layout.REQUEST_FILE} names"
-        )
-    if unknown := set(rows.states.values()) - layout.STATES.keys():
-        raise _damaged(file, f"a trial is {unknown.pop()!r}")
-    for number, result in rows.results.items():
-        check({**result, "rungs": []}, layout.Result, f"{file}: trial {number}")
-    for name, kind in ATTRIBUTES.items():
-        if name in rows.attributes:
-            check(rows.attributes[name], kind, f"{file}: {name}")
-    for (name, _), stored in rows.params.items():
-        if not all(isinstance(value, int | float) and math.isfinite(value) for value in stored.values()):
-            raise _damaged(file, f"a value of {name} is not a number")
-    _check_digests(rows, file)
-    for entry in rows.attributes.get(layout.CONFIRMATIONS, []):
-        if entry["digest"] != layout.confirmation_digest(entry):
-            raise _damaged(file, f"a confirmation of trial {entry['trial']} differs from its digest")
-    names = list(objectives)
-    for number, position, value in values:
-        if position not in range(len(names)) or rows.results[number]["metrics"].get(names[position]) != value:
-            raise _damaged(file, f"the objectives of trial {number} differ from its metrics")
-
-
-def _check_digests(rows: Rows, file: Path) -> None:
-    params: dict[int, dict[str, float]] = {number: {} for number in rows.states}
-    for (name, _), stored in rows.params.items():
-        for number, value in stored.items():
-            params[number][name] = value
-    for number, result in rows.results.items():
-        if "digest" in result and result["digest"] != layout.result_digest(result, params[number]):
-            raise _damaged(file, f"trial {number} differs from its digest")
-
-
-ATTRIBUTES: dict[str, Any] = {
-    layout.CONFIRMATIONS: list[layout.Confirmation],
-    layout.TEST_READS: list[dict[str, Any]],
-    layout.REJECTED: dict[str, int],
-}
-"""User attributes of the study that are read, and their types."""
-
-
-def _damaged(file: Path, why: str) -> UserError:
-    remedy = "copy the study again while no driver is running"
-    reason = " ".join(why.split())  # SQLite writes several lines
-    return UserError(f"{file} cannot be read as a record ({reason}); {remedy}")

@@ -1,5 +1,7 @@
 """What speaks against the faithfulness of a trial, though its score may be high."""
 
+from collections.abc import Hashable
+
 import numpy as np
 import pandas as pd
 
@@ -24,36 +26,31 @@ def doubts(trials: pd.DataFrame) -> pd.Series:
         trials: One row per trial: state, metrics.*.
     """
     complete = trials[trials["state"] == "complete"]
-    found = pd.DataFrame({"edge": _no_better_than_edges(complete), "sides": _two_sided(complete)})
-    sentences = [" and ".join(filter(None, row)) for row in found.itertuples(index=False)]
-    marked = pd.Series(sentences, index=complete.index, dtype=object)
-    return marked[marked != ""]
+    edges, sides = _no_better_than_edges(complete), _two_sided(complete)
+    marked = complete.index[complete.index.isin([*edges, *sides])]
+    sentences = [" and ".join(found[row] for found in (edges, sides) if row in found) for row in marked]
+    return pd.Series(sentences, index=marked, dtype=object)
 
 
-def _no_better_than_edges(trials: pd.DataFrame) -> pd.Series:
+def _no_better_than_edges(trials: pd.DataFrame) -> dict[Hashable, str]:
     column = "metrics.faithfulness.over_edge"
     if column not in trials or f"{column}_se" not in trials:
-        return pd.Series("", index=trials.index)
-    return (trials[column] <= trials[f"{column}_se"]).map({True: EDGE, False: ""})
+        return {}
+    return dict.fromkeys(trials.index[trials[column] <= trials[f"{column}_se"]], EDGE)
 
 
-def _two_sided(trials: pd.DataFrame) -> pd.Series:
-    """Return which removals put a trial above the median and which below, where both exist."""
+def _two_sided(trials: pd.DataFrame) -> dict[Hashable, str]:
+    """Return which removals put a trial above the median and which below, of those of which both exist."""
     names = [name for name in REMOVALS if f"metrics.faithfulness.{name}_se" in trials]
     scores = trials[[f"metrics.faithfulness.{name}" for name in names]].astype(float)
     errors = trials[[f"metrics.faithfulness.{name}_se" for name in names]].to_numpy(float)
     apart = (scores - scores.median()).to_numpy()
     above, below = apart > SURE * errors, apart < -SURE * errors
-    return pd.Series(
-        [
-            f"above the median under {_listed(names, up)}, below it under {_listed(names, down)}"
-            if up.any() and down.any()
-            else ""
-            for up, down in zip(above, below, strict=True)
-        ],
-        index=trials.index,
-        dtype=object,
-    )
+    both = above.any(axis=1) & below.any(axis=1)
+    return {
+        row: f"above the median under {_listed(names, up)}, below it under {_listed(names, down)}"
+        for row, up, down in zip(trials.index[both], above[both], below[both], strict=True)
+    }
 
 
 def _listed(names: list[str], which: np.ndarray) -> str:

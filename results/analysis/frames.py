@@ -1,6 +1,6 @@
 """From the rows of the record to frames of trials, times and retrainings."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -12,7 +12,7 @@ from optuna.distributions import (
     json_to_distribution,
 )
 
-from results.analysis.database import Rows
+from results.analysis.rows import Rows
 from study_common import layout
 from study_common.errors import UserError
 from study_common.objectives import Objective
@@ -23,18 +23,22 @@ NULLABLE = {"i": "Int64", "b": "boolean"}
 
 def params(rows: Rows) -> tuple[pd.DataFrame, dict[str, BaseDistribution]]:
     """Return one column per parameter (index: number), and their distributions."""
-    distributions: dict[str, BaseDistribution] = {}
     parts: dict[str, list[pd.Series]] = {}
     for (name, text), values in rows.params.items():
-        distributions[name] = _distribution(name, text)
-        parts.setdefault(name, []).append(_external(pd.Series(values, dtype=float), distributions[name]))
+        column = _external(pd.Series(values, dtype=float), _distribution(name, text))
+        parts.setdefault(name, []).append(column)
     columns = {}
     for name, some in parts.items():
         column = pd.concat(some)
         if len(column) < len(rows.states):  # a conditional parameter: integers stay so beside the missing
             column = column.astype(NULLABLE.get(column.dtype.kind, column.dtype))
         columns[f"params.{name}"] = column.reindex(list(rows.states))
-    return pd.DataFrame(columns, index=list(rows.states)), distributions
+    return pd.DataFrame(columns, index=list(rows.states)), distributions(rows.params)
+
+
+def distributions(params: Iterable[tuple[str, str]]) -> dict[str, BaseDistribution]:
+    """Return the distributions of `params`, pairs of a name and a distribution as JSON; the last counts."""
+    return {name: _distribution(name, text) for name, text in params}
 
 
 def _distribution(name: str, text: str) -> BaseDistribution:
@@ -92,7 +96,9 @@ def trials(
 
 def spans(rows: Rows) -> pd.DataFrame:
     """Return start and end of each trial."""
-    spans = [{"number": number, **rows.results[number]} for number in rows.states]
+    spans = [
+        (number, rows.results[number]["started"], rows.results[number]["finished"]) for number in rows.states
+    ]
     return _with_times(pd.DataFrame(spans, columns=["number", "started", "finished"]))
 
 
@@ -100,8 +106,8 @@ def intervals(rows: Rows) -> pd.DataFrame:
     """Return the run intervals that reported something."""
     intervals = [
         {"number": number, **interval}
-        for number, result in rows.results.items()
-        for interval in result["intervals"]
+        for number in rows.states
+        for interval in rows.results[number]["intervals"]
         if interval["ended"]
     ]
     return _with_times(pd.DataFrame(intervals, columns=["number", "worker", "started", "ended"]))

@@ -14,10 +14,9 @@ from results.analysis import fronts
 from results.analysis.configurations import searched_widths
 from results.analysis.metrics import COST_METRICS
 from results.analysis.studies import Study
-from results.analysis.thinning import spread_evenly
 
 MAX_TRIALS = 1000
-"""Trials that importances are computed from; of a longer study, as many evenly spread."""
+"""Trials that importances are computed from; of a longer study every second, every fourth and so on, by number."""
 
 MIN_TRIALS = 30
 """Trials below which an importance would be noise.
@@ -39,9 +38,18 @@ def importances(study: Study) -> pd.DataFrame:
     `MIN_TRIALS` complete trials.
     """
     rows = study.trials[fronts.eligible(study.trials, study.directions)]
-    rows = spread_evenly(rows, MAX_TRIALS)
+    step = 1
+    while (rows["number"] % step == 0).sum() > MAX_TRIALS:
+        step *= 2
+    rows = rows[rows["number"] % step == 0]
     if len(rows) < MIN_TRIALS or not study.distributions:
         return pd.DataFrame()
+    searched = [f"params.{name}" for name in study.distributions]
+    measured = [f"metrics.{name}" for name in study.directions]
+    return study.memory.of("importances", rows[searched + measured], lambda: _importances(study, rows))
+
+
+def _importances(study: Study, rows: pd.DataFrame) -> pd.DataFrame:
     minimised = fronts.minimised(rows, study.directions)
     searched = _study(study, rows, minimised)
     varying = [position for position, column in enumerate(minimised.T) if np.ptp(column) > 0]

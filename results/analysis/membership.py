@@ -13,19 +13,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from results.analysis import fronts
+from results.analysis import fronts, sampled_fronts
+from results.analysis.memory import Memory
 from results.analysis.metrics import COST_METRICS
+from results.analysis.sampled_fronts import Means
 
-MAX_SIMULATIONS = 1000
-"""Fronts that are simulated; the standard error of a probability is then at most 0.016."""
-
-MIN_SIMULATIONS = 200
-
-MAX_POINTS = 10_000_000
-"""Configurations times simulated fronts: a few seconds of work."""
-
-REACH = 4.0
-"""Standard deviations beyond which a configuration is taken to have no chance."""
+FRONTS = "sampled fronts"
+"""The sampled fronts in the memory of a study."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,14 +38,12 @@ class Noise:
         """Whether there is any estimate of the error."""
         return self.images is not None or self.freedom > 0
 
-    def deviations(self, replicates: NDArray[np.float64], scale: float = 1.0) -> NDArray[np.float64]:
-        """Return the deviation of each mean over `replicates` (c,), (c,); the seed's variance times `scale`."""
-        images = 0.0 if self.images is None else self.images
-        return np.asarray(np.sqrt(np.square(images) + scale * self.seed**2 / replicates), float)
-
 
 def configurations(
-    trials: pd.DataFrame, directions: Mapping[str, str], confirmations: pd.DataFrame | None = None
+    trials: pd.DataFrame,
+    directions: Mapping[str, str],
+    confirmations: pd.DataFrame | None = None,
+    memory: Memory | None = None,
 ) -> pd.DataFrame:
     """Return the configurations that may enter a front, one row each, with their probability of being on it.
 
@@ -64,6 +56,7 @@ def configurations(
         trials: One row per trial: number, seed, state, feasible, params.*, metrics.*.
         directions: "max" or "min" of each objective.
         confirmations: `Study.confirmations`, whose seeds tell of the variance between seeds too.
+        memory: `Study.memory`.
     """
     usable = trials[fronts.eligible(trials, directions)]
     group = _groups(usable)
@@ -72,13 +65,41 @@ def configurations(
         usable, group = usable[~again], group[~again]
     means = _means(usable, group)
     noise = {name: _noise(name, means, [(usable, group), *_confirmed(confirmations)]) for name in directions}
-    means["p_front"] = _probabilities(
-        fronts.minimised(means, directions), list(noise.values()), means["draws"]
-    )
-    for name, one in noise.items():
-        deviations = one.deviations(means["draws"].to_numpy(float))
-        means[f"error.{name}"] = deviations if one.is_known else np.nan
+    measured = _measured(means, directions, list(noise.values()))
+    is_known = all(one.is_known for one in noise.values())
+    means["p_front"] = _probabilities(measured, memory or Memory()) if is_known else np.nan
+    deviations = measured.deviations(np.arange(len(means)))
+    for (name, one), deviation in zip(noise.items(), deviations.T, strict=True):
+        means[f"error.{name}"] = deviation if one.is_known else np.nan
     return means
+
+
+def _measured(means: pd.DataFrame, directions: Mapping[str, str], noise: list[Noise]) -> Means:
+    numbers = means["number"].to_numpy(int) if "number" in means else np.arange(len(means))
+    if not (np.diff(numbers) > 0).all():
+        numbers = np.arange(len(means))
+    nothing = np.zeros(len(means))
+    return Means(
+        numbers=numbers,
+        values=fronts.minimised(means, directions),
+        images=np.column_stack([nothing if one.images is None else one.images for one in noise]),
+        replicates=means["draws"].to_numpy(float),
+        seed=np.array([one.seed for one in noise]),
+        freedom=np.array([one.freedom for one in noise]),
+    )
+
+
+def _probabilities(means: Means, memory: Memory) -> NDArray[np.float64]:
+    """Return the probability that each configuration is non-dominated, (c,).
+
+    True means are sampled from their posterior (flat prior; errors independent and normal, the variance between seeds
+    from its scaled inverse chi-squared distribution, the same for all configurations in one simulation).
+    """
+    if not len(means.numbers):
+        return np.empty(0)
+    sampled = sampled_fronts.sample(means, memory.last(FRONTS))
+    memory.keep(FRONTS, sampled)
+    return sampled.chances()
 
 
 def _groups(trials: pd.DataFrame) -> pd.Series:
@@ -131,43 +152,6 @@ def _image_errors(recorded: pd.Series | None) -> NDArray[np.float64] | None:
     if errors.isna().all():
         return None
     return np.asarray(errors.fillna(float(np.sqrt((errors**2).mean()))), float)
-
-
-def _probabilities(
-    minimised: NDArray[np.float64], noise: list[Noise], replicates: pd.Series
-) -> NDArray[np.float64]:
-    """Return the probability that each row of the mean objectives `minimised` (c, m) is non-dominated, (c,).
-
-    True means are sampled from their posterior (flat prior; errors independent and normal, the variance between seeds
-    from its scaled inverse chi-squared distribution, the same for all configurations in one simulation).
-    """
-    counts, chances = replicates.to_numpy(float), np.zeros(len(minimised))
-    if not len(minimised) or not all(one.is_known for one in noise):
-        return np.full(len(minimised), np.nan)
-    rng = np.random.default_rng(0)
-    spread = np.column_stack([one.deviations(counts) for one in noise])
-    near = np.flatnonzero(_may_be_front(minimised, spread))
-    simulations = int(np.clip(MAX_POINTS // len(near), MIN_SIMULATIONS, MAX_SIMULATIONS))
-    if not spread[near].any():
-        simulations = 1
-    for _ in range(simulations):
-        scales = [one.freedom / rng.chisquare(one.freedom) if one.freedom else 1.0 for one in noise]
-        spread = np.column_stack(
-            [one.deviations(counts, scale)[near] for one, scale in zip(noise, scales, strict=True)]
-        )
-        chances[near] += fronts.nondominated(minimised[near] + spread * rng.standard_normal(spread.shape))
-    return chances / simulations
-
-
-def _may_be_front(minimised: NDArray[np.float64], spread: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which configurations, at their best, are dominated by none at its worst, (c,)."""
-    worst = minimised + REACH * spread
-    best = minimised - REACH * spread
-    left = np.arange(len(minimised))
-    for point in worst[fronts.nondominated(worst)]:
-        better = (point <= best[left]).all(axis=1) & (point < best[left]).any(axis=1)
-        left = left[~better]
-    return np.isin(np.arange(len(minimised)), left)
 
 
 def caveat(configurations: pd.DataFrame, confirmations: pd.DataFrame) -> str:

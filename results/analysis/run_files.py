@@ -54,6 +54,7 @@ class RunFiles:
 
     def __init__(self, study: Path) -> None:
         self.study = study
+        self._trials = f"{study / layout.TRIALS_DIR}{os.sep}"
         self.damaged: dict[str, list[str]] = {}
         """Name of a file, such as `curve.csv`: what is wrong with those that are damaged, a sentence each."""
 
@@ -85,6 +86,10 @@ class RunFiles:
     def confusion(self, number: int) -> pd.DataFrame | None:
         """Return how many validation images of each class (row) the trial took for each class (column)."""
         return self._read(self.trial(number) / layout.CONFUSION_FILE, _confusion)
+
+    def has_examination(self, number: int) -> bool:
+        """Tell whether `trainables.faithfulness` examined the maps of a trial: one call to the file system."""
+        return os.path.lexists(f"{self._trials}{number}{os.sep}{layout.FAITHFULNESS_FILE}")
 
     def examination(self, number: int) -> dict[str, float] | None:
         """Return the scores that `trainables.faithfulness` wrote about the maps of a trial."""

@@ -6,7 +6,7 @@
 import os
 import shlex
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ import pandas as pd
 from optuna.distributions import BaseDistribution
 
 from results.analysis import database, frames, fronts, membership, selection
+from results.analysis.memory import Memory
+from results.analysis.rows import Rows, Seen
 from results.analysis.run_files import RunFiles
 from results.analysis.study_file import read_study_file
 from study_common import layout
@@ -45,6 +47,8 @@ class Study:
     """Configurations rejected before training: `infeasible` and `repeat`."""
     distributions: dict[str, BaseDistribution]
     """The searched parameters by flat name, as Optuna knows them."""
+    memory: Memory = field(default_factory=Memory, repr=False, compare=False)
+    """What was computed of an earlier look at the same study."""
 
     @property
     def directions(self) -> dict[str, str]:
@@ -54,7 +58,7 @@ class Study:
     @cached_property
     def configurations(self) -> pd.DataFrame:
         """One row per configuration that may enter the front: see `membership.configurations`."""
-        return membership.configurations(self.trials, self.directions, self.confirmations)
+        return membership.configurations(self.trials, self.directions, self.confirmations, self.memory)
 
     def front(self) -> pd.DataFrame:
         """Return the non-dominated configurations, with `draws` (number of replicates) and probability `p_front`."""
@@ -95,7 +99,9 @@ def load(path: str | os.PathLike[str]) -> Study:
         return study_of(path, request, objectives, rows)
 
 
-def rows_of(path: Path, request: Mapping[str, Any], objectives: Mapping[str, Objective]) -> database.Rows:
+def rows_of(
+    path: Path, request: Mapping[str, Any], objectives: Mapping[str, Objective], seen: Seen | None = None
+) -> Rows:
     """Return the rows of the study in `path`, of this request and these objectives.
 
     Raises:
@@ -107,7 +113,7 @@ def rows_of(path: Path, request: Mapping[str, Any], objectives: Mapping[str, Obj
             f"{file} is not there yet: the record is in {storage} and is copied here when the driver ends; "
             f"python -m study.resume {path.name} --storage {shlex.quote(storage)} writes it"
         )
-    return database.read_rows(file, request["name"], objectives)
+    return database.read_rows(file, request["name"], objectives, seen)
 
 
 def curves(study: Study, numbers: Sequence[int], files: RunFiles | None = None) -> pd.DataFrame:
@@ -137,9 +143,7 @@ def curves(study: Study, numbers: Sequence[int], files: RunFiles | None = None) 
     return pd.concat([part for part in parts if len(part)] or parts, ignore_index=True)
 
 
-def study_of(
-    path: Path, request: dict[str, Any], objectives: dict[str, Objective], rows: database.Rows
-) -> Study:
+def study_of(path: Path, request: dict[str, Any], objectives: dict[str, Objective], rows: Rows) -> Study:
     """Return the study in `path`, of this request and these objectives, from the rows of its record."""
     params, distributions = frames.params(rows)
     return Study(

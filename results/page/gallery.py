@@ -92,7 +92,8 @@ def examined(study: Study, files: RunFiles, first: Sequence[int] = ()) -> pd.Dat
     Index: number, those of `first` before the others; NaN for what a trial was not examined for.
     """
     complete = study.trials.loc[study.trials["state"] == "complete", "number"]
-    found = {number: files.examination(number) or {} for number in dict.fromkeys([*first, *complete])}
+    left = [number for number in dict.fromkeys([*first, *complete]) if files.has_examination(number)]
+    found = {number: files.examination(number) or {} for number in left}
     scores = {
         number: {name: score for name, score in one.items() if "." not in name and not name.endswith("_se")}
         for number, one in found.items()

@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
-INTERVAL_S = 1.0
+INTERVAL_S = 0.5
 """Seconds between two looks."""
 PING_S = 15.0
 """Seconds after which a silent stream says that it is alive."""

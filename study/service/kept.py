@@ -60,10 +60,12 @@ class Kept(Generic[T]):
         start = time.monotonic()
         value = self._make(name)
         now = time.monotonic()
+        if self._signature(name, old.value if old else None) == signature:  # nothing changed meanwhile
+            signature = self._signature(name, value)
         new = self._versions[name] = Version(
             number=old.number + 1 if old else 1,
             value=value,
-            signature=self._signature(name, value) if old is None else signature,
+            signature=signature,
             rests_until=now + REST * (now - start),
         )
         return new

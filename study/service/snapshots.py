@@ -4,17 +4,18 @@ import contextlib
 import os
 import re
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from optuna.trial import TrialState
 
-from results.analysis.database import Rows
-from results.analysis.studies import Study, rows_of, study_of
+from results.analysis.following import Following, Look
+from results.analysis.studies import Study
 from study.execution.progress import PAUSED, state_name
 from study.execution.status_line import state_of
 from study.service.processes import Command, Processes, last_lines
@@ -23,7 +24,7 @@ from study.store import known_records, lease
 from study.store.record import Record, faults_as_user_errors
 from study.store.request import Request
 from study_common import layout
-from study_common.errors import UserError, located
+from study_common.errors import UserError
 from study_common.layout import EXHAUSTED, study_names
 
 LOG_LINES = 6
@@ -116,6 +117,7 @@ class Snapshots:
         self._runs_dir = workplace.runs_dir
         self._copies = workplace.copies
         self._processes = processes
+        self._following: defaultdict[str, Following] = defaultdict(Following)
 
     def names(self) -> list[str]:
         """Return the names of all studies, those included whose launch has not made a directory yet."""
@@ -147,11 +149,13 @@ class Snapshots:
         folders = [
             directory / layout.TRIALS_DIR / str(one.number) for one in trials if one.state == "running"
         ]
+        asks_again = bool(known and _is_asked_again(known))
+        copied = asks_again and known is not None and known.snapshot is not None  # by this service
         return (
             *output,
             lease.is_held(directory),
-            *(_stamp(directory / file) for file in RECORD_FILES),
-            int(time.monotonic() / COPY_S) if known and _is_asked_again(known) else 0,
+            *(_stamp(directory / file) for file in (FILES if copied else (*FILES, *RECORD_FILES))),
+            int(time.monotonic() / COPY_S) if asks_again else 0,
             *(_stamp(folder / file) for folder in folders for file in (layout.CURVE_FILE, layout.LOG_FILE)),
         )
 
@@ -161,7 +165,7 @@ class Snapshots:
         snapshot, problem = None, ""
         if directory is not None:
             try:
-                snapshot = _read(directory, self._copies)
+                snapshot = _read(directory, self._copies, self._following[name])
             except UserError as error:
                 problem = str(error)
         state = _state(directory, command, snapshot)
@@ -176,7 +180,8 @@ class Snapshots:
         )
 
 
-RECORD_FILES = (layout.REQUEST_FILE, layout.RECORD_FILE, f"{layout.RECORD_FILE}-wal", layout.REPORT_FILE)
+FILES = (layout.REQUEST_FILE, layout.REPORT_FILE)
+RECORD_FILES = (layout.RECORD_FILE, f"{layout.RECORD_FILE}-wal")
 
 
 def _stamp(path: Path) -> tuple[int, int, int]:
@@ -195,7 +200,7 @@ def _storage(request: Mapping[str, Any]) -> str:
     return str(request.get("request", {}).get("storage") or "")
 
 
-def _read(directory: Path, copies: Path) -> Snapshot:
+def _read(directory: Path, copies: Path, following: Following) -> Snapshot:
     """Read the study in `directory`; a record elsewhere is copied into it first, by way of the folder `copies`.
 
     Raises:
@@ -208,38 +213,41 @@ def _read(directory: Path, copies: Path) -> Snapshot:
             record.snapshot(copy)
             copy.replace(directory / layout.RECORD_FILE)  # as its driver does at the end
     document = request.document()
-    rows = rows_of(directory, document, request.objectives)
-    with located(str(directory / layout.RECORD_FILE)):
-        study = study_of(directory, document, request.objectives, rows)
-    states = {number: state_name(TrialState[state]) for number, state in rows.states.items()}
-    more = request.replicates_left(rows.results.values()) if EXHAUSTED in rows.attributes else 0
+    is_driven = lease.is_held(directory)
+    look = following.look(directory, document, request.objectives, is_driven=is_driven)
+    states = {number: state_name(TrialState[state]) for number, state in look.states.items()}
+    is_exhausted = EXHAUSTED in look.attributes
+    seeds = [{"seed": seed} for seed in look.study.trials["seed"]] if is_exhausted else []
     counts = Counter(states.values())
     return Snapshot(
-        study=study,
+        study=look.study,
         states={
             state: counts.get(state, 0) for state in ("running", PAUSED, "complete", "stopped", "failed")
         },
-        total=len(states) + more if EXHAUSTED in rows.attributes else max(request.attainable, len(states)),
-        trials=_open_trials(directory, rows, states),
-        holder=rows.attributes.get(lease.KEY) or {},
+        total=len(states) + request.replicates_left(seeds)
+        if is_exhausted
+        else max(request.attainable, len(states)),
+        trials=_open_trials(directory, look, states),
+        holder=look.attributes.get(lease.KEY) or {},
     )
 
 
-def _open_trials(directory: Path, rows: Rows, states: dict[int, str]) -> list[OpenTrial]:
+def _open_trials(directory: Path, look: Look, states: dict[int, str]) -> list[OpenTrial]:
     """Return the trials that run, pause or failed: of each state the newest `MAX_OPEN`, running ones first."""
-    chosen = []
+    chosen: list[int] = []
     for state in ("running", PAUSED, "failed"):
         chosen += [number for number in states if states[number] == state][-MAX_OPEN:][::-1]
+    rows = look.study.trials.set_index("number").loc[chosen, ["epochs", "error"]]
     return [
         OpenTrial(
             number=number,
             state=states[number],
-            epochs=rows.results[number]["epochs"],
-            worker=(rows.results[number]["intervals"] or [{"worker": ""}])[-1]["worker"],
-            error=rows.results[number]["error"] or "",
+            epochs=int(epochs),
+            worker=look.workers[number],
+            error="" if pd.isna(error) else error,
             log=last_lines(directory / layout.TRIALS_DIR / str(number) / layout.LOG_FILE, LOG_LINES),
         )
-        for number in chosen
+        for number, epochs, error in rows.itertuples()
     ]
 
 

@@ -103,16 +103,6 @@ def test_no_trial_has_no_configuration():
     assert pareto_front(found, DIRECTIONS).empty
 
 
-def test_what_cannot_reach_the_front_is_not_simulated():
-    rng = np.random.default_rng(0)
-    costs, spread = rng.random((400, 3)), np.full((400, 3), 0.02)
-    near = membership._may_be_front(costs, spread)
-    worst, best = costs + 0.08, costs - 0.08
-    dominated = [any((w <= b).all() and (w < b).any() for w in worst) for b in best]
-    assert near.tolist() == np.logical_not(dominated).tolist()
-    assert 0 < near.sum() < 400
-
-
 @pytest.mark.parametrize("shape", SHAPES)
 def test_stated_probabilities_are_calibrated(shape):
     """Of the members said to be 0.8 to 0.9, 75 to 95 % are on the front of the true means."""
