@@ -46,7 +46,7 @@ def _two_sided(trials: pd.DataFrame) -> dict[Hashable, str]:
     errors = trials[[f"metrics.faithfulness.{name}_se" for name in names]].to_numpy(float)
     apart = (scores - scores.median()).to_numpy()
     above, below = apart > SURE * errors, apart < -SURE * errors
-    both = above.any(axis=1) & below.any(axis=1)
+    both = np.flatnonzero(above.any(axis=1) & below.any(axis=1))
     return {
         row: f"above the median under {_listed(names, up)}, below it under {_listed(names, down)}"
         for row, up, down in zip(trials.index[both], above[both], below[both], strict=True)

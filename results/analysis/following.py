@@ -126,8 +126,8 @@ def _next(known: _Known, path: Path, request: dict[str, Any], objectives: dict[s
     study = replace(
         new,
         trials=spliced(last.trials, new.trials, columns),
-        spans=spliced(last.spans, new.spans, list(last.spans)),
-        intervals=spliced(last.intervals, new.intervals, list(last.intervals), new.trials["number"]),
+        spans=spliced(last.spans, new.spans, [*map(str, last.spans)]),
+        intervals=spliced(last.intervals, new.intervals, [*map(str, last.intervals)], new.trials["number"]),
         distributions=distributions,
         memory=last.memory,
     )
@@ -180,6 +180,7 @@ def _joined(kept: pd.DataFrame, new: pd.DataFrame, name: str) -> pd.Series:
     if name in kept and name in new:
         return pd.concat([kept[name], new[name]], ignore_index=True)
     known = kept[name] if name in kept else new[name]
-    known = known.astype(frames.NULLABLE.get(known.dtype.kind, known.dtype))
+    kind: Any = known.dtype
+    known = known.astype(frames.NULLABLE.get(kind.kind, kind))
     missing = pd.Series(index=(new if name in kept else kept).index, dtype=known.dtype)
     return pd.concat([known, missing] if name in kept else [missing, known], ignore_index=True)

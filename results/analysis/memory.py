@@ -1,7 +1,7 @@
 """What was computed of a study, kept for the next look at it: it makes that one cheaper, and no different."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pandas as pd
 
@@ -22,10 +22,11 @@ class Memory:
         (3, 3, 1)
         """
         key = repr(list(rows)).encode() + pd.util.hash_pandas_object(rows).to_numpy().tobytes()
-        known, value = self._kept.get(name, (b"", None))
-        if known != key:
-            value = compute()
-            self._kept[name] = key, value
+        known = self._kept.get(name)
+        if known and known[0] == key:
+            return cast(T, known[1])
+        value = compute()
+        self._kept[name] = key, value
         return value
 
     def last(self, name: str) -> Any:
