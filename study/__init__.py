@@ -16,14 +16,16 @@ if TYPE_CHECKING:
     from study.execution.driver import Changes, Outcome, resume_study, run_study
     from study.planning.plan import plan
     from study.planning.spec import Spec
+    from study.search.sms_ego_sampler import SmsEgoSampler
     from study.store.request import Request
 
-__all__ = ["Changes", "Outcome", "Request", "Spec", "plan", "resume_study", "run_study"]
+__all__ = ["Changes", "Outcome", "Request", "SmsEgoSampler", "Spec", "plan", "resume_study", "run_study"]
 
 _HOMES = {
     "Changes": "study.execution.driver",
     "Outcome": "study.execution.driver",
     "Request": "study.store.request",
+    "SmsEgoSampler": "study.search.sms_ego_sampler",
     "Spec": "study.planning.spec",
     "plan": "study.planning.plan",
     "resume_study": "study.execution.driver",

@@ -98,6 +98,20 @@ def gains(objectives: Mapping[str, Objective], metrics: Mapping[str, float]) -> 
     return tuple(_gain(objective, metrics.get(name, math.nan)) for name, objective in objectives.items())
 
 
+def errors(objectives: Mapping[str, Objective], metrics: Mapping[str, float]) -> tuple[float, ...]:
+    """Return the standard error of each gain: that of the metric, `NAME_se`, on the scale of gains; 0 if it has none.
+
+    >>> targets = parse("accuracy:max,flops:min", 2, {"flops": 100.0})
+    >>> errors(targets, {"accuracy": 0.7, "accuracy_se": 0.01, "flops": 25.0})
+    (0.02, 0.0)
+    """
+    known = {name: metrics.get(f"{name}_se", 0.0) for name in objectives}
+    return tuple(
+        abs(known[name] / (objective.ideal - objective.reference)) if math.isfinite(known[name]) else 0.0
+        for name, objective in objectives.items()
+    )
+
+
 def _gain(objective: Objective, value: float) -> float:
     if not math.isfinite(value):
         return math.nan

@@ -10,6 +10,8 @@ from hypothesis import settings
 
 # At Ray's niceness of 15 workers starve beside anything else, and tests have limits of time.
 os.environ.setdefault("RAY_worker_niceness", "0")
+# Several processes of tests, each with a thread for every core, would slow each other down.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 settings.register_profile("repeatable", deadline=None, derandomize=True)
 settings.load_profile("repeatable")
 

@@ -306,9 +306,10 @@ class Searcher(TuneSearcher):
         return True
 
     def _measure(self, point: Mapping[str, Any], rung: Rung) -> None:
-        self._proposals.measure(
-            point, rung["epoch"], objectives.gains(self._request.objectives, rung["metrics"])
+        gains, errors = (
+            of(self._request.objectives, rung["metrics"]) for of in (objectives.gains, objectives.errors)
         )
+        self._proposals.measure(point, rung["epoch"], gains, errors)
 
     def _end(self, trial: OpenTrial, error: str | None) -> None:
         known = trial.known

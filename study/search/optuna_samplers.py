@@ -86,7 +86,9 @@ class OptunaSampler(Sampler):
         self._configure(trial)
         self._running[key] = trial.number
 
-    def measure(self, point: Point, epoch: int, gains: NDArray[np.float64]) -> None:
+    def measure(
+        self, point: Point, epoch: int, gains: NDArray[np.float64], errors: NDArray[np.float64]
+    ) -> None:
         """Keep what `point` measured at the last rung."""
         if epoch == self._epochs and np.isfinite(gains).all():
             self._reached[identity(point)] = gains.tolist()

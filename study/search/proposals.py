@@ -4,7 +4,7 @@ The queue comes first, then the sampler. A proposal that breaks a constraint or 
 never reaches the record.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -122,10 +122,12 @@ class Proposals:
         if sampler := self._sampler_of(point):
             sampler.start(point)
 
-    def measure(self, point: Point, epoch: int, gains: Iterable[float]) -> None:
-        """Learn what `point` measured at a rung."""
+    def measure(
+        self, point: Point, epoch: int, gains: Sequence[float], errors: Sequence[float] | None = None
+    ) -> None:
+        """Learn what `point` measured at a rung, and the standard errors of that if they are known."""
         if sampler := self._sampler_of(point):
-            sampler.measure(point, epoch, np.array(gains))
+            sampler.measure(point, epoch, np.array(gains), np.array(errors or [0.0] * len(gains)))
 
     def pause(self, point: Point) -> None:
         """Learn that `point` pauses."""

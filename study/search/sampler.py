@@ -38,8 +38,10 @@ class Sampler(ABC):
         """Learn that `point` starts or is resumed, whether it was proposed or not."""
 
     @abstractmethod
-    def measure(self, point: Point, epoch: int, gains: NDArray[np.float64]) -> None:
-        """Learn what `point` measured at a rung: `gains` (m,)."""
+    def measure(
+        self, point: Point, epoch: int, gains: NDArray[np.float64], errors: NDArray[np.float64]
+    ) -> None:
+        """Learn what `point` measured at a rung: `gains` (m,) with standard `errors` (m,), 0 if unknown."""
 
     @abstractmethod
     def pause(self, point: Point) -> None:

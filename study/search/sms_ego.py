@@ -2,8 +2,9 @@
 
 SMS-EGO (Ponweiser et al., "Multiobjective optimization on a limited budget of evaluations using model-assisted
 S-metric selection", PPSN 2008) with one `Surrogate` per objective, over a sample of candidates. The optimistic estimate
-is the mean plus one standard deviation; what is known without training, such as a cost, is taken as it is. Candidates
-that would add nothing are ordered by the sum of their estimates; the paper uses a penalty. The sampler learns from all
+is the mean plus one standard deviation; what is known without training, such as a cost, is taken as it is. The front
+that a candidate enlarges is one of posterior means: a lucky draw on it would hide what is better. Candidates that would
+add nothing are ordered by the sum of their estimates; the paper uses a penalty. The sampler learns from all
 rungs, including those of paused and stopped trials. It assumes that running trials will measure what it predicts, so
 that workers do not all try the same configuration. Paused trials are candidates too (Swersky, Snoek and Adams,
 "Freeze-Thaw Bayesian Optimization", 2014).
@@ -15,7 +16,6 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from typing import Any
 
-import moocore
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
@@ -40,7 +40,7 @@ MAX_COMPARED = 400
 PARENTS = 20
 """The best trials, of which candidates are changes."""
 MAX_MODELLED = 60
-"""Trials that the surrogates are fitted to: the latest, and `PARENTS` of the best."""
+"""Trials that the surrogates are fitted to: that many of the latest, and that many of the best."""
 MAX_PENDING = 64
 """Running trials that are assumed to measure what is predicted."""
 SMALL_CHANGE = 0.15
@@ -58,6 +58,8 @@ class _Trial:
     """`point` in the unit cube."""
     measured: dict[int, Array] = field(default_factory=dict)
     """Gains by epoch."""
+    errors: dict[int, Array] = field(default_factory=dict)
+    """Their standard errors by epoch."""
 
 
 class SmsEgo(Sampler):
@@ -78,9 +80,8 @@ class SmsEgo(Sampler):
         """All configurations, of a small space."""
         self._recent: deque[_Trial] = deque(maxlen=MAX_MODELLED)
         """The trials that measured something last."""
-        self._parents: list[_Trial] = []
+        self._best: list[_Trial] = []
         """The best of the trials that measured the last rung."""
-        self._front = np.empty((0, objectives))
         self._hyperparameters: list[Hyperparameters] = []
         """One per objective, of its surrogate."""
         self._chosen_for = 0
@@ -94,7 +95,7 @@ class SmsEgo(Sampler):
         self._paused.discard(key)
         self._ranked = None
 
-    def measure(self, point: Point, epoch: int, gains: Array) -> None:
+    def measure(self, point: Point, epoch: int, gains: Array, errors: Array) -> None:
         """Learn what `point` measured at a rung; gains that are not finite are left out."""
         if not np.isfinite(gains).all():
             return
@@ -102,9 +103,9 @@ class SmsEgo(Sampler):
         if not trial.measured:
             self._recent.append(trial)
         trial.measured[epoch] = gains
+        trial.errors[epoch] = np.nan_to_num(errors)
         if epoch == self._epochs:
-            self._parents = _best([*self._parents, trial], epoch)
-            self._front = moocore.filter_dominated(np.vstack([self._front, gains]), maximise=True)
+            self._best = _best_of([*self._best, trial], epoch, MAX_MODELLED)
         self._ranked = None
 
     def pause(self, point: Point) -> None:
@@ -133,42 +134,52 @@ class SmsEgo(Sampler):
         An objective that has not varied so far is left out. The volume is measured from 0, or from the worst measured
         value of an objective in which nothing is better than 0.
         """
-        candidates = self._candidates(self._parents or list(self._recent))
-        trials = [*self._parents, *(trial for trial in self._recent if trial not in self._parents)]
+        trials = [*self._best, *(trial for trial in self._recent if trial not in self._best)]
+        candidates = self._candidates(_best_of(self._best, self._epochs, PARENTS) or list(self._recent))
         gains = np.array([values for trial in trials for values in trial.measured.values()])
         varies = np.ptp(gains, axis=0) > 0
         if not candidates or not varies.any():
             return candidates
-        exact = np.array([self._known(proposal.point) for proposal in candidates])[:, varies]
-        running = [trial.point for trial in self._running.values()][-MAX_PENDING:]
-        beliefs = np.array([self._known(point) for point in running]).reshape(-1, len(varies))[:, varies]
         models = [model for model, varied in zip(self._models(trials), varies, strict=True) if varied]
+        exact = self._exact([proposal.point for proposal in candidates])[:, varies]
         vectors = np.array([encode(self._space, proposal.point) for proposal in candidates])
         bounds = np.minimum(np.column_stack([sum(model.predict(vectors)) for model in models]), 1.0)
         bounds = np.where(np.isnan(exact), bounds, exact)
-        beliefs = np.where(np.isnan(beliefs), np.column_stack([model.beliefs for model in models]), beliefs)
+        running = list(self._running.values())[-MAX_PENDING:]
+        known = np.vstack([self._means(models, self._best, varies), self._means(models, running, varies)])
         reference = np.where(gains.max(axis=0) <= 0, gains.min(axis=0), 0.0)[varies]
-        known = np.vstack([self._front[:, varies], beliefs])
         improvements = hypervolume_improvements(bounds - reference, known - reference)
         return [candidates[i] for i in np.lexsort((-bounds.sum(axis=1), -improvements))]
+
+    def _means(self, models: list[Surrogate], trials: list[_Trial], varies: NDArray[np.bool_]) -> Array:
+        """Return what `trials` measure on average after the last epoch, (n, m), of the objectives that vary."""
+        if not trials:
+            return np.empty((0, len(models)))
+        vectors = np.array([trial.vector for trial in trials])
+        exact = self._exact([trial.point for trial in trials])[:, varies]
+        return np.where(np.isnan(exact), np.column_stack([m.predict(vectors)[0] for m in models]), exact)
+
+    def _exact(self, points: list[Point]) -> Array:
+        """Return the gains of `points` that are known without training, (n, m); NaN for the others."""
+        return np.array([self._known(point) for point in points])
 
     def _models(self, trials: list[_Trial]) -> list[Surrogate]:
         """Return a surrogate of each objective; hyperparameters are chosen again only after `REFIT_GROWTH`."""
         rows = [
-            (row, self._fidelity(epoch), values)
+            (row, self._fidelity(epoch), values, trial.errors[epoch])
             for row, trial in enumerate(trials)
             for epoch, values in trial.measured.items()
         ]
-        which, fidelities, gains = (np.array(column) for column in zip(*rows, strict=True))
+        which, fidelities, gains, errors = (np.array(column) for column in zip(*rows, strict=True))
         measured = Inputs(np.array([trial.vector for trial in trials]), which, fidelities)
         if len(self._trials) >= self._chosen_for * REFIT_GROWTH:
             self._chosen_for = len(self._trials)
-            self._hyperparameters = choose(measured, gains)
+            self._hyperparameters = [choose(measured, *one) for one in zip(gains.T, errors.T, strict=True)]
         running = [trial.vector for trial in self._running.values()][-MAX_PENDING:]
         pending = np.array(running).reshape(-1, measured.points.shape[1])
         return [
-            Surrogate.fit(measured, values, pending, hyperparameters)
-            for values, hyperparameters in zip(gains.T, self._hyperparameters, strict=True)
+            Surrogate.fit(measured, values, error, pending, hyperparameters)
+            for values, error, hyperparameters in zip(gains.T, errors.T, self._hyperparameters, strict=True)
         ]
 
     def _fidelity(self, epoch: int) -> float:
@@ -211,6 +222,9 @@ class SmsEgo(Sampler):
         return self._feasible.project(found, self._random) or found
 
 
-def _best(trials: list[_Trial], epoch: int) -> list[_Trial]:
-    chosen = best(np.array([trial.measured[epoch] for trial in trials]), min(PARENTS, len(trials)))
+def _best_of(trials: list[_Trial], epoch: int, count: int) -> list[_Trial]:
+    """Return the best of the trials that measured `epoch`, at most `count`."""
+    if not trials:
+        return []
+    chosen = best(np.array([trial.measured[epoch] for trial in trials]), min(count, len(trials)))
     return [trials[i] for i in chosen]

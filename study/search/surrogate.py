@@ -62,7 +62,7 @@ class Hyperparameters:
 
     length_scale: float
     noise: float
-    """Variance of the noise, of standardised values."""
+    """Variance of what another training would change, of standardised values; errors of measurement come on top."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,23 +84,30 @@ class Surrogate:
     """(n,): the inverse covariance times the standardised values"""
     cholesky: Array
     """(n + r, n + r), lower, of the covariance"""
-    beliefs: Array
-    """(r,): what the pending configurations are believed to measure after the last epoch"""
 
     @classmethod
     def fit(
-        cls, measured: Inputs, values: Array, pending: Array, hyperparameters: Hyperparameters
+        cls,
+        measured: Inputs,
+        values: Array,
+        errors: Array,
+        pending: Array,
+        hyperparameters: Hyperparameters,
     ) -> "Surrogate":
-        """Condition on `values` (n,); r configurations are `pending` (r, d). O((u + r)^2 d + (n + r)^3)."""
+        """Condition on `values` (n,) with standard `errors` (n,); r configurations are `pending` (r, d).
+
+        O((u + r)^2 d + (n + r)^3).
+        """
         n, inputs = len(measured), measured + Inputs.at_end(pending)
         standardised, mean, deviation = _standardised(values)
+        noise = np.full(len(inputs), hyperparameters.noise)
+        noise[:n] += (errors / deviation) ** 2
         covariance = _covariance(inputs, inputs, hyperparameters.length_scale)
-        factor = cholesky(covariance + hyperparameters.noise * np.eye(len(inputs)), lower=True)
+        factor = cholesky(covariance + np.diag(noise), lower=True)
         weights = cho_solve((factor[:n, :n], True), standardised)
-        beliefs = mean + deviation * (covariance[n:, :n] @ weights)
         return cls(
             inputs=inputs, length_scale=hyperparameters.length_scale, mean=mean, deviation=deviation,
-            weights=weights, cholesky=factor, beliefs=beliefs,
+            weights=weights, cholesky=factor,
         )  # fmt: skip
 
     def predict(self, points: Array) -> tuple[Array, Array]:
@@ -112,21 +119,22 @@ class Surrogate:
         return self.mean + self.deviation * mean, self.deviation * spread
 
 
-def choose(measured: Inputs, values: Array) -> list[Hyperparameters]:
-    """Return the hyperparameters that make each column of `values` (n, m), an objective, likeliest.
+def choose(measured: Inputs, values: Array, errors: Array) -> Hyperparameters:
+    """Return the hyperparameters that make `values` (n,) with standard `errors` (n,) likeliest.
 
-    A cost, which is known exactly, needs another noise than a faithfulness that is measured on few images.
+    Each objective has its own: luck decides a faithfulness more than an accuracy.
     """
-    standardised = np.column_stack([_standardised(column)[0] for column in values.T])
+    standardised, _, deviation = _standardised(values)
+    known = np.diag((errors / deviation) ** 2)
     candidates, likelihoods = [], []
     for length_scale in LENGTH_SCALES:
-        covariance = _covariance(measured, measured, length_scale)
+        covariance = _covariance(measured, measured, length_scale) + known
         for noise in NOISES:
             factor = cholesky(covariance + noise * np.eye(len(measured)), lower=True)
             whitened = solve_triangular(factor, standardised, lower=True)
-            likelihoods.append(-(whitened**2).sum(axis=0) / 2 - np.log(np.diag(factor)).sum())
+            likelihoods.append(-(whitened**2).sum() / 2 - np.log(np.diag(factor)).sum())
             candidates.append(Hyperparameters(length_scale, noise))
-    return [candidates[i] for i in np.argmax(likelihoods, axis=0)]
+    return candidates[int(np.argmax(likelihoods))]
 
 
 def _standardised(values: Array) -> tuple[Array, float, float]:

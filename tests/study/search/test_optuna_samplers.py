@@ -57,7 +57,7 @@ def test_a_sampler_learns_of_what_was_tried_and_not_of_what_it_asked_for(
         proposal = sampler.propose()
         assert request.is_feasible(proposal.point)
         sampler.start(proposal.point)
-        sampler.measure(proposal.point, 9, np.array([0.5, 0.5]))
+        sampler.measure(proposal.point, 9, np.array([0.5, 0.5]), np.zeros(2))
         sampler.end(proposal.point)
         points.append(proposal.point)
     trials = sampler._study.get_trials(deepcopy=False)
@@ -79,7 +79,7 @@ def test_nsga2_has_generations_of_projected_points_too(request_of: RequestOf) ->
     for _ in range(14):
         point = sampler.propose().point
         sampler.start(point)
-        sampler.measure(point, 9, np.array([point["mask_ratio"], point["eta"]]))
+        sampler.measure(point, 9, np.array([point["mask_ratio"], point["eta"]]), np.zeros(2))
         sampler.end(point)
     trials = sampler._study.get_trials(deepcopy=False)
     generations = [

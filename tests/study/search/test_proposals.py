@@ -205,7 +205,7 @@ def test_what_runs_again_is_not_offered_as_paused() -> None:
     first, *others = list(FINITE.grid())[:7]
     for point in (first, *others):
         sampler.start(point)
-        sampler.measure(point, 1, np.array(gains(point)))
+        sampler.measure(point, 1, np.array(gains(point)), np.zeros(2))
         sampler.pause(point)
     sampler.start(first)
     proposals = [sampler.propose() for _ in range(20)]

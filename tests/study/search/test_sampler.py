@@ -23,6 +23,7 @@ SPACE = search_spaces.parse(
 )
 NAMES = [name for name in SAMPLERS if name != "grid"]
 RUNG, LAST = 1, 9
+NO_ERROR = np.zeros(2)
 
 
 @pytest.fixture(params=NAMES)
@@ -54,8 +55,8 @@ def test_every_proposal_is_in_the_space(sampler: Sampler) -> None:
         point = sampler.propose().point
         assert point in SPACE
         sampler.start(point)
-        sampler.measure(point, RUNG, gains(point))
-        sampler.measure(point, LAST, gains(point))
+        sampler.measure(point, RUNG, gains(point), NO_ERROR)
+        sampler.measure(point, LAST, gains(point), NO_ERROR)
         sampler.end(point)
 
 
@@ -74,7 +75,7 @@ def test_a_point_that_was_not_proposed_may_run(sampler: Sampler) -> None:
     for point in points:
         sampler.start(point)
     for point in points:
-        sampler.measure(point, LAST, gains(point))
+        sampler.measure(point, LAST, gains(point), NO_ERROR)
         sampler.end(point)
     assert sampler.propose().point in SPACE
 
@@ -83,10 +84,10 @@ def test_a_paused_trial_may_start_again(sampler: Sampler) -> None:
     point = sampler.propose().point
     for _ in range(2):
         sampler.start(point)
-        sampler.measure(point, RUNG, gains(point))
+        sampler.measure(point, RUNG, gains(point), NO_ERROR)
         sampler.pause(point)
     sampler.start(point)
-    sampler.measure(point, LAST, gains(point))
+    sampler.measure(point, LAST, gains(point), NO_ERROR)
     sampler.end(point)
     assert sampler.propose().point in SPACE
 
@@ -95,6 +96,6 @@ def test_a_measurement_that_is_not_finite_harms_no_later_proposal(sampler: Sampl
     for _ in range(4):
         point = sampler.propose().point
         sampler.start(point)
-        sampler.measure(point, LAST, np.array([np.nan, 0.5]))
+        sampler.measure(point, LAST, np.array([np.nan, 0.5]), NO_ERROR)
         sampler.end(point)
     assert sampler.propose().point in SPACE

@@ -80,6 +80,28 @@ def test_what_is_known_is_not_learned_from_measurements(seed: int) -> None:
     for _ in range(8):
         point = sampler.propose().point
         sampler.start(point)
-        sampler.measure(point, 9, np.array([0.5 + 0.01 * random.random(), 0.1 * random.random()]))
+        sampler.measure(
+            point, 9, np.array([0.5 + 0.01 * random.random(), 0.1 * random.random()]), np.zeros(2)
+        )
         sampler.end(point)
     assert sampler.propose().point["lr"] > 0.9
+
+
+def test_a_lucky_draw_does_not_hide_what_is_better() -> None:
+    """One measurement that is far too good, and has an error to match, costs the search next to nothing."""
+
+    def reached(seed: int, lucky: bool) -> float:
+        whole = FeasibleSpace(SPACE)
+        proposals = Proposals(whole, make_sampler("sms_ego", whole, 2, seed, epochs=9))
+        points: list[dict[str, Any]] = []
+        for number in range(30):
+            point = proposals.next()
+            assert point
+            points.append(point)
+            is_lucky = lucky and number == 6
+            proposals.measure(point, 9, [0.95, 0.95] if is_lucky else toy(point), [0.5 * is_lucky] * 2)
+            proposals.end(point)
+        return float(volume(1 - np.clip([toy(point) for point in points], 0, None)))
+
+    lost = [reached(seed, lucky=False) - reached(seed, lucky=True) for seed in range(4)]
+    assert np.mean(lost) < 0.02

@@ -26,11 +26,11 @@ def covariance(x: np.ndarray, e: float, y: np.ndarray, f: float, length_scale: f
     return k_x + k_e + INTERACTION * k_x * k_e
 
 
-def conditioned(pairs, values, asked, hyperparameters):
+def conditioned(pairs, values, errors, asked, hyperparameters):
     """Return mean and standard deviation of `asked` (k, d) after the last epoch, given values at (x, e) pairs."""
     mean, deviation = values.mean(), values.std()
     k = np.array([[covariance(*p, *q, hyperparameters.length_scale) for q in pairs] for p in pairs])
-    inverse = np.linalg.inv(k + hyperparameters.noise * np.eye(len(k)))
+    inverse = np.linalg.inv(k + np.diag(hyperparameters.noise + (errors / deviation) ** 2))
     found = []
     for x in asked:
         cross = np.array([covariance(x, 1.0, *p, hyperparameters.length_scale) for p in pairs])
@@ -61,22 +61,23 @@ def values(rng: np.random.Generator, measured: Inputs) -> np.ndarray:
 
 HYPERPARAMETERS = Hyperparameters(0.6, 0.1)
 NOBODY = np.empty((0, 3))
+ERRORS = np.linspace(0, 0.2, 9)
 
 
 def test_it_is_a_gaussian_conditioned_on_what_was_measured(rng, measured, values) -> None:
-    """To rounding."""
+    """To rounding; what has a larger error counts less."""
     asked = rng.random((4, 3))
     pairs = [(measured.points[row], e) for row, e in zip(measured.rows, measured.fidelities, strict=True)]
-    expected = conditioned(pairs, values, asked, HYPERPARAMETERS)
-    assert Surrogate.fit(measured, values, NOBODY, HYPERPARAMETERS).predict(asked) == pytest.approx(expected)
+    expected = conditioned(pairs, values, ERRORS, asked, HYPERPARAMETERS)
+    found = Surrogate.fit(measured, values, ERRORS, NOBODY, HYPERPARAMETERS).predict(asked)
+    assert found == pytest.approx(expected)
 
 
 def test_pending_configurations_are_believed(rng, measured, values) -> None:
     """They are to measure the mean, so they leave it as it is everywhere and take variance away."""
     asked, pending = rng.random((4, 3)), rng.random((2, 3))
-    alone = Surrogate.fit(measured, values, NOBODY, HYPERPARAMETERS)
-    model = Surrogate.fit(measured, values, pending, HYPERPARAMETERS)
-    assert model.beliefs == pytest.approx(alone.predict(pending)[0])
+    alone = Surrogate.fit(measured, values, ERRORS, NOBODY, HYPERPARAMETERS)
+    model = Surrogate.fit(measured, values, ERRORS, pending, HYPERPARAMETERS)
     mean, deviation = model.predict(asked)
     before, was = alone.predict(asked)
     assert mean == pytest.approx(before)
@@ -84,9 +85,10 @@ def test_pending_configurations_are_believed(rng, measured, values) -> None:
 
 
 def test_each_objective_has_the_setting_that_suits_it(rng) -> None:
-    """A cost that is known exactly gets the least noise, and one of noise only the most."""
+    """What is exact gets the least noise, luck the most, but the least where errors of measurement explain it."""
     points = rng.random((40, 3))
-    cost, luck = points @ [1.0, 2.0, 0.5], rng.normal(size=40)
-    settings = choose(Inputs.at_end(points), np.column_stack([cost, luck]))
-    assert [hyperparameters.noise for hyperparameters in settings] == [NOISES[0], NOISES[-1]]
-    assert [choose(Inputs.at_end(points), column[:, None])[0] for column in (cost, luck)] == settings
+    measured = Inputs.at_end(points)
+    exact, luck = points @ [1.0, 2.0, 0.5], rng.normal(size=40)
+    assert choose(measured, exact, np.zeros(40)).noise == NOISES[0]
+    assert choose(measured, luck, np.zeros(40)).noise == NOISES[-1]
+    assert choose(measured, luck, np.ones(40)).noise == NOISES[0]
