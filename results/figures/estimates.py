@@ -13,7 +13,7 @@ def estimates(table: pd.DataFrame, shown: pd.DataFrame, x: str, y: str) -> go.Fi
     """The rows of a width table in two objectives, and the complete trials over them.
 
     Args:
-        table: `metrics.*` of `widths.parquet`.
+        table: `metrics.*` of `widths.parquet`, accuracies by `analysis.estimates.by_loss`.
         shown: `results.shown_trials` of the study.
         x: The objective of the horizontal axis.
         y: The objective of the vertical axis.

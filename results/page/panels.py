@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from results import figures
-from results.analysis import confirmation, fronts, importance
+from results.analysis import confirmation, estimates, fronts, importance
 from results.analysis.configurations import searched_widths
 from results.analysis.metrics import COST_METRICS
 from results.analysis.run_files import RunFiles
@@ -118,7 +118,10 @@ def _estimates(study: Study, shown: pd.DataFrame, run_files: RunFiles) -> Titled
         return
     for name in study.objectives:
         if name not in COST_METRICS and {f"metrics.{name}", f"metrics.{cost}"} <= {*table} & {*shown}:
-            yield f"Estimates: {name} over {cost}", figures.estimates(table, shown, cost, name)
+            yield (
+                f"Estimates: {name} over {cost}",
+                figures.estimates(estimates.by_loss(table), shown, cost, name),
+            )
 
 
 def _parallel(study: Study, shown: pd.DataFrame) -> Titled:

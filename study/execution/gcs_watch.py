@@ -27,17 +27,23 @@ class GcsWatch:
         """Watch the service at `address`, a host and a port; `remedy` says how to continue the study."""
         self._address = address
         self._remedy = remedy
-        self._answered = time.monotonic()
+        self._failing_since: float | None = None
+        """When the first of the last attempts, which all failed, did; None after one that did not."""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="gcs watch", daemon=True)
 
     @property
     def lost(self) -> str:
         """Why the study has to stop; "" while the service answers."""
-        silent = time.monotonic() - self._answered
-        if silent < SILENT_S:
+        if self._silent_s < SILENT_S:
             return ""
         return f"Ray's control service at {self._address} has not answered for {SILENT_S:.0f} s"
+
+    @property
+    def _silent_s(self) -> float:
+        """Seconds since the service failed to answer; a driver that was frozen itself did not ask."""
+        since = self._failing_since
+        return 0.0 if since is None else time.monotonic() - since
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -54,8 +60,9 @@ class GcsWatch:
         while not self._over.wait(INTERVAL_S):
             try:
                 socket.create_connection((host, int(port)), timeout=INTERVAL_S).close()
-                self._answered = time.monotonic()
+                self._failing_since = None
             except OSError:
-                if time.monotonic() - self._answered > GIVE_UP_S:
+                self._failing_since = self._failing_since or time.monotonic()
+                if self._silent_s > GIVE_UP_S:
                     say(f"{self.lost}; continue with: {self._remedy}")
                     os._exit(1)  # nothing is lost: the record has all that was reported

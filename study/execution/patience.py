@@ -19,6 +19,10 @@ FAST = 1e10
 """Multiply-adds of forward passes per second by which the first epoch is estimated; a CPU core trains with 1.5e10."""
 
 
+FROZEN_S = 30.0
+"""The longest pause in seconds between two looks of a driver that counts: in a longer one it was stopped itself."""
+
+
 class Patience:
     """Knows when each run last reported, and the longest time that an epoch took.
 
@@ -32,6 +36,8 @@ class Patience:
         self._first = max(LEAST_FIRST_S, factor * macs / FAST)
         self._last: dict[str, float] = {}
         self._longest = 0.0
+        self._looked = time.monotonic()
+        self._awake = 0.0
 
     @classmethod
     def of(cls, request: Request, trials: Iterable[FrozenTrial]) -> Self:
@@ -49,7 +55,7 @@ class Patience:
 
     def started(self, run: str) -> None:
         """Wait for the first report of a run, or its next after its worker died."""
-        self._last[run] = time.monotonic()
+        self._last[run] = self._now()
 
     def reported(self, run: str, seconds: float, *, is_new: bool) -> None:
         """Learn from the report of a run how long an epoch takes.
@@ -60,7 +66,7 @@ class Patience:
             is_new: Whether it was trained just now, so that evaluation and saving show in the time since the last
                 report; one that was on disk is reported at once.
         """
-        now = time.monotonic()
+        now = self._now()
         self.learn(max(seconds, now - self._last.get(run, now)) if is_new else seconds)
         self._last[run] = now
 
@@ -76,10 +82,17 @@ class Patience:
         return max(LEAST_S, self._factor * self._longest) if self._longest else self._first
 
     def overdue(self) -> list[str]:
-        """Return the runs that have been silent for longer than `limit`."""
-        now = time.monotonic()
+        """Return the runs that have been silent for longer than `limit`; to be asked every few seconds."""
+        now = self._now()
         return [run for run, last in self._last.items() if now - last > self.limit]
 
     def reason(self) -> str:
         """Return why a run is ended, for the user."""
         return f"no progress for {self.limit:.0f} s (--trial-timeout); its worker is killed"
+
+    def _now(self) -> float:
+        """Return the seconds that the driver was awake."""
+        now = time.monotonic()
+        self._awake += min(now - self._looked, FROZEN_S)
+        self._looked = now
+        return self._awake

@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 import trainables
+from results.analysis.estimates import by_loss
 from search_spaces import Point
 from study.execution.batch import Failed, do_all
 from study.execution.patience import Patience
@@ -97,7 +98,8 @@ def to_try(request: Request, table: pd.DataFrame) -> list[Point]:
 
 
 def gains(request: Request, table: pd.DataFrame) -> NDArray[np.float64]:
-    """Return the estimated gains of each row, (n, m)."""
+    """Return the estimated gains of each row, (n, m); accuracy as its loss predicts it."""
+    table = by_loss(table)
     named = {name: f"metrics.{name}" for name in request.objectives}
     rows = [
         objectives.gains(request.objectives, {name: row[column] for name, column in named.items()})

@@ -68,6 +68,12 @@ def evaluate(
         )
 
 
+def measure_quality(model: nn.Module, split: Split, scale: Scale) -> dict[str, float]:
+    """Those metrics of `evaluate` that need no masked pass: all but kl and mask_fraction."""
+    with extra_pass(model):
+        return quality(torch.cat(_logits(model, split.images, scale)).cpu(), split.labels)
+
+
 def measure_faithfulness(
     model: nn.Module, split: Split, data: Data, scale: Scale, config: Config, *, whole_suite: bool = True
 ) -> Assessment:

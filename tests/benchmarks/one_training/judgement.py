@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
+from results.analysis.estimates import by_loss
 from results.analysis.fronts import volume
 from study.search.estimated import promising
 from study_common import objectives
@@ -42,7 +43,14 @@ def recorded(frame: pd.DataFrame) -> list[Point]:
 def cube(frame: pd.DataFrame, kind: str, points: Sequence[Point]) -> Array:
     """Return the gains of configurations with every judged seed, (seeds, n, 3)."""
     of = frame[frame["kind"] == kind].set_index(["seed", "point"])
-    return np.array([gains(of.loc[[(seed, point) for point in points]]) for seed in problem.JUDGED])
+    parts = [of.loc[[(seed, point) for point in points]] for seed in problem.JUDGED]
+    return np.array([gains(estimated(part) if kind == "table" else part) for part in parts])
+
+
+def estimated(table: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of a width table with the accuracy that a study would take them for."""
+    names = {name: f"metrics.{name}" for name in ("accuracy", "loss")}
+    return table.assign(accuracy=by_loss(table.rename(columns=names))["metrics.accuracy"])
 
 
 def chosen(table: Array, points: Sequence[Point]) -> list[int]:

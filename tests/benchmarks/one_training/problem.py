@@ -25,8 +25,8 @@ SETTINGS: dict[str, Any] = {
 LAYERS = trainables.layers(Config.parse(SETTINGS))
 SEEDS = (0, 1, 2)
 """The seeds of the recording."""
-JUDGED = (0, 1)
-"""Those that have enough rows by now."""
+JUDGED = SEEDS
+"""Those that judge: all of them."""
 
 
 _MOST = (max(WIDTHS),) * len(LAYERS)

@@ -2,7 +2,7 @@
 
 Rows are added to `rows.csv`, one per measurement, as soon as each is there; a row that is there is not measured again.
 Kinds: `grid`, a training of each configuration from random weights; `table`, the shared model, and each configuration
-with its weights; `tuned`, the configurations that the tables of the recorded seeds find promising, fine-tuned.
+with its weights; `tuned`, each configuration fine-tuned from it, first those that the tables find promising.
 """
 
 import argparse
@@ -41,11 +41,9 @@ def main() -> None:
 
 
 def wanted(kind: str) -> list[tuple[int, ...]]:
-    """Return the configurations of a kind; of a table first those whose trainings are recorded."""
-    if kind == "tuned":
-        return candidates(rows.read())
-    recorded = judgement.recorded(rows.read()) if kind == "table" else []
-    return list(dict.fromkeys([*recorded, *problem.POINTS]))
+    """Return the configurations of a kind, the most wanted first."""
+    first = {"grid": lambda _: [], "table": judgement.recorded, "tuned": candidates}[kind](rows.read())
+    return list(dict.fromkeys([*first, *problem.POINTS]))
 
 
 def measure(kind: str, point: tuple[int, ...], seed: int, work: Path) -> dict[str, float]:

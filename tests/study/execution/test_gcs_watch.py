@@ -1,6 +1,7 @@
 """The watch over Ray's control service: a server that answers, one that is gone, and the end of the process."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -63,6 +64,27 @@ def test_a_service_that_returns_is_not_lost_any_more(server: socket.socket) -> N
         assert holds_within(10, lambda: watch.lost)
         with socket.create_server((host, port)):
             assert holds_within(10, lambda: not watch.lost)
+
+
+def test_a_driver_that_was_frozen_itself_does_not_blame_the_service(server: socket.socket) -> None:
+    """It took its own silence for that of the service, and did not say that another driver had taken its study."""
+    program = (
+        "import sys, time; from study.execution import gcs_watch as w; w.INTERVAL_S = 0.02; w.SILENT_S = 0.5\n"
+        f"with w.GcsWatch({address(server)!r}, {REMEDY!r}) as watch:\n"
+        "    print('watching', flush=True)\n"
+        "    for _ in range(300): sys.stdout.write(watch.lost); time.sleep(0.005)"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    server.listen(1000)
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=environment
+    ) as child:
+        assert child.stdout
+        assert child.stdout.readline() == "watching\n"
+        child.send_signal(signal.SIGSTOP)
+        time.sleep(1)
+        child.send_signal(signal.SIGCONT)
+        assert child.communicate()[0] == ""
 
 
 def test_the_watch_ends_with_its_context(server: socket.socket) -> None:
