@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from study_common import layout
-from study_common.errors import UserError
+from study_common.errors import ModelImportError, UserError
 from study_common.files import real
 from trainables.choices import is_own_model
 from trainables.data import Data
@@ -119,6 +119,17 @@ def _load_float(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> 
         own[place].copy_(tensor)
 
 
+def _config(path: Path, settings: Mapping[str, Any]) -> Config:
+    try:
+        return Config.parse(settings)
+    except ModelImportError:
+        raise
+    except UserError as error:
+        raise UserError(
+            f"{path} has settings that cannot be used here ({error}); use the version that wrote it, or train it again"
+        ) from None
+
+
 def load_checkpoint(path: Path, data_dir: str = "") -> tuple[nn.Module, Config, dict[str, Any]]:
     """The model of a checkpoint file in evaluation mode, its configuration, and what else was recorded with it.
 
@@ -129,7 +140,7 @@ def load_checkpoint(path: Path, data_dir: str = "") -> tuple[nn.Module, Config, 
         raise UserError(f"{path} holds no finished model; name the {layout.CHECKPOINT_FILE} beside it")
     if any(name.startswith(ANY_WIDTH) for name in tensors):
         raise UserError(f"{path} is a shared model of several widths; name the checkpoint of a trial")
-    config = Config.parse(about["config"] | ({"data_dir": data_dir} if data_dir else {}))
+    config = _config(path, about["config"] | ({"data_dir": data_dir} if data_dir else {}))
     channels, size, classes = about["signature"]
     model = build(config.model, channels=channels, size=size, classes=classes)
     Sandwich(model, config, (channels, size, classes))  # puts the quantisers in

@@ -18,12 +18,13 @@ from safetensors.torch import save_file
 
 from search_spaces import Target
 from study_common import digests, files, layout
-from study_common.errors import UserError
+from study_common.errors import StudyWarning, UserError
 from tests.trainables.deployment.conftest import make
 from trainables.choices import DATASETS
 from trainables.deployment import card, parity, qdq, runtime
 from trainables.deployment.folder import check_target
 from trainables.export import main
+from trainables.training import checkpoint
 from trainables.training.config import Config
 from trainables.training.run import epochs
 
@@ -176,20 +177,31 @@ def test_a_model_of_float_weights_has_no_low_bit_file(
     assert not (tmp_path / "out").exists()
 
 
-def cut(checkpoint: Path) -> None:
-    checkpoint.write_bytes(checkpoint.read_bytes()[:-1000])
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-1000])
 
 
-def of_another_model(checkpoint: Path) -> None:
-    with safe_open(checkpoint, "pt") as file:
+def of_another_model(path: Path) -> None:
+    """One whose description was changed, and not its digest."""
+    with safe_open(path, "pt") as file:
         tensors, about = {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
-    save_file(
-        tensors, checkpoint, {name: text.replace("paper_cnn", "small_cnn") for name, text in about.items()}
-    )
+    save_file(tensors, path, {name: text.replace("paper_cnn", "small_cnn") for name, text in about.items()})
 
 
-@pytest.mark.parametrize("damage", [cut, of_another_model])
-def test_a_damaged_checkpoint_is_refused(
+def of_another_version(path: Path) -> None:
+    """One that has a setting which this one does not know."""
+    tensors, about = checkpoint.read(path)
+    checkpoint.write(path, tensors, about | {"config": about["config"] | {"temperature": 1.0}})
+
+
+def of_other_layers(path: Path) -> None:
+    """One whose network has other tensors."""
+    tensors, about = checkpoint.read(path)
+    checkpoint.write(path, {f"body.{name}": tensor for name, tensor in tensors.items()}, about)
+
+
+@pytest.mark.parametrize("damage", [cut, of_another_model, of_another_version, of_other_layers])
+def test_a_checkpoint_that_is_damaged_or_of_another_version_is_refused(
     damage: Callable[[Path], None], trained: tuple[Path, dict[str, float]], tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
@@ -261,4 +273,35 @@ def test_an_input_with_a_zero_point_is_named_where_none_may_be() -> None:
 def test_the_logits_of_a_nan_do_not_pass() -> None:
     found = parity.compare(np.eye(3), np.full((3, 3), np.nan))
     with pytest.raises(ValueError, match="was not written"):
-        parity.require(found, "model.onnx", "optimised")
+        parity.require(found, "model.onnx", "optimised", lambda: found)
+
+
+def near(same_class: float, error: float) -> parity.Parity:
+    return parity.Parity(images=200, same_class=same_class, error=error, largest=1.0)
+
+
+def test_a_graph_may_change_as_many_classes_again_as_rounding_alone() -> None:
+    with pytest.warns(StudyWarning, match="98.0% of 200 images .* and the model in double precision 99.0%"):
+        parity.require(near(0.98, 0.05), "model.onnx", "optimised", lambda: near(0.99, 0.04))
+
+
+@pytest.mark.parametrize(("found", "own"), [(near(0.98, 0.05), 0.995), (near(0.98, 0.2), 0.98)])
+def test_a_graph_that_differs_by_more_than_rounding_is_refused(found: parity.Parity, own: float) -> None:
+    with pytest.raises(UserError, match="was not written"):
+        parity.require(found, "model.onnx", "optimised", lambda: near(own, 0.2))
+
+
+def test_rounding_is_measured_when_a_graph_is_not_near_enough(
+    trained: tuple[Path, dict[str, float]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(parity, "SAME_CLASS", 2)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        arguments = [str(trained[0] / "checkpoint.safetensors"), "--out", str(tmp_path / "out")]
+        assert main([*arguments, "--format", "onnx"]) == 0
+    assert "100.0% of 256 images" in (said := capsys.readouterr().err)
+    assert "the model in double precision 100.0%" in said
