@@ -42,10 +42,18 @@ def run(arguments: argparse.Namespace) -> Mapping[str, Any]:
         found = outside_metrics(arguments.checkpoint, arguments.data_dir, arguments.labels)
         if found:
             print(
-                f"an outside test set: {found['images']} images in {arguments.data_dir} that the run did not know"
+                f"an outside test set: {found['images']} images in {arguments.data_dir}; {_known(found['left_out'])}"
             )
             return found
     return validation_metrics(arguments.checkpoint, arguments.data_dir, arguments.masks)
+
+
+def _known(left_out: int | None) -> str:
+    if left_out is None:
+        return (
+            "the run's images are not where they were, so nobody knows whether some of these are among them"
+        )
+    return f"{left_out} more are images of the run and left out" if left_out else "the run had none of them"
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("checkpoint", type=Path, help="a checkpoint.safetensors, wherever it was copied to")
     parser.add_argument("images", type=Path, nargs="+", help="image files, or folders of them")
     parser.add_argument(
-        "--out", type=Path, metavar="FILE.csv", help="write the probability of each class here"
+        "--out", type=command_line.file, metavar="FILE.csv", help="write the probability of each class here"
     )
     parser.add_argument(
         "--overlays", type=command_line.folder, metavar="DIR",
@@ -32,6 +32,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 
     paths = image_paths(arguments.images)
     predictor = Predictor(arguments.checkpoint)
+    if arguments.out:
+        arguments.out.parent.mkdir(parents=True, exist_ok=True)
     if arguments.overlays:
         arguments.overlays.mkdir(parents=True, exist_ok=True)
     rows = []

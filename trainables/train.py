@@ -4,7 +4,6 @@ import argparse
 import csv
 import logging
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from study_common import digests, layout
@@ -12,7 +11,7 @@ from study_common.commands import Parser
 from study_common.errors import UserError
 from study_common.files import read_text, real
 from trainables.training import command_line
-from trainables.training.config import Config
+from trainables.training.config import IMAGE_PLACES, Config
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,9 +34,11 @@ def run(arguments: argparse.Namespace) -> dict[str, float]:
     from trainables.training.run import epochs
 
     logging.basicConfig(format="%(message)s")
-    config = Config.parse(dict(arguments.settings))
-    if config.data_dir:
-        config = replace(config, data_dir=str(real(config.data_dir)))
+    settings = dict(arguments.settings)
+    for name in IMAGE_PLACES:
+        if name in settings:
+            settings[name] = str(real(Path(settings[name]).expanduser()))
+    config = Config.parse(settings)
     if arguments.out:
         _check(arguments.out, config)
     for epoch in epochs(config, resume=arguments.out):

@@ -27,6 +27,18 @@ def by_class(rows: pd.DataFrame) -> pd.DataFrame:
     return counts.assign(found=counts.sum(axis=1)).rename_axis(index=None, columns=None)
 
 
+def by_group(rows: pd.DataFrame) -> tuple[int, int]:
+    """Return how many groups the images in use are of, and how many of these lie in several parts, as none should.
+
+    >>> rows = pd.DataFrame({"group": ["p1", "p1", "p2", "", "p3"], "split": ["train", "test", "test", "test", ""]})
+    >>> by_group(rows)
+    (2, 1)
+    """
+    used = rows[(rows["group"] != "") & (rows["split"] != "")]
+    parts = used.groupby("group")["split"].nunique()
+    return len(parts), int((parts > 1).sum())
+
+
 def by_reason(rows: pd.DataFrame) -> pd.Series:
     """Return how many files share each reason, the most frequent first; what a file is like is left out of it.
 

@@ -136,6 +136,7 @@ def _image_files(run_files: RunFiles) -> dict[str, Any] | None:
     examples = dict(zip(kinds[::-1], rows["path"][::-1], strict=True))  # the first of each
     return {
         "count": len(rows),
+        "groups": image_files.by_group(rows),
         "columns": list(classes),
         "classes": [(name, row.tolist()) for name, row in classes.iterrows()],
         "reasons": [(reason, count, examples[reason]) for reason, count in reasons.items()],

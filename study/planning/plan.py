@@ -25,6 +25,7 @@ from study_common.files import real
 from study_common.layout import find_study
 from study_common.objectives import COSTS, Objective
 from trainables import Config
+from trainables.training.config import IMAGE_PLACES
 
 _OURS = ("rungs", "refit")
 _FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, *IMAGES, "epochs", "seed")} | {
@@ -156,7 +157,7 @@ def _base(spec: Spec) -> tuple[Config, dict[str, Any]]:
     """Return the configuration that all trials share, and those of its settings that are not defaults."""
     fixed: dict[str, Any] = {name: getattr(spec, name) for name in (*BASIC, *IMAGES) if getattr(spec, name)}
     fixed |= search_spaces.load(spec.space).fixed | dict(spec.fixed) | {"seed": spec.seed}
-    for name in ("data_dir", "labels", "masks"):
+    for name in IMAGE_PLACES:
         if path := getattr(spec, name):
             fixed[name] = str(real(Path(path).expanduser()))
     if spec.weights:

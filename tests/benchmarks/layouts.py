@@ -1,10 +1,11 @@
 """Three public layouts of images, generated: counts against an independent count, accuracy against a plain loop.
 
-    python -m tests.benchmarks.layouts FOLDER [--small-files 58954] [--epochs 2] [--seeds 2] [--json FILE]
+    python -m tests.benchmarks.layouts FOLDER [--only files] [--small-files 58954] [--epochs 2] [--seeds 2]
+        [--json FILE]
 
 parts    `Training/` and `Testing/` of four class folders in colour, 3,264 files, as a published brain tumour set has
          them; 60 of the files are copies
-files    six class folders of small grey JPEGs, 58,954 of them
+files    six class folders of grey JPEGs of 64x64, 58,954 of them, trained at 32x32
 masks    220 pictures with a mask each, two classes, listed in a CSV file with groups of two pictures
 
 The pictures are made here and mean nothing: a class is the direction of waves, which vary so much that no network can
@@ -74,7 +75,7 @@ def make_files(root: Path, count: int) -> Layout:
     for number in range(count):
         place = root / f"organ{number % 6}"
         place.mkdir(parents=True, exist_ok=True)
-        texture(number % 6, generator, 32, 1).save(place / f"{number}.jpeg", quality=90)
+        texture(number % 6, generator, 64, 1).save(place / f"{number}.jpeg", quality=90)
     return Layout({"dataset": "folder", "data_dir": str(root), "image_size": 32}, root)
 
 
@@ -190,6 +191,7 @@ def measure(layout: Layout, epochs: int, batch: int, seeds: int) -> dict[str, An
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", choices=("masks", "files", "parts"), nargs="+")
     parser.add_argument("--small-files", type=int, default=58954)
     parser.add_argument(
         "--epochs", type=int, default=2, help="four times as many of the smallest (default: 2)"
@@ -206,6 +208,8 @@ def main(argv: list[str] | None = None) -> int:
         ("files", lambda root: make_files(root, arguments.small_files), 1, 64),
         ("parts", make_parts, 1, 32),
     ):
+        if arguments.only and name not in arguments.only:
+            continue
         figures[name] = measure(make(folder / name), times * epochs, batch, seeds)
         print(json.dumps({name: figures[name]}), flush=True)
     if arguments.json:

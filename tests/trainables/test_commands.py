@@ -78,6 +78,24 @@ def test_a_checkpoint_does_not_meet_other_images(
         assert command(f"trainables.{typed[0]}", *typed[1:]) == (2, "", says)
 
 
+def test_places_are_those_where_the_run_began(
+    command: Command, settings: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relative place was sought where the next command was typed, and ~ in a setting was a folder of that name."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    pictures = Path(str(settings["data_dir"]))
+    rows = [f"{path.relative_to(pictures)},{path.parent.name}" for path in sorted(pictures.rglob("*.png"))]
+    (tmp_path / "labels.csv").write_text("\n".join(["path,class", *rows]))
+    (tmp_path / "set").symlink_to(pictures)
+    monkeypatch.chdir(tmp_path)
+    given = {**settings, "dataset": "csv", "data_dir": "~/set", "labels": "labels.csv", "epochs": 0}
+    words = [word for name, value in given.items() for word in ("--set", f"{name}={value}")]
+    assert command("trainables.train", *words, "--out", "out")[0] == 0
+    monkeypatch.chdir("/")
+    load.cache_clear()
+    assert command("trainables.evaluate", str(tmp_path / "out" / layout.CHECKPOINT_FILE))[0] == 0
+
+
 def test_images_that_moved_are_found(
     command: Command, settings: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

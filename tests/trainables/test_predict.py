@@ -13,7 +13,7 @@ from tests.conftest import Command
 def test_a_table_of_probabilities_and_overlays(
     command: Command, striped: Path, stripes: Path, tmp_path: Path
 ) -> None:
-    out, overlays = tmp_path / "predictions.csv", tmp_path / "overlays"
+    out, overlays = tmp_path / "new" / "predictions.csv", tmp_path / "overlays"
     one = tmp_path / "=sum.png"
     one.write_bytes((stripes / "plain" / "0.png").read_bytes())
     code, printed, error = command(
@@ -42,6 +42,11 @@ def test_bad_input_is_one_line(command: Command, striped: Path, tmp_path: Path) 
         ([checkpoint, str(tmp_path / "text.png")], "text.png cannot be used: it is none of JPEG"),
         ([checkpoint, "nowhere.png"], "there is no image nowhere.png"),
         (["nowhere.safetensors", str(tmp_path / "text.png")], "no checkpoint at nowhere.safetensors"),
+        ([checkpoint, "x.png", "--out", str(tmp_path)], "is a folder; name a file"),
+        (
+            [checkpoint, "x.png", "--out", str(tmp_path / "text.png" / "x.csv")],
+            "text.png is a file; name a folder",
+        ),
         ([checkpoint], "images"),
     ):
         code, printed, error = command("trainables.predict", *words)

@@ -49,11 +49,11 @@ def own_code(what: str) -> Iterator[None]:
         yield
     except UserError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"{what} fails: {_said(error)}") from None
 
 
-def _said(error: Exception) -> str:
+def _said(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     theirs = [frame for frame in frames if not frame.filename.startswith(_NOT_THEIRS)]
     place = (theirs or frames)[-1]
@@ -65,9 +65,14 @@ def _imported(name: str) -> Any:
     module, _, attributes = name.partition(":")
     if not (module and attributes):
         raise UserError(f"the model {name!r} is not of the form PACKAGE.MODULE:CALLABLE; write both parts")
+    if module.startswith(".") or module.endswith(".py") or "/" in module:
+        raise UserError(
+            f"{module} is a place of a file; name the module as an import does, such as "
+            f"{Path(module).stem}:{attributes}, with its folder on PYTHONPATH"
+        )
     try:
         found = import_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:  # a script may end in the middle of its import
         missing = error.name if isinstance(error, ModuleNotFoundError) and error.name else ""
         if missing and f"{module}.".startswith(f"{missing}."):
             raise ModelImportError(

@@ -53,7 +53,11 @@ def check_model(name: str, channels: int, size: int, classes: int, *, twice: boo
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = build(name, channels=channels, size=size, classes=classes)
+        model, other = (build(name, channels=channels, size=size, classes=classes) for _ in range(2))
+        if {*map(id, model.parameters())} & {*map(id, other.parameters())}:
+            raise UserError(
+                f"{name} returns the same weights at every call; let it build a new model each time"
+            )
         X = torch.randn(2, channels, size, size)
         layers = quantisable(model)
         _check_modules(name, model, layers)
@@ -65,6 +69,7 @@ def check_model(name: str, channels: int, size: int, classes: int, *, twice: boo
             with each_called_once(layers), _Weights(name, layers), _wide_maps(layers):
                 logits = _pass(name, model.train(training), X)
             _check_logits(name, logits, classes)
+        _check_one_image(name, model.eval(), X)
         _check_gradients(name, model, X, twice=twice)
 
 
@@ -83,6 +88,10 @@ def _pass(name: str, model: nn.Module, X: Tensor) -> Any:
 def _check_modules(name: str, model: nn.Module, layers: Mapping[str, nn.Module]) -> None:
     if any(nn.parameter.is_lazy(parameter) for parameter in model.parameters()):
         raise UserError(f"{name} has lazy layers; state their input sizes")
+    if any(hasattr(module, "_orig_mod") for module in model.modules()):
+        raise UserError(
+            f"{name} is compiled by torch.compile, which hides its layers; return the module itself"
+        )
     found = [
         f"{place} ({type(m).__name__})" for place, m in model.named_modules() if isinstance(m, UNSUPPORTED)
     ]
@@ -93,6 +102,15 @@ def _check_modules(name: str, model: nn.Module, layers: Mapping[str, nn.Module])
         )
     if not layers:
         raise UserError(f"{name} has no Conv2d or Linear, so there is nothing to quantise; give it one")
+    if hasattr(model, "epsilon"):
+        raise UserError(
+            f"{name} has an attribute epsilon, which is what the mask's threshold is called; rename it"
+        )
+    if frozen := [place for place, layer in layers.items() if not layer.weight.requires_grad]:
+        raise UserError(
+            f"{name} freezes the weights of its layer {frozen[0]}, which must adapt to their widths; leave out "
+            "requires_grad_(False)"
+        )
     owner: dict[int, str] = {}
     for place, layer in layers.items():
         if (first := owner.setdefault(id(layer.weight), place)) != place:
@@ -105,6 +123,23 @@ def _check_logits(name: str, logits: Any, classes: int) -> None:
     if logits.shape != (2, classes):
         raise UserError(
             f"{name} returns {tuple(logits.shape)} for 2 images of {classes} classes; let it return (2, {classes})"
+        )
+
+    if not logits.isfinite().all():
+        raise UserError(
+            f"{name} returns values that are not finite for pixels of mean 0 and deviation 1; repair it"
+        )
+    if logits.ge(0).all() and (logits.sum(1) - 1).abs().max() < 1e-4:
+        raise UserError(f"{name} returns probabilities; let it return the logits, from before the softmax")
+
+
+def _check_one_image(name: str, model: nn.Module, X: Tensor) -> None:
+    """Refuse a model in evaluation mode whose answer for an image depends on the others of its batch."""
+    alone, together = (_pass(name, model, images) for images in (X[:1], torch.cat([X[:1], 3 * X[1:] + 1])))
+    if (together[:1] - alone).abs().max() > 1e-3 * alone.abs().max():
+        raise UserError(
+            f"in evaluation mode {name} gives an image other logits when another one is in its batch; let its norms "
+            "keep running statistics"
         )
 
 

@@ -47,6 +47,15 @@ def folder(text: str) -> Path:
     return path
 
 
+def file(text: str) -> Path:
+    """Accept the path of a file to write, whose folder need not exist yet."""
+    path = Path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} is a folder; name a file")
+    folder(str(path.parent))
+    return path
+
+
 def setting(text: str) -> tuple[str, str]:
     """Split one `key=value`."""
     key, equals, value = text.partition("=")

@@ -256,7 +256,9 @@ _VARIED = "widths."
 """The flat names of `Config.widths`, such as `widths.bits.conv1`, begin with it."""
 
 
-PLACES = ("data_dir", "labels", "masks", "init", "pretrained")
+IMAGE_PLACES = ("data_dir", "labels", "masks")
+"""Settings that are locations of images and of what is known of them."""
+PLACES = (*IMAGE_PLACES, "init", "pretrained")
 """Settings that are locations of files."""
 _SHARED = (
     "dataset", "data_dir", "image_size", "on_bad_image", "crop_border", "resize", "labels", "group",

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from trainables.quantisation.quantisers import LSQ, clipping_levels
 from trainables.training.config import Config
 
 
@@ -21,8 +22,12 @@ def optimizer(model: nn.Module, config: Config) -> torch.optim.Optimizer:
         group keeps its initial step size as `start`. Only theta has weight decay.
     """
     named = dict(model.named_parameters())
-    alphas = [name for name in named if name.endswith(".alpha")]
-    scales = [name for name in named if name.endswith("log_step")]
+    levels = {*map(id, clipping_levels(model))}
+    steps = {id(module.log_step) for module in model.modules() if isinstance(module, LSQ)}
+    alphas = [
+        name for name in named if id(named[name]) in levels
+    ]  # a user's model may have an alpha of its own
+    scales = [name for name in named if id(named[name]) in steps]
     epsilon = [name for name in named if name.rpartition(".")[2] == "epsilon"]
     theta = [name for name in named if name not in {*alphas, *scales, *epsilon}]
 

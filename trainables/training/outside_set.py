@@ -1,6 +1,6 @@
 """A checkpoint on an outside test set: all images of the same classes from elsewhere, never to choose a trial by."""
 
-from collections.abc import Mapping
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from study_common.errors import UserError
+from study_common.files import real
 from trainables.data import Preparation
 from trainables.data.image_folder import FOLDERS, list_images
 from trainables.data.images.deduplication import Contents
@@ -15,7 +16,7 @@ from trainables.data.images.image_cache import contents_of
 from trainables.data.listing.folder_listing import Listing
 from trainables.training import checkpoint
 from trainables.training.config import Config
-from trainables.training.inputs import positive_index
+from trainables.training.inputs import positive_index, preparation_of
 from trainables.training.prediction import CHUNK, Predictor
 from trainables.training.quality import confusion, quality
 
@@ -24,9 +25,10 @@ OUTSIDE = "outside"
 
 
 def outside_metrics(path: Path, data_dir: str, labels: str = "") -> dict[str, Any] | None:
-    """Measure a checkpoint on images that its run did not know.
+    """Measure a checkpoint on images that its run did not have.
 
-    All usable images are measured, whatever part of a split they lie in; of files with the same bytes one counts.
+    All usable images are measured, whatever part of a split they lie in; of files with the same bytes one counts, and
+    files with the bytes of one of the run's images are left out.
 
     Args:
         path: The checkpoint of a run on a folder of images.
@@ -34,17 +36,19 @@ def outside_metrics(path: Path, data_dir: str, labels: str = "") -> dict[str, An
         labels: A CSV file of paths and classes.
 
     Returns:
-        `split`, `images`, the metrics of `quality`, and the `recall` of each class. None if the folder holds the very
-        images of the run, or the run's images are in no folder.
+        `split`, the number of `images`, the number of images of the run that were `left_out` (None if that is not
+        known, because the run's images are not where they were), the metrics of `quality`, and the `recall` of each
+        class. None if the folder is that of the run or holds its very images, or the run's images are in no folder.
 
     Raises:
-        UserError: The folder cannot be read, holds other classes than the model knows, or an image cannot be used.
+        UserError: The folder cannot be read, holds other classes than the model knows, or only images of the run in one
+            of them, or an image cannot be used.
     """
     _, about = checkpoint.read(path)
     config = Config.parse(about["config"])
-    if config.dataset not in FOLDERS:
+    if config.dataset not in FOLDERS or (not labels and real(data_dir) == real(config.data_dir)):
         return None
-    listing, contents = _listed(config, Path(data_dir), labels)
+    listing, contents = _listed(config, about["fingerprint"], Path(data_dir), labels)
     if contents.fingerprint == about["fingerprint"]:
         return None
     names = tuple(about["class_names"])
@@ -58,34 +62,66 @@ def outside_metrics(path: Path, data_dir: str, labels: str = "") -> dict[str, An
         raise UserError(
             f"{len(contents.unusable)} images cannot be used ({contents.unusable[0]}); remove them"
         )
+    own = _of_the_run(config, about["fingerprint"])
+    images = [
+        image
+        for image, digest in zip(contents.images, contents.digests, strict=True)
+        if digest not in (own or ())
+    ]
+    if missing := sorted({*range(len(names))} - {image.label for image in images}):
+        raise UserError(
+            f"{data_dir} is no test set for {path}: of the class {listing.class_names[missing[0]]} it holds only "
+            "images of the run; give others, or measure the test images of the run with study.confirm"
+        )
     predictor = Predictor(path)
-    files = [listing.root / image.file.path for image in contents.images]
+    files = [listing.root / image.file.path for image in images]
     logits = torch.cat([
         predictor.logits(torch.from_numpy(np.stack([predictor.images.read(file) for file in files[i : i + CHUNK]])))
         for i in range(0, len(files), CHUNK)
     ])  # fmt: skip
-    truth = torch.tensor([names.index(listing.class_names[image.label]) for image in contents.images])
+    truth = torch.tensor([names.index(listing.class_names[image.label]) for image in images])
     matrix = confusion(logits, truth)
     recall = (matrix.diagonal() / matrix.sum(1)).tolist()
     return {
         "split": OUTSIDE,
         "images": len(files),
+        "left_out": None if own is None else len(contents.images) - len(images),
         **quality(logits, truth, positive_index(config, names)),
         "recall": dict(zip(names, recall, strict=True)),
     }
 
 
-def _listed(config: Config, data_dir: Path, labels: str) -> tuple[Listing, Contents]:
-    """List a folder as the run's images were, or else as class folders."""
-    own = {"labels": config.labels, "group": config.group}
-    kinds: list[tuple[str, Mapping[str, str]]] = [(config.dataset, own), ("folder", {})]
+def _listed(config: Config, fingerprint: str, data_dir: Path, labels: str) -> tuple[Listing, Contents]:
+    """List a folder as the run's images were, or else as class folders.
+
+    The run's file of labels says nothing of other images, so it is read to find the images of the run alone.
+    """
     if labels:
-        kinds = [("csv", {"labels": labels})]
-    refused: list[UserError] = []
-    for kind, given in kinds:
-        try:
-            listing = list_images(kind, data_dir, Preparation(**given))  # type: ignore[arg-type]
-            return listing, contents_of(listing)
-        except UserError as error:
-            refused.append(error)
-    raise refused[-1]
+        return _contents("csv", data_dir, Preparation(labels=labels))
+    own = Preparation(labels=config.labels, group=config.group)
+    try:
+        listing, contents = _contents(config.dataset, data_dir, own)
+        if config.dataset != "csv" or contents.fingerprint == fingerprint:
+            return listing, contents
+    except UserError:
+        pass
+    try:
+        return _contents("folder", data_dir, Preparation())
+    except UserError as error:
+        raise UserError(
+            f"{error}; or list the images of an outside test set in a file (--labels FILE.csv)"
+        ) from None
+
+
+def _of_the_run(config: Config, fingerprint: str) -> Set[str] | None:
+    """Return the digests of the run's images, if these are still where they were."""
+    try:
+        _, contents = _contents(config.dataset, Path(config.data_dir), preparation_of(config))
+    except UserError:
+        return None
+    return {*contents.digests} if contents.fingerprint == fingerprint else None
+
+
+def _contents(kind: str, data_dir: Path, preparation: Preparation) -> tuple[Listing, Contents]:
+    listing = list_images(kind, data_dir, preparation)
+    return listing, contents_of(listing)

@@ -225,7 +225,8 @@ class Run:
                 epsilon=getattr(self.model, "epsilon", None), weights=self.class_weights,
             )  # fmt: skip
             loss = terms.total(config)
-            loss.backward(inputs=list(self.model.parameters()))  # not those of X, which S has had
+            trained = [parameter for parameter in self.model.parameters() if parameter.requires_grad]
+            loss.backward(inputs=trained)  # not those of X, which S has had
         return torch.stack([*(getattr(terms, name) for name in TERMS), loss]).detach()
 
     def schedule(self, step: int) -> None:

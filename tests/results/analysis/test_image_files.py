@@ -6,7 +6,7 @@ import pandas as pd
 from hypothesis import given
 from hypothesis import strategies as st
 
-from results.analysis.image_files import by_class, by_reason
+from results.analysis.image_files import by_class, by_group, by_reason
 
 ROWS = st.lists(
     st.tuples(st.sampled_from(["", "a", "b"]), st.sampled_from(["", "train", "validation", "test"])),
@@ -24,6 +24,16 @@ def test_every_image_is_counted_once(found: list[tuple[str, str]]) -> None:
         assert row["not used"] == counted[name, ""]
         assert row["found"] == sum(count for (other, _), count in counted.items() if other == name)
     assert set(table.index) == {name for name, _ in found if name}
+
+
+@given(ROWS)
+def test_a_group_counts_as_split_if_images_of_it_are_in_use_in_several_parts(
+    found: list[tuple[str, str]],
+) -> None:
+    groups, several = by_group(pd.DataFrame(found, columns=["group", "split"]))
+    parts = {name: {part for other, part in found if other == name and part} for name in ("a", "b")}
+    assert groups == sum(bool(some) for some in parts.values())
+    assert several == sum(len(some) > 1 for some in parts.values())
 
 
 def test_reasons_are_counted_without_the_names_in_them() -> None:

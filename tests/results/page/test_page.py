@@ -188,14 +188,15 @@ def test_every_image_file_is_accounted_for(study, tmp_path):
     copy = shutil.copytree(study.path, tmp_path / "copy")
     rows = [
         ("path", "class", "split", "group", "reason"),
-        ("a/1.png", "<b>", "train", "", ""),
-        ("a/2.png", "<b>", "", "", "the same image as a/1.png"),
+        ("a/1.png", "<b>", "train", "p1", ""),
+        ("a/2.png", "<b>", "", "p1", "the same image as a/1.png"),
         ("a/.x", "", "", "", "hidden"),
     ]
     (copy / "files.csv").write_text("\n".join(map(",".join, rows)))
     digests.seal(copy / "files.csv")
     html = " ".join(page(results.load(copy)).split())
     assert "3 files and folders were found" in html
+    assert "The images in use are of 1 groups; groups that lie in several parts: none." in html
     counts = "".join(f'<td class="n">{count}</td>' for count in (1, 0, 0, 1, 2))
     assert f'<tr><th scope="row">&lt;b&gt;</th>{counts}</tr>' in html
     assert '<td class="n">1</td><th scope="row">the same image as another</th><td>a/2.png</td>' in html

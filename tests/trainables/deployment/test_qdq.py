@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from tests.trainables.deployment.conftest import PARTS, Example, make
+from tests.trainables.models.names import IN_EVERY_FORMAT, OF_TORCHVISION
 from trainables.deployment import parity, qdq, runtime
 from trainables.deployment.structure import operations
 from trainables.models.catalogue import quantisable
@@ -95,7 +96,13 @@ def test_no_bias_of_a_depthwise_convolution_is_rounded(bits: int) -> None:
         np.testing.assert_allclose(runtime.logits(session, images.numpy()), expected, rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "efficientnet_b0"])
+GRAPHS = [
+    *OF_TORCHVISION,
+    *(pytest.param(name, marks=pytest.mark.slow) for name in IN_EVERY_FORMAT if name not in OF_TORCHVISION),
+]
+
+
+@pytest.mark.parametrize("name", GRAPHS)
 def test_networks_of_torchvision_answer_the_same_at_8_bit_weights(name: str) -> None:
     example = make(name, 64, 8, 32, count=2)
     assert answers(written(example).model, example, optimised=True).largest < 1e-3 * example.logits.std()

@@ -167,6 +167,66 @@ class AuxiliaryOutput(Plain):
         return (logits, logits) if self.training else logits
 
 
+_ONE = Plain(3, 16, 3)
+
+
+def one_for_all(channels: int, size: int, classes: int) -> nn.Module:
+    return _ONE
+
+
+def compiled(channels: int, size: int, classes: int) -> nn.Module:
+    return torch.compile(Plain(channels, size, classes))
+
+
+def frozen(channels: int, size: int, classes: int) -> nn.Module:
+    model = Plain(channels, size, classes)
+    model.conv2.requires_grad_(False)
+    return model
+
+
+class OwnNames(Plain):
+    """Parameters with the names of a quantiser's, and frozen ones."""
+
+    def __init__(self, channels: int, size: int, classes: int) -> None:
+        super().__init__(channels, size, classes)
+        self.gate = nn.Module()
+        self.gate.alpha = nn.Parameter(torch.ones(4, 1, 1))
+        self.gate.log_step = nn.Parameter(torch.zeros(4, 1, 1), requires_grad=False)
+        self.conv1.bias.requires_grad_(False)
+
+    def maps(self, x: Tensor) -> Tensor:
+        return super().maps(x) * self.gate.alpha + self.gate.log_step
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc2(self.fc1(self.maps(x).mean((2, 3))))
+
+
+class Epsilon(Plain):
+    epsilon = 1e-5
+
+
+class Probabilities(Plain):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x).softmax(1)
+
+
+class DividesByZero(Plain):
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x) / (x - x).mean()
+
+
+class NeverAlone(Plain):
+    def forward(self, x: Tensor) -> Tensor:
+        assert len(x) > 1, "no company"
+        return super().forward(x)
+
+
+class BatchStatistics(ManyNorms):
+    def __init__(self, channels: int, size: int, classes: int) -> None:
+        super().__init__(channels, size, classes)
+        self.bn1 = nn.BatchNorm2d(4, track_running_stats=False)
+
+
 class BlindToImages(Plain):
     def forward(self, x: Tensor) -> Tensor:
         return super().forward(torch.zeros_like(x))
@@ -209,6 +269,10 @@ class OtherArguments(nn.Module):
 
 def no_module(channels: int, size: int, classes: int) -> str:
     return "a network"
+
+
+def script(channels: int, size: int, classes: int) -> nn.Module:
+    raise SystemExit(3)
 
 
 def broken(channels: int, size: int, classes: int) -> nn.Module:

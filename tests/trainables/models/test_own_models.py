@@ -27,6 +27,7 @@ def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
         "        return nn.Sequential(nn.Flatten(), nn.Linear(channels * size * size, classes))\n"
     )
     (tmp_path / "mine" / "bad.py").write_text("import nothing_at_all\n")
+    (tmp_path / "mine" / "script.py").write_text("import sys\nsys.exit(2)\n")
     (tmp_path / "mine" / "worse.py").write_text("def make(:\n")
     monkeypatch.syspath_prepend(str(tmp_path))
     yield "mine.nets:Nets.make"
@@ -48,6 +49,7 @@ def test_a_callable_is_found_by_its_name(mine: str) -> None:
             "mine.bad:make",
             r"importing mine.bad on .* fails: ModuleNotFoundError: .*nothing_at_all.*bad.py, line 1",
         ),
+        ("mine.script:make", r"importing mine.script on .* fails: SystemExit: 2 \(script.py, line 2\)"),
         ("mine.worse:make", "importing mine.worse on .* fails: SyntaxError"),
         ("mine.nets:Nets.mak", "mine.nets has no Nets.mak; the nearest is 'make'"),
     ],
@@ -61,6 +63,11 @@ def test_what_cannot_be_imported_is_said_with_the_remedy(name: str, says: str, m
     ("name", "says"),
     [
         ("mine.nets:WIDTH", "is a int; name a function or class"),
+        (
+            "mine.py:make",
+            "mine.py is a place of a file; .* as an import does, such as mine:make, with its folder on",
+        ),
+        ("./mine/nets:make", "./mine/nets is a place of a file; .* such as nets:make"),
         (":make", "not of the form PACKAGE.MODULE:CALLABLE"),
         ("mine.nets:", "not of the form PACKAGE.MODULE:CALLABLE"),
         ("timm/resnet10", "timm has no model 'resnet10'; the nearest is timm/resnet1"),

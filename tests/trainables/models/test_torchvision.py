@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.trainables.models.names import EACH_KIND
+from study_common.errors import UserError
+from tests.trainables.models.names import EACH_KIND, IN_EVERY_FORMAT
 from trainables.choices import TORCHVISION
 from trainables.deployment import packed
+from trainables.deployment.structure import operations
 from trainables.models.catalogue import SMALLEST
 from trainables.training.config import Config
 from trainables.training.inputs import described
@@ -41,3 +43,6 @@ def test_it_takes_a_step_and_is_packed(name: str, settings: dict[str, object], t
     tensors = packed.read(file).tensors
     for layer in config.w_bits:
         assert tensors[f"{layer}.weight"].equal(run.model.get_submodule(layer).weight)
+    if name not in IN_EVERY_FORMAT:  # the others are written and compared in test_qdq.py
+        with pytest.raises(UserError, match="or export packed"):
+            operations(run.model, described(run.data)["signature"])

@@ -16,7 +16,7 @@ from trainables.training.run import Run, epochs
 Settings = dict[str, object]
 NETS = "tests.trainables.models.nets:"
 WIDTHS = dict.fromkeys(("conv2", "fc1", "fc2"), 4)
-WORK = {"Plain": MACS, "same": MACS + SAME, "ManyNorms": MACS + 12 * 12 * 4 * 4}
+WORK = {"Plain": MACS, "same": MACS + SAME, "ManyNorms": MACS + 12 * 12 * 4 * 4, "OwnNames": MACS}
 """Each unusual model that works, and its multiply-accumulates by hand."""
 REFUSED: dict[str, tuple[Settings, str]] = {
     "CalledTwice": ({}, "calls its layer conv2 2 times.* give each call a layer"),

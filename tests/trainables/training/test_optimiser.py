@@ -7,7 +7,7 @@ import torch
 
 from trainables import Config
 from trainables.training.optimiser import has_bfloat16
-from trainables.training.run import epochs
+from trainables.training.run import Run, epochs
 
 Settings = dict[str, object]
 
@@ -20,6 +20,15 @@ def test_bfloat16_is_for_processors_that_multiply_it(monkeypatch: pytest.MonkeyP
             assert has_bfloat16(cpu) == native
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     assert not has_bfloat16(cpu)
+
+
+def test_a_users_parameter_is_no_quantisers_whatever_its_name(settings: Settings) -> None:
+    config = Config.parse(settings | {"model": "tests.trainables.models.nets:OwnNames"})
+    run = Run(config)
+    theta, steps, alphas, _ = (group["params"] for group in run.optimizer.param_groups)
+    assert any(parameter is run.model.gate.alpha for parameter in theta)
+    assert len(alphas) == len(config.a_bits)
+    assert len(steps) == len(config.w_bits)
 
 
 def test_bfloat16_and_float32_agree_on_the_first_loss(settings: Settings) -> None:

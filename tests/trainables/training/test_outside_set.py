@@ -10,7 +10,9 @@ from PIL import Image
 
 from study_common import layout
 from study_common.errors import UserError
+from trainables.training.config import Config
 from trainables.training.outside_set import outside_metrics
+from trainables.training.run import epochs
 
 
 @pytest.fixture
@@ -33,7 +35,7 @@ def test_all_images_are_measured_and_labelled(striped: Path, other: Path) -> Non
     found = outside_metrics(striped / layout.CHECKPOINT_FILE, str(other))
     assert found is not None
     assert found["split"] == "outside"
-    assert found["images"] == 30
+    assert (found["images"], found["left_out"]) == (30, 0)
     assert found["recall"] == {"across": 1.0, "down": 0.5, "plain": 1.0}
     assert found["accuracy"] == pytest.approx(25 / 30)
     assert found["sensitivity"] == pytest.approx(2.5 / 3)
@@ -51,6 +53,55 @@ def test_the_images_of_the_run_elsewhere_are_not_outside(
 ) -> None:
     shutil.copytree(stripes, tmp_path / "moved")
     assert outside_metrics(striped / layout.CHECKPOINT_FILE, str(tmp_path / "moved")) is None
+
+
+def test_images_of_the_run_are_left_out_and_counted(striped: Path, stripes: Path, other: Path) -> None:
+    alone = outside_metrics(striped / layout.CHECKPOINT_FILE, str(other))
+    for name in ("across", "down", "plain"):
+        shutil.copy(stripes / name / "7.png", other / name / "known.png")
+    found = outside_metrics(striped / layout.CHECKPOINT_FILE, str(other))
+    assert found == alone | {"left_out": 3}
+
+
+def test_a_part_of_the_runs_folder_is_no_outside_set(striped: Path, stripes: Path, tmp_path: Path) -> None:
+    """A published test part was said to be images that the run did not know."""
+    for name in ("across", "down", "plain"):
+        (tmp_path / "part" / name).mkdir(parents=True)
+        shutil.copy(stripes / name / "7.png", tmp_path / "part" / name)
+    with pytest.raises(
+        UserError, match="of the class across it holds only images of the run; give others, or"
+    ):
+        outside_metrics(striped / layout.CHECKPOINT_FILE, str(tmp_path / "part"))
+
+
+def test_without_the_runs_images_nobody_knows_which_it_had(other: Path, listed: Path) -> None:
+    """Nor does its file of labels say what others are, though they have the same names."""
+    assert outside_metrics(listed / layout.CHECKPOINT_FILE, str(other))["left_out"] == 0
+    (listed / "labels.csv").unlink()
+    found = outside_metrics(listed / layout.CHECKPOINT_FILE, str(other))
+    assert (found["images"], found["left_out"]) == (30, None)
+    shutil.rmtree(other / "down")
+    shutil.rmtree(other / "plain")
+    with pytest.raises(
+        UserError, match=r"it has only one, across; or list the images .* \(--labels FILE.csv\)"
+    ):
+        outside_metrics(listed / layout.CHECKPOINT_FILE, str(other))
+
+
+@pytest.fixture
+def listed(stripes: Path, tmp_path: Path, other: Path) -> Path:
+    """The directory of a run on the stripes by a file of labels."""
+    rows = [
+        "path,class",
+        *(f"{p.relative_to(stripes)},{p.parent.name}" for p in sorted(stripes.rglob("*.png"))),
+    ]
+    (tmp_path / "labels.csv").write_text("\n".join(rows))
+    given = {
+        "dataset": "csv", "data_dir": str(stripes), "labels": str(tmp_path / "labels.csv"), "image_size": 16,
+        "epochs": 0, "batch_size": 16, "bits": 4,
+    }  # fmt: skip
+    next(epochs(Config.parse(given))).save(tmp_path)
+    return tmp_path
 
 
 def one_class_less(other: Path) -> str:

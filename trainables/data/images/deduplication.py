@@ -23,6 +23,8 @@ class Contents:
     """The different images of a listing, in the order of their digests."""
 
     images: tuple[ListedImage, ...]
+    digests: tuple[str, ...]
+    """The SHA-256 of each."""
     groups: np.ndarray | None
     """(n,) int, equal for images that must stay in one part; None if no groups are stated."""
     fingerprint: str
@@ -70,6 +72,7 @@ def find_contents(listing: Listing, cache: Path) -> Contents:
     groups = same_group.of(kept) if any(image.group for image in kept) else None
     return Contents(
         images=tuple(kept),
+        digests=tuple(str(digests[image.file.path]) for image in kept),
         groups=groups,
         fingerprint=_fingerprint(listing, kept, digests, groups),
         unusable=tuple(unusable),

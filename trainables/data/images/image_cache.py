@@ -9,7 +9,7 @@ verified (`decoded_files`); a damaged cache is decoded again.
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -102,18 +102,19 @@ def open_images(listing: Listing, preparation: Preparation) -> Decoded:
             if folder.exists():
                 _log.warning("the decoded images in %s are damaged; decoding them again", folder)
             facts = _rebuild(listing, contents, preparation, folder)
-    damaged = [
-        LeftOut(contents.images[int(index)].file.path, reason) for index, reason in facts["damaged"].items()
-    ]
-    unusable = [*contents.unusable, *damaged]
+    unusable = _unusable(contents, facts["damaged"])
+    _check_usable(listing, unusable, preparation)
+    left_out = (*unusable, *contents.duplicates)
+    return Decoded(folder=folder, fingerprint=fingerprint, contents=contents, facts=facts, left_out=left_out)
+
+
+def _check_usable(listing: Listing, unusable: Sequence[LeftOut], preparation: Preparation) -> None:
     if unusable and preparation.on_bad_image == "refuse":
         shown = "; ".join(map(str, unusable[:3])) + ("; ..." if len(unusable) > 3 else "")
         raise UserError(
             f"{len(unusable)} of {len(listing.images)} images in {listing.root} cannot be used ({shown}); "
-            "repair or remove them, or leave them out with on_bad_image=skip"
+            "repair or remove them, or leave them out with --set on_bad_image=skip"
         )
-    left_out = (*unusable, *contents.duplicates)
-    return Decoded(folder=folder, fingerprint=fingerprint, contents=contents, facts=facts, left_out=left_out)
 
 
 def report(decoded: Decoded) -> None:
@@ -130,6 +131,12 @@ def report(decoded: Decoded) -> None:
                 len(decoded.facts["parts"][part]),
                 part,
             )
+
+
+def _unusable(contents: Contents, damaged: Mapping[str, str]) -> list[LeftOut]:
+    """Name the files that cannot be used, those included that cannot be decoded for the reason given by index."""
+    reasons = ((contents.images[int(index)].file.path, reason) for index, reason in damaged.items())
+    return [*contents.unusable, *(LeftOut(path, reason) for path, reason in reasons)]
 
 
 class _Result(NamedTuple):
@@ -173,12 +180,17 @@ def _build(listing: Listing, contents: Contents, preparation: Preparation, folde
     try:
         results, depth = _decode_all(listing, contents, preparation, file)
         hashes = np.array([result.hash for result in results], np.int8).reshape(-1, LENGTH)
+        damaged = {str(index): result.problem for index, result in enumerate(results) if result.problem}
         usable = np.flatnonzero([not result.problem for result in results])
         groups = contents.groups
         if preparation.group_near_duplicates:
             groups = np.arange(len(hashes)) if groups is None else groups
             groups = look_alikes(hashes, groups)
-        parts = split(listing, contents.images, usable, groups)
+        try:
+            parts = split(listing, contents.images, usable, groups)
+        except UserError:  # perhaps because images are damaged, which is what there is to repair
+            _check_usable(listing, _unusable(contents, damaged), preparation)
+            raise
         order = np.concatenate(list(parts.values()))
         channels = 1 if all(results[index].grey for index in usable) else 3
         shape = (channels, size, size)
@@ -193,7 +205,7 @@ def _build(listing: Listing, contents: Contents, preparation: Preparation, folde
     return {
         "parts": {name: indices.tolist() for name, indices in parts.items()},
         "labels": [image.label for image in contents.images],
-        "damaged": {str(index): result.problem for index, result in enumerate(results) if result.problem},
+        "damaged": damaged,
         "near": _near(parts, hashes),
         "shape": shape,
         "depth": depth,

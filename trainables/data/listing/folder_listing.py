@@ -104,8 +104,11 @@ def check_class_names(names: Iterable[str], where: object) -> None:
     """Refuse names of classes that would do harm in a terminal, in a CSV file or in a spreadsheet.
 
     Raises:
-        UserError: A name is empty, is not UTF-8, has control characters, or would be read as a formula.
+        UserError: A name is empty, is not UTF-8, has control characters, or would be read as a formula; or two names
+            look alike: they differ in capitals, unless they are single letters, in spaces, or in how their accents are
+            encoded.
     """
+    alike: dict[str, str] = {}
     for name in names:
         if any("\ud800" <= letter <= "\udfff" for letter in name):  # bytes that are not UTF-8
             raise UserError(f"the name of the class {name!r} in {where} is not UTF-8; rename it")
@@ -114,6 +117,12 @@ def check_class_names(names: Iterable[str], where: object) -> None:
         if re.match(r"[=@]|[+-](?!\d*\.?\d*$)", name):
             raise UserError(
                 f"the name of the class {name!r} in {where} would be a formula in a spreadsheet; rename it"
+            )
+        plain = " ".join(unicodedata.normalize("NFKC", name).split())
+        if (other := alike.setdefault(plain.casefold() if len(plain) > 1 else plain, name)) != name:
+            raise UserError(
+                f"the names of the classes {other!a} and {name!a} in {where} look alike; give the images of "
+                "one class one name, or different classes different ones"
             )
 
 

@@ -19,8 +19,8 @@ def with_groups(images: Sequence[ListedImage], pattern: str) -> tuple[ListedImag
             matches, or the whole match if it has none.
 
     Raises:
-        UserError: The pattern is none, has several pairs of parentheses, or does not match every path; or the images
-            already have groups.
+        UserError: The pattern is none, has several pairs of parentheses, does not match every path, or finds another
+            group in each; or the images already have groups.
     """
     expression = compiled(pattern)
     if any(image.group for image in images):
@@ -34,11 +34,13 @@ def with_groups(images: Sequence[ListedImage], pattern: str) -> tuple[ListedImag
             f"the group pattern {pattern} finds no group in {len(unmatched)} of {len(images)} paths, such as "
             f"{printable(unmatched[0])}; change it"
         )
-    return tuple(
-        image._replace(group=match[expression.groups])
-        for image, match in zip(images, matches, strict=True)
-        if match
-    )
+    found = [match[expression.groups] for match in matches if match]
+    if len(set(found)) == len(images) > 1:
+        raise UserError(
+            f"the group pattern {pattern} gives each of the {len(images)} images a group of its own, such as "
+            f"{printable(found[0])}, which keeps none together; change it, or leave it out"
+        )
+    return tuple(image._replace(group=group) for image, group in zip(images, found, strict=True))
 
 
 def compiled(pattern: str) -> re.Pattern[str]:

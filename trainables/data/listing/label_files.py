@@ -131,6 +131,8 @@ def _rows(labels: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
 
 def _check_columns(labels: Path, columns: list[str]) -> None:
     for name in columns:
+        if not name:
+            raise UserError(f"{labels} has a column without a name, as pandas writes its index; leave it out")
         if name not in COLUMNS:
             raise unknown(f"column of {labels}", name, COLUMNS)
         if columns.count(name) > 1:
@@ -158,4 +160,6 @@ def _part(value: str, where: str) -> str:
 
 def _missing(root: Path, path: str) -> File:
     problem = "not read, since its suffix is not an image's" if (root / path).exists() else "No such file"
+    if "\\" in path:
+        problem += "; folders are separated by /"
     return File(path, "", problem)

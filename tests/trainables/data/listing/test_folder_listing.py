@@ -153,6 +153,23 @@ def test_class_names_that_a_terminal_or_a_spreadsheet_would_obey_are_refused(tmp
     assert said.isprintable()
 
 
+@pytest.mark.parametrize(
+    ("one", "other"), [("Polyp", "polyp"), ("caf\u00e9", "cafe\u0301"), ("polyp", "polyp "), ("a b", "a  B")]
+)
+def test_classes_that_look_alike_are_refused(tmp_path, one, other):
+    folder = two_classes(tmp_path / "set")
+    os.rename(folder / "class 0", folder / one)
+    os.rename(folder / "class 1", folder / other)
+    assert "look alike; give the images of one class one name" in refused("folder", folder)
+
+
+def test_letters_in_both_cases_are_classes(tmp_path):
+    folder = two_classes(tmp_path / "set")
+    os.rename(folder / "class 0", folder / "a")
+    os.rename(folder / "class 1", folder / "A")
+    assert fresh("folder", folder).class_names == ("A", "a")
+
+
 @pytest.mark.parametrize("name", ["-1", "+0.5", "a = b", "no-finding"])
 def test_other_class_names_are_taken(tmp_path, name):
     folder = two_classes(tmp_path / "set")

@@ -36,6 +36,10 @@ def test_a_pattern_finds_the_group_in_the_path(tmp_path):
         ("(a)(b)", r"has 2 pairs of parentheses; keep one"),
         (r"x(\d+)", r"finds no group in 36 of 36 paths, such as a/p00_0.png; change it"),
         (r"(z?)", r"finds no group in 36 of 36"),
+        (
+            ".*",
+            r"gives each of the 36 images a group of its own, such as a/p00_0.png, which keeps none together; change",
+        ),
     ],
 )
 def test_patterns_that_say_nothing_are_refused(tmp_path, pattern, message):

@@ -109,6 +109,18 @@ BAD = {
     "an empty class": (lambda r: [*r, ["3.png", " "]], "line 42 has no class"),
     "a path out": (lambda r: [*r, ["../x.png", "a"]], "line 42: ../x.png leads out of the folder"),
     "a whole path": (lambda r: [*r, ["/etc/x.png", "a"]], "line 42: /etc/x.png leads out of the folder"),
+    "a column without a name": (
+        lambda r: [["", *r[0]], *([str(n), *x] for n, x in enumerate(r[1:]))],
+        "a column without a name, as pandas writes its index; leave it out",
+    ),
+    "classes that look alike": (
+        lambda r: [r[0], *([x[0], {"a": "polyp", "b": "Polyp"}[x[1]]] for x in r[1:])],
+        "the names of the classes 'Polyp' and 'polyp' in .* look alike",
+    ),
+    "paths of Windows": (
+        lambda r: [r[0], *([f"set\\{x[0]}", x[1]] for x in r[1:])],
+        r"40 of 40 images .*No such file; folders are separated by /; set",
+    ),
     "a missing file": (lambda r: [*r, ["40.png", "a"]], r"1 of 41 images .*\(40.png: No such file"),
     "no image": (
         lambda r: [*r, ["notes.txt", "a"]],
