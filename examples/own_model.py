@@ -7,20 +7,19 @@ DIR holds a folder of images per class. The options after `--` go to `study.laun
 
 import argparse
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import results
+from study.__main__ import main as sgt_pact
 
 HERE = Path(__file__).parent
 
 
 def run(*words: str) -> None:
-    """Run a command of the project with the folder of this file on Python's path, where `own_network` is."""
-    print("$ python -m", *words, flush=True)
-    path = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
-    subprocess.run([sys.executable, "-m", *words], env={**os.environ, "PYTHONPATH": path}, check=True)
+    """Run a command of the project, as the console script does; the example ends if it fails."""
+    print("$ sgt-pact", *words, flush=True)
+    if code := sgt_pact(words):
+        raise SystemExit(code)
 
 
 def main() -> None:
@@ -33,17 +32,19 @@ def main() -> None:
     parser.add_argument("--image-size", type=int, default=64)
     parser.add_argument("launch", nargs="*", metavar="OPTION", help="for study.launch")
     given = parser.parse_args()
-    run("trainables.inspect", "--model", given.model, "--size", str(given.image_size))
+    # Python finds own_network beside this file; the workers of Ray must be told where it is.
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [str(HERE), os.environ.get("PYTHONPATH")]))
+    run("inspect", "--model", given.model, "--size", str(given.image_size))
     run(
-        "study.launch", "--space", "mixed_bits", "--model", given.model, "--dataset", "folder",
+        "launch", "--space", "mixed_bits", "--model", given.model, "--dataset", "folder",
         "--data-dir", given.data_dir, "--set", f"image_size={given.image_size}", "--runs-dir", given.runs_dir,
         "--name", given.name, *given.launch,
     )  # fmt: skip
-    run("results.report", given.name, "--runs-dir", given.runs_dir)
+    run("report", given.name, "--runs-dir", given.runs_dir)
     directory = Path(given.runs_dir, given.name)
     (best, *_) = results.load(directory).recommend().values()
     checkpoint = directory / "trials" / str(best["number"]) / "checkpoint.safetensors"
-    run("trainables.export", str(checkpoint), "--out", str(directory / "model"))
+    run("export", str(checkpoint), "--out", str(directory / "model"))
 
 
 if __name__ == "__main__":

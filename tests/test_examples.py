@@ -39,7 +39,7 @@ def test_choose_a_model_prints_the_front_and_a_trial(tmp_path):
     assert "bit-operations: trial " in out
 
 
-@pytest.mark.parametrize(("model", "size"), [("own_network:OwnNetwork", 16), ("timm/test_efficientnet", 64)])
+@pytest.mark.parametrize(("model", "size"), [("own_network:OwnNetwork", 16), ("timm/test_efficientnet", 32)])
 def test_a_model_of_ones_own_goes_from_a_launch_to_an_export(model, size, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     generator = np.random.default_rng(0)

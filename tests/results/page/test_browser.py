@@ -280,6 +280,9 @@ def test_dark_light_and_paper(browser, report, tmp_path):
 def test_a_phone_reads_without_scrolling_sideways(browser, report):
     page = opened(browser, report, viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    name = "blocks.3.0.se.conv_expand.of_a_deep_network"
+    page.evaluate(f"document.querySelector('.bits tbody th').textContent = '{name}'")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert page.locator("#front-1").bounding_box()["width"] <= 360
     assert (
         page.evaluate("document.getElementById('front-1').layout.dragmode") is False
