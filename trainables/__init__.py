@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from trainables.audit.audit import examine
     from trainables.training.checks import check_run
     from trainables.training.config import Config, float_config, presets, shared_config
-    from trainables.training.estimate import estimate
+    from trainables.training.estimate import affordable, estimate
     from trainables.training.evaluation import test_metrics
     from trainables.training.inputs import Facts, dataset_facts, write_files
     from trainables.training.network import (
@@ -34,6 +34,7 @@ __all__ = [
     "Epoch",
     "Facts",
     "NonFiniteError",
+    "affordable",
     "check_pretrained",
     "check_run",
     "costs",
@@ -57,6 +58,7 @@ _HOMES = {
     "Epoch": "trainables.training.run",
     "Facts": "trainables.training.inputs",
     "NonFiniteError": "study_common.errors",
+    "affordable": "trainables.training.estimate",
     "check_pretrained": "trainables.training.network",
     "check_run": "trainables.training.checks",
     "costs": "trainables.training.network",

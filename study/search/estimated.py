@@ -1,17 +1,20 @@
 """Which configurations to estimate with a shared model, and which of them deserve a trial.
 
-Of few widths all configurations are estimated. Of many, first the corners and random ones; then, round by round,
-changes of those that look best so far (an evolutionary search, with the selection of SMS-EMOA). Parameters that are no
-widths have the values that the shared model was trained with.
+All configurations are estimated if that costs at most half of the training of the shared model. Otherwise as many as
+that allows: first the corners and random ones; then, round by round, changes of those that look best so far (an
+evolutionary search, with the selection of SMS-EMOA). Parameters that are no widths have the values that the shared
+model was trained with.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+import trainables
 from search_spaces import Point
 from study.search.encoding import identity
 from study.search.feasible import FeasibleSpace
@@ -21,8 +24,8 @@ from study.store.request import Request
 Array = NDArray[np.float64]
 MAX_ESTIMATED = 1000
 """Configurations that are estimated at most."""
-ROUND = 200
-"""Configurations of a round of a space that has more."""
+ROUNDS = 5
+"""Of a space that has more than can be estimated; the first is random."""
 PARENTS = 40
 """The best so far, of which those of the next round are changes."""
 TRIES = 50
@@ -36,6 +39,8 @@ class Estimable:
     space: FeasibleSpace
     others: Mapping[str, Any]
     """The values of the parameters that are no widths."""
+    most: int
+    """Configurations that are estimated at most."""
 
     @classmethod
     def of(cls, request: Request) -> Self:
@@ -43,7 +48,11 @@ class Estimable:
         others = request.central
         space = request.space.fix(others)
         fixed = replace(request, space=space, fixed={**request.fixed, **others})
-        return cls(FeasibleSpace(space, fixed if request.constraints else None), others)
+        shared = request.start()
+        assert shared
+        most = trainables.affordable(shared.epochs, request.data["train"], request.data["validation"])
+        feasible = FeasibleSpace(space, fixed if request.constraints else None)
+        return cls(feasible, others, min(MAX_ESTIMATED, most))
 
     def point(self, widths: Mapping[str, Any]) -> dict[str, Any]:
         """Return the whole configuration with these widths."""
@@ -58,14 +67,11 @@ class Estimable:
             seed: Of the random draws.
         """
         seen = {identity(point) for point in known}
-        if (whole := self.space.up_to(MAX_ESTIMATED)) is not None:
+        if (whole := self.space.up_to(self.most)) is not None:
             return [point for point in whole if identity(point) not in seen]
-        found: list[dict[str, Any]] = []
         random = np.random.default_rng([seed, len(known)])
-        for _, point in zip(range(min(ROUND, MAX_ESTIMATED - len(known))), self._new(known, gains, seen, random),
-                            strict=False):  # fmt: skip
-            found.append(point)
-        return found
+        count = min(-(-self.most // ROUNDS), self.most - len(known))
+        return list(islice(self._new(known, gains, seen, random), max(0, count)))
 
     def _new(
         self, known: Sequence[Point], gains: Array, seen: set[Any], random: np.random.Generator
@@ -74,7 +80,7 @@ class Estimable:
         widths = self.space.space.widths()
         parents = [known[i] for i in best(gains, min(PARENTS, len(known)))] if len(known) else []
         first = [] if parents else [{n: pick(w) for n, w in widths.items()} for pick in (min, max)]
-        for _ in range(ROUND * TRIES):
+        for _ in range(self.most * TRIES):
             point = first.pop() if first else {n: w[random.integers(len(w))] for n, w in widths.items()}
             if parents:
                 point = dict(parents[random.integers(len(parents))])

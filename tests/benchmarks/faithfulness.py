@@ -64,6 +64,7 @@ def main() -> None:
     measuring.add_argument("studies", type=Path, nargs="+")
     measuring.add_argument("--images", type=int, default=2 * max(SIZES))
     measuring.add_argument("--out", type=Path, required=True)
+    measuring.add_argument("--attribution", choices=ATTRIBUTIONS, help="default: that of each trial")
     parts.add_parser("answers").add_argument("scores", type=Path)
     parts.add_parser("look").add_argument("checkpoints", type=Path, nargs="+")
     arguments = parser.parse_args()
@@ -132,7 +133,8 @@ def measure(arguments: argparse.Namespace) -> None:
         split = choose(data.validation, arguments.images)
         X = scale(split.images)
         with extra_pass(model):
-            maps = saliency_maps(model, X, predict(model, X), method=config.attribution)
+            method = arguments.attribution or config.attribution
+            maps = saliency_maps(model, X, predict(model, X), method=method)
             background = background_of(data, scale)
             found = assess(model, X, maps, background, removals=OBJECTIVE, controls=["random"])
             each = [

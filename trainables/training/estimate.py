@@ -16,6 +16,12 @@ IMAGES = 500
 """Validation images of which quality is estimated; all if there are fewer."""
 MAPS = 50
 """Those of which faithfulness is."""
+PASSES_OF_MAP = 14
+"""Forward passes that an image's faithfulness costs: its class, its map (3), and five fractions removed in two orders."""
+PASSES_OF_STEP = 12
+"""Those that an image costs in a step of a shared model: three configurations of about four each, measured on a CPU."""
+SHARE = 0.5
+"""What all estimates together may cost, as a share of the shared model's training."""
 
 
 def estimate(flat: Mapping[str, Any]) -> dict[str, float]:
@@ -37,3 +43,19 @@ def estimate(flat: Mapping[str, Any]) -> dict[str, float]:
     some, few = (choose(run.data.validation, count) for count in (IMAGES, MAPS))
     maps = measure_faithfulness(run.model, few, run.data, run.scale, config, whole_suite=False)
     return {**measure_quality(run.model, some, run.scale), **maps.metrics(), **costs(config)}
+
+
+def affordable(epochs: int, train: int, validation: int) -> int:
+    """Return how many estimates cost `SHARE` of the training of a shared model, at least 1.
+
+    Args:
+        epochs: Those of the shared model.
+        train: Training images.
+        validation: Validation images.
+
+    >>> affordable(4, train=4000, validation=1000)
+    80
+    """
+    training = PASSES_OF_STEP * train * epochs
+    one = min(validation, IMAGES) + PASSES_OF_MAP * min(validation, MAPS)
+    return max(1, int(SHARE * training / one))

@@ -24,6 +24,7 @@ import pandas as pd
 from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
+from study import SmsEgoSampler
 from tests.benchmarks.one_training import judgement, problem, record, rows
 from tests.benchmarks.one_training.judgement import Array, Point
 
@@ -38,6 +39,7 @@ PEERS: dict[str, Callable[[int], BaseSampler]] = {
     "optuna nsga2": lambda seed: NSGAIISampler(seed=seed),
     "optuna gp": lambda seed: GPSampler(seed=seed),
     "random": lambda seed: RandomSampler(seed=seed),
+    "ours, trainings from random weights": lambda seed: SmsEgoSampler(seed, bounds=[(1.0, 0.0)] * 3),
 }
 
 
@@ -74,11 +76,14 @@ def measured(frame: pd.DataFrame, searches: int) -> dict[str, Any]:
         figures[f"tau_ceiling_{name}"] = judgement.ceiling(grid[..., column])
         figures[f"tau_additive_{name}"] = judgement.additive_tau(grid[..., column], points)
         figures[f"tau_{name}"] = judgement.table_tau(tables[..., column], grid[..., column])
-    losses = [judgement.losses(frame, kind, points) for kind in ("grid", "table")]
-    figures["icc_table_loss"] = judgement.icc(losses[0])
-    figures["tau_accuracy_by_loss"] = judgement.table_tau(-losses[1], grid[..., names.index("accuracy")])
     figures |= dict.fromkeys(COMPARED)
     if len(points) == len(problem.POINTS):
+        tuned = judgement.cube(frame, "tuned", points)
+        for name in problem.MEASURED:
+            column = names.index(name)
+            figures[f"icc_tuned_{name}"] = judgement.icc(tuned[..., column])
+            figures[f"tau_ceiling_tuned_{name}"] = judgement.ceiling(tuned[..., column])
+            figures[f"tau_tuned_{name}"] = judgement.table_tau(tables[..., column], tuned[..., column])
         figures |= compared(frame, tables, grid, points, searches)
     return {
         name: None if isinstance(value, float) and not np.isfinite(value) else value
@@ -97,7 +102,7 @@ def compared(
     figures = ours(frame, tables, grid, points)
     for name in PEERS:
         figures[f"epochs of {name}"], figures[f"share of {name}"] = peer(name, grid, points, searches)
-    spent, peers = figures["epochs"], [figures[f"epochs of {name}"] for name in PEERS]
+    spent, peers = figures["epochs"], [figures[f"epochs of {name}"] for name in PEERS if "ours" not in name]
     figures["epochs_over_grid"] = spent / (problem.EPOCHS * len(problem.POINTS))
     figures["epochs_over_optuna"] = spent / figures["epochs of optuna default"]
     figures["epochs_over_best_peer"] = spent / min(peers)

@@ -58,12 +58,6 @@ def chosen(table: Array, points: Sequence[Point]) -> list[int]:
     return [int(row) for row in promising(range(len(points)), table, TRIED)]  # type: ignore[arg-type]
 
 
-def losses(frame: pd.DataFrame, kind: str, points: Sequence[Point]) -> Array:
-    """Return the validation losses of configurations with every judged seed, (seeds, n)."""
-    of = frame[frame["kind"] == kind].set_index(["seed", "point"])["loss"]
-    return np.array([[of.loc[(seed, point)] for point in points] for seed in problem.JUDGED])
-
-
 def candidates(frame: pd.DataFrame) -> list[Point]:
     """Return the configurations that the table of any seed would try."""
     points = recorded(frame)

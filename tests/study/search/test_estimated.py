@@ -1,6 +1,7 @@
 """Which configurations are estimated, and which of them are tried."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -38,20 +39,32 @@ def test_of_few_widths_all_are_estimated_once(request_of: RequestOf, tmp_path: P
 def test_constraints_hold(request_of: RequestOf) -> None:
     bound = 1.2e8
     request = request_of(init="shared", max_bops=bound)
-    found = Estimable.of(request).next([], np.empty((0, 3)), 0)
+    found = replace(Estimable.of(request), most=1000).next([], np.empty((0, 3)), 0)
     bops = [trainables.costs(request.config(point))["bops"] for point in found]
     assert max(bops) <= bound
-    whole = Estimable.of(request_of(init="shared")).next([], np.empty((0, 3)), 0)
+    whole = replace(Estimable.of(request_of(init="shared")), most=1000).next([], np.empty((0, 3)), 0)
     expected = sum(trainables.costs(request.config(point))["bops"] <= bound for point in whole)
     assert 1 < len(found) == expected < len(whole) == 5**4
+
+
+def test_all_estimates_together_cost_at_most_half_of_the_shared_training(request_of: RequestOf) -> None:
+    request = request_of(init="shared")
+    shared = request.start()
+    assert shared
+    estimable = Estimable.of(request)
+    known: list[dict[str, int]] = []
+    while batch := estimable.next(known, gains_of(known), 3):
+        known += batch
+    passes = len(known) * (500 + 50 * 14)
+    training = 3 * 4 * shared.epochs * request.data["train"]
+    assert 0.45 * training < passes <= 0.5 * training
 
 
 def test_of_many_widths_rounds_close_in_on_the_front(
     request_of: RequestOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(estimated, "MAX_ESTIMATED", 300)
-    monkeypatch.setattr(estimated, "ROUND", 100)
-    estimable = Estimable.of(request_of(init="shared"))
+    monkeypatch.setattr(estimated, "ROUNDS", 3)
+    estimable = replace(Estimable.of(request_of(init="shared")), most=300)
     known: list[dict[str, int]] = []
     rounds = []
     while batch := estimable.next(known, gains_of(known), 3):
