@@ -17,7 +17,7 @@ IMAGES = 500
 MAPS = 50
 """Those of which faithfulness is."""
 PASSES_OF_MAP = 14
-"""Forward passes that an image's faithfulness costs: its class, its map (3), and five fractions removed in two orders."""
+"""Forward passes of an image for its faithfulness: its class, its map (3), five fractions removed in two orders."""
 PASSES_OF_STEP = 12
 """Those that an image costs in a step of a shared model: three configurations of about four each, measured on a CPU."""
 SHARE = 0.5
