@@ -7,7 +7,7 @@ record is an Optuna study of the same name in `study.db`; what Optuna has no col
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NotRequired, TypedDict
 
@@ -131,6 +131,8 @@ class Result(TypedDict):
     intervals: list[RunInterval]
     started: str
     finished: str | None
+    rungs_digest: NotRequired[str]
+    """`rungs_digest` of `rungs`, which most readers leave out."""
     digest: NotRequired[str]
     """`result_digest` of the other fields and of the trial's parameters when they were written."""
 
@@ -157,6 +159,17 @@ def result_digest(result: Mapping[str, object], params: Mapping[str, float]) -> 
     kept = {name: value for name, value in result.items() if name not in ("rungs", "digest")}
     stored = {name: float(value) for name, value in params.items()}
     return hashlib.sha256(json.dumps([kept, stored], sort_keys=True).encode()).hexdigest()[:16]
+
+
+def rungs_digest(rungs: Sequence[Rung]) -> str:
+    """Return a digest of the rungs of a `Result`; it reveals a damaged record."""
+    return hashlib.sha256(json.dumps(list(rungs), sort_keys=True).encode()).hexdigest()[:16]
+
+
+def sealed(result: Result, params: Mapping[str, float]) -> Result:
+    """Return a `Result` with its digests, by which a reader tells a damaged record; `params` as in `result_digest`."""
+    whole: Result = {**result, "rungs_digest": rungs_digest(result["rungs"])}
+    return {**whole, "digest": result_digest(whole, params)}
 
 
 def confirmation_digest(confirmation: Mapping[str, object]) -> str:

@@ -31,6 +31,9 @@ DIRECTIONS = {"MAXIMIZE": "max", "MINIMIZE": "min"}
 ENDED = ("COMPLETE", "PRUNED", "FAIL")
 """States in which Optuna lets nobody change a trial."""
 
+LARGEST_VALUE = 2**26
+"""Bytes of a value; those of real records have thousands."""
+
 END_CHARACTERS = 64
 """Characters at the end of a stored result that hold its digest."""
 
@@ -142,10 +145,12 @@ def read_rungs(file: Path, name: str, numbers: Sequence[int]) -> dict[int, list[
     )
     with _open(file, name) as (query, study):
         found = query(sql, study, layout.RESULT, json.dumps(list(numbers)))
-        rungs = {number: json.loads(value).get("rungs") for number, value in found}
-    for number, reached in rungs.items():
-        check(reached, list[layout.Rung], f"{file}: the rungs of trial {number}")
-    return rungs
+        results = {number: json.loads(value) for number, value in found}
+    for number, result in results.items():
+        check(result.get("rungs"), list[layout.Rung], f"{file}: the rungs of trial {number}")
+        if "rungs_digest" in result and result["rungs_digest"] != layout.rungs_digest(result["rungs"]):
+            raise damaged(file, f"the rungs of trial {number} differ from their digest")
+    return {number: result["rungs"] for number, result in results.items()}
 
 
 @contextmanager
@@ -159,7 +164,10 @@ def _open(file: Path, name: str) -> Iterator[tuple[Query, int]]:
             def query(sql: str, *values: Any) -> sqlite3.Cursor:
                 return connection.execute(sql, values)
 
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LARGEST_VALUE)
             query("BEGIN")
+            if query("SELECT 1 FROM sqlite_master WHERE type IN ('view', 'trigger')").fetchone():
+                raise damaged(file, "it has views or triggers, and a record has none")
             found = query("SELECT study_id FROM studies WHERE study_name = ?", name).fetchone()
             if found is None:
                 raise UserError(f"{file} holds no study named {name!r}; copy the whole study directory")

@@ -98,6 +98,9 @@ ATTRIBUTES: dict[str, Any] = {
     layout.CONFIRMATIONS: list[layout.Confirmation],
     layout.TEST_READS: list[dict[str, Any]],
     layout.REJECTED: dict[str, int],
+    layout.RESUMED_BY_SAMPLER: int,
+    layout.EXHAUSTED: bool,
+    layout.VERSIONS: list[dict[str, str]],
 }
 """User attributes of the study that are read, and their types."""
 

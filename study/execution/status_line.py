@@ -76,7 +76,9 @@ Trials = list[tuple[TrialState, Any]]
 def _read(request: Request, directory: Path, storage_url: str) -> tuple[Trials, dict[str, Any]]:
     """Return the trials and the user attributes of a study."""
     url = directories.record_url(request, directory, storage_url)
-    return _read_elsewhere(request, url) if request.storage else _read_file(request, directory, url)
+    return (
+        _read_elsewhere(request, directory, url) if request.storage else _read_file(request, directory, url)
+    )
 
 
 def _read_file(request: Request, directory: Path, url: str) -> tuple[Trials, dict[str, Any]]:
@@ -91,8 +93,12 @@ def _read_file(request: Request, directory: Path, url: str) -> tuple[Trials, dic
     return [(TrialState[state], rows.results[n]) for n, state in rows.states.items()], rows.attributes
 
 
-def _read_elsewhere(request: Request, url: str) -> tuple[Trials, dict[str, Any]]:
+def _read_elsewhere(request: Request, directory: Path, url: str) -> tuple[Trials, dict[str, Any]]:
     if not Record.exists(url, request.name):
+        if directories.has_trials(directory):
+            raise UserError(
+                f"the database of --storage holds no study {request.name}; name the one it was launched with"
+            )
         return [], {}
     with Record.open(url, request.name, request.objectives) as record:
         trials = record.study.get_trials(deepcopy=False)

@@ -36,7 +36,7 @@ from sqlalchemy.orm import Session
 
 from study.store import database
 from study_common.errors import UserError
-from study_common.layout import LEFT_OUT, RESULT, Result, result_digest
+from study_common.layout import LEFT_OUT, RESULT, Result, rungs_digest, sealed
 from study_common.objectives import Objective
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -111,12 +111,16 @@ class Record:
         return opened
 
     def trials(self, epochs: int) -> list[FrozenTrial]:
-        """Read all trials, in order, after ending those whose end was cut short; `epochs` as in `state_of`."""
+        """Read all trials, in order, after ending those whose end was cut short; `epochs` as in `state_of`.
+
+        Raises UserError if what a trial measured at its rungs was altered.
+        """
         rows = self.study.get_trials(deepcopy=False)
         self._rows = len(rows)
         self._foreign = [row for row in rows if RESULT not in row.user_attrs]
         for trial in rows:
             if RESULT in trial.user_attrs:
+                _check_rungs(trial)
                 self._know(trial)
                 if not trial.state.is_finished() and trial.user_attrs[RESULT]["finished"]:
                     result = trial.user_attrs[RESULT]
@@ -219,7 +223,7 @@ class Record:
 
     def update(self, number: int, result: Result) -> None:
         """Keep what a running trial has reported."""
-        self.rdb.set_trial_user_attr(self._ids[number], RESULT, _sealed(result, self._params[number]))
+        self.rdb.set_trial_user_attr(self._ids[number], RESULT, sealed(result, self._params[number]))
 
     def pause(self, number: int, result: Result) -> None:
         """Let a trial wait at a rung; one that is cut short before the state is written goes on in a resume."""
@@ -343,8 +347,8 @@ def _write_start(
         for name, value in stored.items()
     ]
     session.execute(sqlalchemy.insert(models.TrialParamModel), rows)
-    sealed = {"trial_id": trial_id, "key": RESULT, "value_json": json.dumps(_sealed(result, stored))}
-    session.execute(sqlalchemy.insert(_ATTRIBUTES), [sealed])
+    attribute = {"trial_id": trial_id, "key": RESULT, "value_json": json.dumps(sealed(result, stored))}
+    session.execute(sqlalchemy.insert(_ATTRIBUTES), [attribute])
     return stored
 
 
@@ -370,9 +374,12 @@ def _stored(values: Mapping[str, Any], distributions: Mapping[str, BaseDistribut
     return {name: distributions[name].to_internal_repr(value) for name, value in values.items()}
 
 
-def _sealed(result: Result, params: Mapping[str, float]) -> Result:
-    """Return the result with its digest, by which a reader tells a damaged record."""
-    return {**result, "digest": result_digest(result, params)}
+def _check_rungs(trial: FrozenTrial) -> None:
+    known: Result = trial.user_attrs[RESULT]
+    if "rungs_digest" in known and known["rungs_digest"] != rungs_digest(known["rungs"]):
+        raise UserError(
+            f"the rungs of trial {trial.number} differ from their digest; restore study.db from a copy of the study"
+        )
 
 
 def new_result(seed: int) -> Result:

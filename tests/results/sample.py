@@ -147,7 +147,7 @@ def trial(
         values=values,
         params=params,
         distributions={name: space[name] for name in params},
-        user_attrs={layout.RESULT: {**result, "digest": layout.result_digest(result, stored)}},
+        user_attrs={layout.RESULT: layout.sealed(result, stored)},
     )
 
 

@@ -70,6 +70,9 @@ def test_rungs_are_read_of_the_trials_asked_for_alone(study_path):
         ),
         ("UPDATE trials SET number = 99 WHERE number = 3", "its trials are not numbered 0, 1, 2"),
         ("UPDATE studies SET study_id = 7", "a row of trials is of no study"),
+        ("CREATE VIEW endless AS SELECT 1", "it has views or triggers"),
+        ("CREATE TRIGGER t AFTER INSERT ON trials BEGIN SELECT 1; END", "it has views or triggers"),
+        ("UPDATE trial_user_attributes SET value_json = zeroblob(70000000)", "too big"),
     ],
 )
 def test_a_value_changed_by_hand_is_found(record, sql, why):
@@ -92,6 +95,18 @@ def test_a_damaged_confirmation_is_found(sql, why, record):
     change(record, f"UPDATE study_user_attributes {sql} WHERE key = '{layout.CONFIRMATIONS}'")
     with pytest.raises(UserError, match=why):
         results.load(record.parent)
+
+
+def test_a_damaged_rung_is_found(record):
+    """It is three quarters of the record, drawn as a curve, and what the search learns from."""
+    change(
+        record,
+        "UPDATE trial_user_attributes SET value_json = json_replace(value_json, '$.rungs[0].seconds', 9) "
+        f"WHERE key = '{layout.RESULT}'",
+    )
+    read_rows(record, "sample", OBJECTIVES)
+    with pytest.raises(UserError, match="the rungs of trial 2 differ from their digest"):
+        read_rungs(record, "sample", [2])
 
 
 def test_a_damaged_page_is_found_though_no_row_of_ours_is_on_it(record):

@@ -98,6 +98,9 @@ def test_a_record_elsewhere_is_read_once_it_is_named(request_of: RequestOf, tmp_
     line = status_line(directory)
     assert "trials 1/15" in line
     assert "front 1" in line
+    (directory / "trials" / "0").mkdir(parents=True)
+    with pytest.raises(UserError, match="the database of --storage holds no study s; name the one"):
+        status_line(directory, f"sqlite:///{tmp_path}/typo.db")
     moved = directory.rename(tmp_path / "t")
     with pytest.raises(UserError, match=f"t: the record of s is in {url}.*--storage"):
         status_line(moved)

@@ -13,6 +13,7 @@ import results
 from study.planning.plan import plan
 from study.planning.spec import Spec
 from study.store.record import Record, new_result
+from study.store.request import Request
 from study_common import layout
 from study_common.errors import UserError
 
@@ -68,6 +69,22 @@ def test_another_metric_is_damage(directory: Path, name: str) -> None:
         UserError, match=r"study.db cannot be read .*trial 0 differs from its digest.*copy the study"
     ):
         results.load(directory)
+
+
+def test_another_rung_is_damage(directory: Path) -> None:
+    """The search would learn from it on resume."""
+    rungs = [{"epoch": 1, "seconds": 1.0, "metrics": {"accuracy": 0.9}}]
+    damage(
+        directory,
+        "UPDATE trial_user_attributes SET value_json = json_set(value_json, '$.rungs', json(?)) WHERE trial_id = 1",
+        json.dumps(rungs),
+    )
+    objectives = Request.read(directory).objectives
+    with (
+        Record.open(f"sqlite:///{directory / layout.RECORD_FILE}", "s", objectives) as record,
+        pytest.raises(UserError, match="the rungs of trial 0 differ from their digest; restore"),
+    ):
+        record.trials(1)
 
 
 def test_another_parameter_is_damage(directory: Path) -> None:
