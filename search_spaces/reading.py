@@ -8,6 +8,7 @@ from typing import Any
 from search_spaces.bits import KINDS, is_width, parse_group
 from search_spaces.domains import parse_domain
 from search_spaces.space import Point, Space
+from study_common.documents import parse_toml
 from study_common.errors import UserError, check_known, located, unknown
 from study_common.files import read_text
 
@@ -41,7 +42,7 @@ def load(name_or_path: str | Path) -> Space:
             raise unknown("space", str(name_or_path), names())
         path = _FOLDER / f"{name_or_path}.toml"
     try:
-        document = tomllib.loads(read_text(path).removeprefix("\ufeff"))  # Windows puts a mark first
+        document = parse_toml(read_text(path).removeprefix("\ufeff"))  # Windows puts a mark first
     except OSError as error:
         raise UserError(f"cannot read the space file {path}: {error.strerror}") from None
     except UnicodeDecodeError:

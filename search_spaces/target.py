@@ -1,6 +1,5 @@
 """Targets: what a kind of device takes, as TOML, and a space or a configuration held against it."""
 
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from search_spaces.bits import WIDTHS, check_widths, is_width, kind_of, layer_widths
 from search_spaces.domains import Choice, Domain, Scalar, as_tuple, is_scalar
 from search_spaces.space import Space
+from study_common.documents import parse_toml
 from study_common.errors import UserError, check_known, located, unknown
 from study_common.files import read_text
 
@@ -130,7 +130,7 @@ def load_target(name_or_path: str | Path) -> Target:
             raise unknown("target", str(name_or_path), target_names())
         path = _FOLDER / f"{name_or_path}.toml"
     try:
-        document = tomllib.loads(read_text(path))
+        document = parse_toml(read_text(path))
     except OSError as error:
         raise UserError(f"cannot read the target file {path}: {error.strerror}") from None
     except ValueError as error:

@@ -57,10 +57,13 @@ def _check(out: Path, config: Config) -> None:
     A complete run has the last epoch in its curve and no resume files, which are removed at the end of the last save.
     """
     from trainables.training import checkpoint
+    from trainables.training.description import check_begun
 
     if not (out / layout.CHECKPOINT_FILE).exists():
         return
-    if other := config.unlike(checkpoint.read(out / layout.CHECKPOINT_FILE)[1]["config"]):
+    _, about = checkpoint.read(out / layout.CHECKPOINT_FILE)
+    check_begun(out / layout.CHECKPOINT_FILE, about)
+    if other := config.unlike(about["config"]):
         raise UserError(f"{out} holds a run of other settings ({', '.join(other)}); give another --out")
     half_saved = any((out / name).exists() for name in (layout.RESUME_FILE, layout.PREVIOUS_FILE))
     curve = out / layout.CURVE_FILE

@@ -6,10 +6,8 @@ treated as missing.
 """
 
 import io
-import json
 import math
 import os
-import tomllib
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,7 +18,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from search_spaces.bits import is_width
-from study_common import digests, layout, validation
+from study_common import digests, layout, parquet, validation
+from study_common.documents import parse_json, parse_toml
 from study_common.files import MAX_UNPACKED_BYTES, read_text
 
 ARRAYS = {"images": "u", "labels": "iu", "predictions": "iu", "maps": "f", "class_names": "U"}
@@ -31,6 +30,9 @@ CURVE_ARRAYS = {"curve_order": "U", "curve_fraction": "f", "curve_kept": "f", "c
 
 MAX_FILES_BYTES = 512 * 2**20
 """Size up to which the account of the image files is read: that of a few million."""
+
+LARGEST_METRIC = 1e100
+"""Finite values in a width table are below it, so that their squares are finite."""
 
 Content = TypeVar("Content")
 
@@ -72,7 +74,7 @@ class RunFiles:
 
     def width_table(self) -> pd.DataFrame | None:
         """Return the width table of a study with --init shared: `params.*` and `metrics.*` of each estimate."""
-        return self._read(self.study / layout.WIDTHS_FILE, pd.read_parquet)
+        return self._read(self.study / layout.WIDTHS_FILE, read_width_table)
 
     def saliency(self, number: int | None) -> dict[str, NDArray[Any]] | None:
         """Return the arrays of a trial's saliency file, of the model that all trials start from if `number` is None.
@@ -116,12 +118,32 @@ class RunFiles:
             content = parse(file)
             digests.check(file)
             return content
-        except (OSError, ValueError, RecursionError, OverflowError) as error:
+        except (OSError, ValueError, OverflowError) as error:
             message = " ".join(str(error).split()) or type(error).__name__
             sentence = f"{file.relative_to(self.study)}: {message}"
             if sentence not in self.damaged.setdefault(file.name, []):
                 self.damaged[file.name].append(sentence)
             return None
+
+
+def read_width_table(file: Path) -> pd.DataFrame:
+    """Return a width table, without comparing its digest.
+
+    Raises:
+        ValueError: It is no table, its metrics or widths are not numbers, or it is larger than any of ours.
+        OSError: It cannot be read.
+    """
+    table: pd.DataFrame = parquet.read(file).to_pandas(ignore_metadata=True)
+    if not table.columns.is_unique:
+        raise ValueError("it has two columns of one name")
+    for name in map(str, table):
+        kind, _, rest = name.partition(".")
+        if kind == "metrics" or (kind == "params" and is_width(rest)):
+            if table[name].dtype.kind not in "iuf":
+                raise ValueError(f"{name} has a value that is not a number")
+            if table[name].abs().between(LARGEST_METRIC, math.inf, inclusive="left").any():
+                raise ValueError(f"{name} has a value of {LARGEST_METRIC:.0e} or more")
+    return table
 
 
 def _image_files(file: Path) -> pd.DataFrame:
@@ -135,7 +157,7 @@ def _image_files(file: Path) -> pd.DataFrame:
 
 
 def _config(file: Path, searched: Mapping[str, Any]) -> dict[str, Any]:
-    config = tomllib.loads(read_text(file))
+    config = parse_toml(read_text(file))
     if wrong := [
         name for name, value in config.items() if not isinstance(value, str | int | float | bool | list)
     ]:
@@ -176,7 +198,7 @@ def _confusion(file: Path) -> pd.DataFrame:
 
 
 def _examination(file: Path) -> dict[str, float]:
-    found = json.loads(read_text(file))
+    found = parse_json(read_text(file))
     if not isinstance(found, dict):
         raise ValueError("it holds no scores by name")
     if wrong := [name for name, value in found.items() if not isinstance(value, int | float)]:
@@ -188,7 +210,7 @@ def _examination(file: Path) -> dict[str, float]:
 
 
 def _latency(file: Path) -> dict[str, Latency]:
-    found = json.loads(read_text(file))
+    found = parse_json(read_text(file))
     validation.check(found, dict[str, Latency], "it")
     measured: dict[str, Latency] = found
     if wrong := [name for name, one in measured.items() if not 0 < one["p50_ms"] <= one["p95_ms"] < math.inf]:

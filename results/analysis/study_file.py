@@ -1,11 +1,11 @@
 """Reading `study.toml`: what was asked of a study."""
 
 import math
-import tomllib
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 from study_common import digests, layout
+from study_common.documents import parse_toml
 from study_common.errors import UserError
 from study_common.files import read_text
 from study_common.validation import check
@@ -45,8 +45,8 @@ def read_study_file(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise UserError(f"{file.parent} is not a study: it has no {file.name}; give a study's directory")
     try:
-        request = tomllib.loads(read_text(file))
-    except (OSError, ValueError, RecursionError) as error:
+        request = parse_toml(read_text(file))
+    except (OSError, ValueError) as error:
         raise UserError(f"{file} cannot be read ({error}); copy the study again") from None
     if request.get("format", layout.FORMAT) != layout.FORMAT:
         raise UserError(

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from study_common import digests, layout
+from study_common.documents import parse_json
 from study_common.errors import UserError
 from study_common.files import read_text, refuse_links, replacing
 from trainables.training import checkpoint
+from trainables.training.description import check_resumable
 
 RUN_VERSION = 1
 """Increased when a change of the code changes the result of a run with the same settings."""
@@ -95,8 +97,10 @@ def curve(directory: Path) -> list[dict[str, float]]:
         pass
     for name in (layout.RESUME_FILE, layout.PREVIOUS_FILE):
         try:
-            return list(checkpoint.read(directory / name)[1]["curve"])
-        except (UserError, KeyError):
+            _, about = checkpoint.read(directory / name)
+            check_resumable(directory / name, about)
+            return list(about["curve"])
+        except UserError:
             continue
     return []
 
@@ -107,7 +111,7 @@ def _aside(directory: Path, number: int) -> Path:
 
 def _identity_in(directory: Path) -> Any:
     try:
-        return json.loads(read_text(directory / layout.IDENTITY_FILE))
+        return parse_json(read_text(directory / layout.IDENTITY_FILE))
     except (OSError, ValueError):
         return None
 

@@ -18,12 +18,14 @@ from numpy.typing import NDArray
 
 import trainables
 from results.analysis.estimates import by_loss
+from results.analysis.run_files import read_width_table
 from search_spaces import Point
 from study.execution.batch import Failed, do_all
 from study.execution.patience import Patience
 from study.search.estimated import Estimable, promising
 from study.store.request import Request
 from study_common import digests, layout, objectives
+from study_common.documents import parse_json
 from study_common.errors import UserError
 
 Estimate = Callable[[Mapping[str, Any]], Mapping[str, float]]
@@ -68,8 +70,8 @@ def measure(
     """
     path = directory / layout.WIDTHS_FILE
     shared = _digest(Path(settings["init"]))
-    rows = _read(path, shared, say)
     estimable = Estimable.of(request)
+    rows = _read(path, shared, request, say)
     while wanted := estimable.next(
         _widths(rows, estimable), gains(request, pd.DataFrame(rows)), request.seed
     ):
@@ -93,7 +95,7 @@ def measure(
 
 def to_try(request: Request, table: pd.DataFrame) -> list[Point]:
     """Return the configurations of the table that deserve a trial: at most half of the study's."""
-    points = [json.loads(text) for text in table[POINT]]
+    points = [parse_json(text) for text in table[POINT]]
     return promising(points, gains(request, table), request.trials // 2)
 
 
@@ -129,22 +131,27 @@ def _row(point: Point, metrics: Mapping[str, float], shared: str) -> dict[str, A
 
 def _widths(rows: list[dict[str, Any]], estimable: Estimable) -> list[Point]:
     return [
-        {name: value for name, value in json.loads(row[POINT]).items() if name not in estimable.others}
+        {name: value for name, value in parse_json(row[POINT]).items() if name not in estimable.others}
         for row in rows
     ]
 
 
-def _read(path: Path, shared: str, say: Callable[[str], None]) -> list[dict[str, Any]]:
+def _read(path: Path, shared: str, request: Request, say: Callable[[str], None]) -> list[dict[str, Any]]:
     """Return the rows of a table that can be believed and is of this shared model; else none, and say why."""
     if not path.exists():
         return []
     try:
         digests.check(path)
-        rows: list[dict[str, Any]] = pd.read_parquet(path).to_dict("records")  # type: ignore[assignment]
-        if all(row[SHARED] == shared for row in rows):
-            return rows
-        reason = "it is of another shared model"
-    except (OSError, ValueError, KeyError) as error:  # pyarrow's errors are ValueErrors or OSErrors
+        table = read_width_table(path)
+        rows: list[dict[str, Any]] = table.to_dict("records")  # type: ignore[assignment]
+        if any(row[SHARED] != shared for row in rows):
+            raise ValueError("it is of another shared model")
+        _widths(rows, Estimable.of(request))
+        gains(request, table)
+        return rows
+    except KeyError as error:
+        reason = f"it lacks {error}"
+    except (OSError, ValueError, TypeError, AttributeError) as error:  # a point that is text or no table
         reason = str(error)
     say(f"{path} cannot be used ({reason}); it is measured again")
     return []

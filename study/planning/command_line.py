@@ -23,7 +23,7 @@ def parse(module: str, description: str, argv: Sequence[str] | None) -> tuple[Sp
     given = vars(parser.parse_args(argv))
     dry_run = given.pop("dry_run")
     given["fixed"] = dict(given.get("fixed", ()))
-    return Spec(**given, command=command(module, argv, given.get("storage", ""))), dry_run
+    return Spec(**given, command=command(module, argv)), dry_run
 
 
 def add_options(parser: argparse.ArgumentParser, options: type) -> None:
@@ -53,18 +53,37 @@ def add_options(parser: argparse.ArgumentParser, options: type) -> None:
         )
 
 
-def command(module: str, argv: Sequence[str] | None, url: str = "") -> str:
-    """Return the command line as a user would type it again, the storage `url` without its password.
+def command(module: str, argv: Sequence[str] | None) -> str:
+    """Return the command line as a user would type it again, without the passwords of --storage.
 
-    >>> command("study.launch", ["--storage", "postgresql://me:secret@db/studies"], "postgresql://me:secret@db/studies")
-    'python -m study.launch --storage postgresql://me@db/studies'
+    >>> command("study.launch", ["--storage", "postgresql://me:secret@db/studies", "--trials=8"])
+    'python -m study.launch --storage postgresql://me@db/studies --trials=8'
     """
-    words = sys.argv[1:] if argv is None else argv
-    if url:
-        from study.store.database import public  # SQLAlchemy and Optuna: only if it is needed
-
-        words = [word.replace(url, public(url)) for word in words]
+    words: list[str] = []
+    for word in sys.argv[1:] if argv is None else argv:
+        flag, equals, value = word.partition("=")
+        if words and _is_storage(words[-1]):
+            words.append(_without_password(word))
+        elif equals and _is_storage(flag):
+            words.append(f"{flag}={_without_password(value)}")
+        else:
+            words.append(word)
     return shlex.join(["python", "-m", module, *words])
+
+
+def _is_storage(word: str) -> bool:
+    """Whether argparse takes a word for --storage: written out or cut short."""
+    return len(word) > 2 and "--storage".startswith(word)
+
+
+def _without_password(url: str) -> str:
+    """Return a URL, which a later one may have replaced unread, without its password; "..." if it is no URL."""
+    from study.store.database import public  # SQLAlchemy and Optuna: only if it is needed
+
+    try:
+        return public(url)
+    except UserError:
+        return "..."
 
 
 def _parsing(of: Flag) -> Callable[[str], Any]:

@@ -1,7 +1,6 @@
 """What a user asks of a study: the options of `python -m study.launch`, before anything is checked."""
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +8,7 @@ from typing import Any
 import search_spaces
 from study.store.options import ABOVE_0, Options, flag
 from study_common import objectives
+from study_common.documents import parse_toml
 from study_common.errors import UserError
 from trainables.choices import CHOICES, MODEL_FORMS
 from trainables.training.config import presets
@@ -27,8 +27,8 @@ def setting(text: str) -> tuple[str, Any]:
     if not (name and equals and value):
         raise UserError(f"{text!r} is not of the form key=value")
     try:
-        return name, tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+        return name, parse_toml(f"value = {value}")["value"]
+    except ValueError:
         return name, value
 
 

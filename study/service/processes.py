@@ -5,7 +5,6 @@ outlives the service, and a service that is started again finds it by the lock o
 """
 
 import contextlib
-import json
 import os
 import signal
 import socket
@@ -22,6 +21,7 @@ from typing import IO
 from study.service.settings import Settings
 from study.service.workplace import Workplace
 from study.store.lease import is_held
+from study_common.documents import parse_json
 from study_common.errors import UserError
 from study_common.files import open_without_links, read_text
 from study_common.layout import LOCK_FILE, REQUEST_FILE
@@ -192,7 +192,7 @@ def _holder(directory: Path) -> int:
     """
     lock = directory / LOCK_FILE
     try:
-        holder = json.loads(read_text(lock, 4096))
+        holder = parse_json(read_text(lock, 4096))
         pid, host = int(holder["pid"]), str(holder["host"])
     except (OSError, ValueError, KeyError, TypeError):
         raise BusyError(f"{directory.name} is just starting; try again in a moment") from None

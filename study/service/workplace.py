@@ -11,6 +11,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from study_common.documents import parse_json
 from study_common.errors import UserError
 from study_common.files import open_without_links, read_text, replacing
 from study_common.layout import study_names
@@ -117,7 +118,7 @@ def _write_private(path: Path, text: str) -> None:
 
 def _told(text: str) -> str:
     try:
-        other = json.loads(text)
+        other = parse_json(text)
         return f" (process {int(other['pid'])} on {other['host']}, {other['address']})"
     except (ValueError, KeyError, TypeError):
         return ""

@@ -18,7 +18,8 @@ from study.planning import initial_points
 from study.store.directory import check_record, record_url
 from study.store.record import Record
 from study.store.request import Request
-from study_common import objectives
+from study_common import objectives, parquet
+from study_common.documents import parse_json
 from study_common.errors import UserError
 from study_common.layout import RESULT, TRIALS_DIR
 
@@ -60,8 +61,8 @@ class Table:
         if not path.is_file():
             raise UserError(f"there is no file {path}; make it with --record NAME")
         try:
-            request, points, curves = _parsed(pq.read_table(path))
-        except (OSError, pa.ArrowException, LookupError, TypeError, ValueError, AttributeError) as error:
+            request, points, curves = _parsed(parquet.read(path))
+        except (OSError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise UserError(
                 f"{path} is not a table of learning curves ({error}); make one with --record NAME"
             ) from None
@@ -112,7 +113,7 @@ class Table:
 
 
 def _parsed(file: pa.Table) -> tuple[Request, list[dict[str, Any]], list[list[Report]]]:
-    about = json.loads(file.schema.metadata[ABOUT])
+    about = parse_json(file.schema.metadata[ABOUT])
     request = Request.from_document(about["request"])
     curves: list[list[Report]] = [[] for _ in about["points"]]
     for row in file.to_pylist():

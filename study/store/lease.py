@@ -21,6 +21,7 @@ from typing import IO, Any, Self
 
 from study.store.record import FAULTS, Record, describe_fault
 from study_common import layout
+from study_common.documents import parse_json
 from study_common.errors import UserError
 from study_common.files import MAX_TEXT_BYTES, open_without_links, read_text, real
 from study_common.locks import fcntl
@@ -115,8 +116,8 @@ class Lease:
 def is_current(directory: Path, token: str) -> bool:
     """Tell whether the driver named by `token` still holds the study in `directory`."""
     try:
-        return bool(json.loads(read_text(directory / layout.LOCK_FILE))["token"] == token)
-    except (OSError, ValueError, KeyError):
+        return bool(_holder_in(read_text(directory / layout.LOCK_FILE)).get("token") == token)
+    except (OSError, ValueError):
         return False
 
 
@@ -157,7 +158,7 @@ def _lock(path: Path) -> IO[str]:
 
 def _holder_in(text: str) -> dict[str, Any]:
     try:
-        found = json.loads(text or "{}")
+        found = parse_json(text or "{}")
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

@@ -14,6 +14,7 @@ from search_spaces import Choice, Domain, Float, Int, Space, is_width
 from study.store.options import Options, check_choices
 from study_common import digests
 from study_common import objectives as rules
+from study_common.documents import parse_toml
 from study_common.errors import UserError, located
 from study_common.files import read_text
 from study_common.layout import FORMAT, REQUEST_FILE
@@ -191,14 +192,14 @@ class Request(Options):
         """
         path = directory / REQUEST_FILE
         try:
-            request = cls.from_document(tomllib.loads(read_text(path)))
+            request = cls.from_document(parse_toml(read_text(path)))
         except FileNotFoundError:
             raise UserError(f"{directory} is not a study: it has no {REQUEST_FILE}") from None
         except UserError:
             raise
         except tomllib.TOMLDecodeError as error:
             raise UserError(f"{path} is not a TOML file: {error}; restore it from a copy") from None
-        except (OSError, ValueError, RecursionError) as error:
+        except (OSError, ValueError) as error:
             raise UserError(f"{path} cannot be read ({error}); restore it from a copy") from None
         except KeyError as error:
             raise UserError(f"{path} is not complete (it lacks {error}); restore it from a copy") from None

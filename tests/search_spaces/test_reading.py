@@ -88,3 +88,9 @@ def test_unknown_names_and_files(tmp_path):
     for encoding in ("utf-8", "utf-8-sig"):  # with the mark that Windows puts first
         path.write_text('[bits]\nlayers = "*"\nvalues = [2]\n', encoding=encoding)
         assert search_spaces.load(path).name == "my"
+
+
+def test_a_file_nested_too_deeply_is_refused(tmp_path):
+    (tmp_path / "deep.toml").write_text(f"a = {'[' * 3000}{']' * 3000}")
+    with pytest.raises(UserError, match=r"deep\.toml .*cannot be read as a space: it is nested more than"):
+        search_spaces.load(tmp_path / "deep.toml")

@@ -103,3 +103,9 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("weights = [")
     with pytest.raises(UserError, match="is not a TOML file"):
         load_target(tmp_path / "bad.toml")
+
+
+def test_a_file_nested_too_deeply_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "deep.toml").write_text(f"a = {'[' * 3000}{']' * 3000}")
+    with pytest.raises(UserError, match=r"deep\.toml .*nested more than"):
+        load_target(tmp_path / "deep.toml")

@@ -23,7 +23,7 @@ from trainables.models.catalogue import quantisable
 from trainables.training.config import Config
 from trainables.training.evaluation import choose
 from trainables.training.inputs import data_of
-from trainables.training.network import load_checkpoint
+from trainables.training.network import costs, load_checkpoint
 
 IMAGES = 256
 """So many validation images are compared after each export."""
@@ -101,7 +101,9 @@ def check_target(target: Target, model: nn.Module, config: Config) -> None:
 def _packed(path: Path, model: nn.Module, config: Config, about: dict[str, Any]) -> int:
     """Write the packed file, and read it back to see that it holds the same weights; the bytes of its header."""
     body = packed.write(path, model, config, about)
-    assert body == about["metrics"]["size_bytes"], "the packed file is as large as the cost says"
+    assert body == costs(config, about["signature"])["size_bytes"], (
+        "the packed file is as large as the cost says"
+    )
     for name, tensor in packed.read(path).tensors.items():
         module, _, kind = name.rpartition(".")
         assert tensor.equal(getattr(model.get_submodule(module), kind)), f"{name} comes back as it was"

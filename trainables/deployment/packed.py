@@ -21,6 +21,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from study_common.documents import parse_json
 from study_common.errors import UserError
 from study_common.files import replacing
 from trainables.quantisation.folding import FoldedNorm
@@ -79,7 +80,7 @@ def read(path: Path) -> Packed:
             raise UserError("it is not a file")
         with path.open("rb") as file:
             line = file.readline(MAX_HEADER_BYTES)
-            header = json.loads(line)
+            header = parse_json(line)
             lengths = [-(-math.prod(e["shape"]) * e["bits"] // 8) for e in header["tensors"]]
             if path.stat().st_size != len(line) + sum(lengths):
                 raise UserError("it is cut short, or longer than its header says")
@@ -93,7 +94,7 @@ def read(path: Path) -> Packed:
         for entry in header["tensors"]:
             if entry["bits"] < 32:
                 _dequantise(tensors, entry)
-    except (ValueError, KeyError, TypeError, OSError, RecursionError, OverflowError) as error:
+    except (ValueError, KeyError, TypeError, OSError, OverflowError) as error:
         raise UserError(f"{path} is no packed model of ours ({error}); export it again") from None
     return Packed(header=header, tensors=tensors)
 

@@ -13,6 +13,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from study_common import layout
+from study_common.documents import parse_json
 from study_common.errors import UserError
 from study_common.files import replacing
 
@@ -51,7 +52,7 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         )
     try:
         with safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {})["about"])
+            about = parse_json((file.metadata() or {})["about"])
             if not isinstance(about, dict):
                 raise ValueError("its description is not a table")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping

@@ -1,6 +1,6 @@
 """A configuration's network: the model with its quantisers, made new, from a float checkpoint, or from its own."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from trainables.models.catalogue import build, layer_names
 from trainables.models.pretrained import load_pretrained, published
 from trainables.training import checkpoint
 from trainables.training.config import Config
+from trainables.training.description import check_finished
 from trainables.training.inputs import data_of, signature
 from trainables.training.sandwich import ANY_WIDTH, Sandwich, load_shared
 
@@ -26,9 +27,11 @@ def layers(config: Config) -> tuple[str, ...]:
     return layer_names(config.model)
 
 
-def costs(config: Config) -> dict[str, int | float]:
-    """macs, flops, bops and size_bytes of a configuration; needs the data set, but no training."""
-    inventory = cost.inventory(config.model, *signature(data_of(config)))
+def costs(config: Config, of: Sequence[int] = ()) -> dict[str, int | float]:
+    """macs, flops, bops and size_bytes of a configuration; needs no training, and without `of`, its images' signature,
+    the data set.
+    """
+    inventory = cost.inventory(config.model, *(of or signature(data_of(config))))
     return cost.costs(inventory, config.w_bits, config.a_bits, weight_quantiser=config.weight_quantiser)
 
 
@@ -140,8 +143,10 @@ def load_checkpoint(path: Path, data_dir: str = "") -> tuple[nn.Module, Config, 
         raise UserError(f"{path} holds no finished model; name the {layout.CHECKPOINT_FILE} beside it")
     if any(name.startswith(ANY_WIDTH) for name in tensors):
         raise UserError(f"{path} is a shared model of several widths; name the checkpoint of a trial")
+    check_finished(path, about)
     config = _config(path, about["config"] | ({"data_dir": data_dir} if data_dir else {}))
     channels, size, classes = about["signature"]
+    _check_weights(path, tensors, config, about["signature"])
     model = build(config.model, channels=channels, size=size, classes=classes)
     Sandwich(model, config, (channels, size, classes))  # puts the quantisers in
     if "epsilon" in tensors:
@@ -149,7 +154,25 @@ def load_checkpoint(path: Path, data_dir: str = "") -> tuple[nn.Module, Config, 
     try:
         model.load_state_dict(tensors)
     except RuntimeError:
-        other = config.model if is_own_model(config.model) else "this program"
-        raise UserError(f"{path} is of another version of {other}; restore that, or train it again") from None
+        raise _other_version(path, config) from None
     model.to(memory_format=torch.channels_last)  # as it was trained: the same bits come out
     return model.eval(), config, about
+
+
+def _check_weights(path: Path, tensors: Mapping[str, Tensor], config: Config, of: Sequence[int]) -> None:
+    """Raise UserError for weights that are not finite, or fewer than a model of the signature `of` has.
+
+    That is asked before the model is made: a signature may describe one that no memory holds.
+    """
+    if wrong := [name for name, tensor in tensors.items() if not tensor.isfinite().all()]:
+        raise UserError(f"{path} cannot be used: {wrong[0]} has a value that is not finite; train it again")
+    channels, size, classes = of
+    with torch.device("meta"):
+        model = build(config.model, channels=channels, size=size, classes=classes)
+    if sum(one.numel() for one in model.parameters()) > sum(one.numel() for one in tensors.values()):
+        raise _other_version(path, config)
+
+
+def _other_version(path: Path, config: Config) -> UserError:
+    other = config.model if is_own_model(config.model) else "this program"
+    return UserError(f"{path} is of another version of {other}; restore that, or train it again")

@@ -16,6 +16,7 @@ from trainables.data.images.image_cache import contents_of
 from trainables.data.listing.folder_listing import Listing
 from trainables.training import checkpoint
 from trainables.training.config import Config
+from trainables.training.description import check_finished
 from trainables.training.inputs import positive_index, preparation_of
 from trainables.training.prediction import CHUNK, Predictor
 from trainables.training.quality import confusion, quality
@@ -45,6 +46,7 @@ def outside_metrics(path: Path, data_dir: str, labels: str = "") -> dict[str, An
             of them, or an image cannot be used.
     """
     _, about = checkpoint.read(path)
+    check_finished(path, about)
     config = Config.parse(about["config"])
     if config.dataset not in FOLDERS or (not labels and real(data_dir) == real(config.data_dir)):
         return None

@@ -31,6 +31,7 @@ from trainables.saliency.suite import Assessment
 from trainables.training import checkpoint, gallery
 from trainables.training.checks import check_run
 from trainables.training.config import Config
+from trainables.training.description import check_resumable
 from trainables.training.device import arranged, resident, training_device
 from trainables.training.evaluation import evaluate, measure_faithfulness, measure_localisation
 from trainables.training.inputs import (
@@ -312,6 +313,7 @@ class Run:
                 tensors, about = checkpoint.read(path)
                 if "curve" not in about:
                     raise UserError(f"{path} is the checkpoint of a model, not a resume file")
+                check_resumable(path, about)
             except ValueError as error:
                 log.warning("%s; falling back to the generation before it", error)
                 continue

@@ -9,10 +9,13 @@ import zipfile
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from results.analysis import run_files
 from results.analysis.run_files import RunFiles
+from study_common import digests
 from tests.results import sample
 
 READERS = {
@@ -195,3 +198,34 @@ def test_arrays_and_texts_beyond_their_limits_are_rejected(folder, monkeypatch):
     with (folder / "curve.csv").open("w") as file:
         file.truncate(3 * 2**30)
     assert "it is larger" in read(folder, "curve.csv")[1]["curve.csv"][0]
+
+
+WIDTHS = {"params.bits.conv1": [2, 4], "metrics.accuracy": [0.5, 0.6], "metrics.loss": [1.0, float("inf")]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"params.bits.conv1": ["x", "y"]}, "params.bits.conv1 has a value that is not a number"),
+        ({"metrics.accuracy": [[1, 2], [3]]}, "metrics.accuracy has a value that is not a number"),
+        ({"metrics.accuracy": ["high", "low"]}, "metrics.accuracy has a value that is not a number"),
+        ({"metrics.loss": [True, False]}, "metrics.loss has a value that is not a number"),
+        ({"metrics.loss": [1.0, 1e200]}, "metrics.loss has a value of 1e+100 or more"),
+    ],
+)
+def test_a_width_table_of_wrong_types_is_named(tmp_path, changes, why):
+    pd.DataFrame(WIDTHS | changes).to_parquet(tmp_path / "widths.parquet")
+    digests.seal(tmp_path / "widths.parquet")
+    files = RunFiles(tmp_path)
+    assert files.width_table() is None
+    assert files.damaged == {"widths.parquet": [f"widths.parquet: {why}"]}
+    pd.DataFrame(WIDTHS).to_parquet(tmp_path / "widths.parquet")
+    digests.seal(tmp_path / "widths.parquet")
+    pd.testing.assert_frame_equal(RunFiles(tmp_path).width_table(), pd.DataFrame(WIDTHS))
+
+
+def test_a_width_table_that_expands_to_gigabytes_is_rejected_before_it_is_read(tmp_path):
+    pq.write_table(pa.table({"metrics.accuracy": pa.repeat(0.5, 11_000_000)}), tmp_path / "widths.parquet")
+    files = RunFiles(tmp_path)
+    assert files.width_table() is None
+    assert "its table is larger than" in files.damaged["widths.parquet"][0]

@@ -17,7 +17,7 @@ from study.execution.batch import InterruptedBatchError
 from study.execution.patience import Patience
 from study.store.directory import create
 from study.store.request import Request
-from study_common import layout
+from study_common import digests, layout
 from study_common.errors import UserError
 from tests.study import toys
 
@@ -111,6 +111,29 @@ def test_a_table_that_cannot_be_used_is_measured_again(asked: tuple[Request, Pat
     Path(settings["init"]).write_text("another")
     assert measured() == 8
     assert "another shared model" in said[0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"point": "{"}, {"point": "[1]"}, {"point": "[" * 100_000}, {"metrics.accuracy": "high"},
+        {"metrics.accuracy": None},
+    ],
+    ids=range(5),
+)  # fmt: skip
+def test_a_sealed_table_of_wrong_types_is_none(
+    asked: tuple[Request, Path, dict[str, Any]], changes: dict[str, Any]
+) -> None:
+    request, directory, _ = asked
+    path, said = directory / layout.WIDTHS_FILE, list[str]()
+    row = {"shared_model": "x", "point": '{"lambda1": 1.0}', "metrics.accuracy": 0.5, "metrics.flops": 1.0}
+    row |= {f"metrics.{name}": 0.5 for name in request.objectives}
+    for changed, rows in (({}, 1), (changes, 0)):
+        changed = {name: value for name, value in (row | changed).items() if value is not None}
+        pd.DataFrame([changed]).to_parquet(path, index=False)
+        digests.seal(path)
+        assert len(width_table._read(path, "x", request, said.append)) == rows
+    assert "cannot be used" in said[0]
 
 
 def test_a_configuration_that_cannot_be_measured_says_why(

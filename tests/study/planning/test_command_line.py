@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 
 import pytest
 
-from study.planning.command_line import add_options, parse
+from study.planning.command_line import add_options, command, parse
 from study.planning.spec import Spec
 from study.store.options import check_choices, flag, flags, typed
 from study_common.errors import UserError
@@ -66,3 +66,12 @@ def test_what_is_not_typed_is_the_default() -> None:
     assert dry_run
     assert spec == Spec(space="mixed_bits", command="python -m study.launch --space mixed_bits --dry-run")
     assert spec.time_budget_s == math.inf
+
+
+@pytest.mark.parametrize("storage", [["--storage=%s"], ["--storage", "%s"], ["--stor", "%s"], ["--stora=%s"]])
+def test_the_kept_line_has_no_password_of_any_storage(storage: list[str]) -> None:
+    first = [word.replace("%s", "postgresql://me:secret@old/db") for word in storage]
+    line = command("study.launch", [*first, "--storage", "postgresql://me@db/x?password=s2", "--trials", "8"])
+    kept = " ".join(storage).replace("%s", "postgresql://me@old/db")
+    assert line == f"python -m study.launch {kept} --storage postgresql://me@db/x --trials 8"
+    assert "secret" not in command("study.launch", ["--storage", "me:secret", "--storage=x:y:secret"])

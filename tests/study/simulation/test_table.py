@@ -133,7 +133,7 @@ def test_a_table_is_never_overwritten(table: Table, tmp_path: Path) -> None:
         table.write(tmp_path / "nowhere" / "table")
 
 
-@pytest.mark.parametrize("about", [None, "[1]", "{}", "no JSON"])
+@pytest.mark.parametrize("about", [None, "[1]", "{}", "no JSON", "[" * 100_000], ids=range(5))
 def test_a_file_that_is_no_table_names_the_command_that_makes_one(about: str | None, tmp_path: Path) -> None:
     made = pa.table({"trial": [0], "epoch": [1], "seconds": [1.0]})
     pq.write_table(made.replace_schema_metadata({ABOUT: about} if about else None), tmp_path / "table")

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import json
 import os
 import sqlite3
@@ -125,4 +126,14 @@ def test_clocks_play_no_part(record: Record, tmp_path: Path, monkeypatch: pytest
     with Lease(tmp_path, record):
         monkeypatch.setattr(time, "time", lambda: 4e9)
         with pytest.raises(UserError, match="another driver"):
+            Lease(tmp_path, record)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "[1]", "5", "{", '{"pid": 7}'])
+def test_a_held_lock_of_any_text_is_held(text: str, record: Record, tmp_path: Path) -> None:
+    (tmp_path / layout.LOCK_FILE).write_text(text)
+    assert not is_current(tmp_path, "token")
+    with (tmp_path / layout.LOCK_FILE).open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(UserError, match="another driver runs this study"):
             Lease(tmp_path, record)

@@ -120,3 +120,11 @@ def test_a_description_that_was_edited_is_found(path: Path) -> None:
     path.write_bytes(content.replace(b"0.811", b"0.999"))
     with pytest.raises(UserError, match="was altered"):
         read(path)
+
+
+def test_a_description_nested_too_deeply_is_rejected(tmp_path: Path) -> None:
+    from safetensors.torch import save_file
+
+    save_file(TENSORS, tmp_path / "deep", {"about": '{"a":' + "[" * 100_000})
+    with pytest.raises(UserError, match=r"is not a complete checkpoint .*nested more than"):
+        read(tmp_path / "deep")

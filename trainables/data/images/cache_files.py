@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from study_common.documents import parse_json
 from study_common.errors import UserError
 from study_common.files import read_text, replacing
 from study_common.locks import fcntl
@@ -78,4 +79,4 @@ def read_checked(path: Path) -> Any:
         digest, _, text = read_text(path, MAX_DOCUMENT_BYTES).partition("\n")
     except (OSError, ValueError):
         return None
-    return json.loads(text) if hashlib.sha256(text.encode()).hexdigest() == digest else None
+    return parse_json(text) if hashlib.sha256(text.encode()).hexdigest() == digest else None

@@ -10,6 +10,7 @@ from PIL import Image
 from study_common.errors import UserError
 
 SUFFIXES = (".dcm", ".dicom")
+_REMEDY = "correct RescaleSlope, RescaleIntercept, WindowCenter and WindowWidth, or remove them"
 
 
 def is_dicom(path: Path, file: BinaryIO) -> bool:
@@ -30,10 +31,11 @@ def read(path: Path) -> Image.Image:
     """
     if not find_spec("pydicom"):
         raise UserError("DICOM files need pydicom; install it with pip install 'sgt-pact-study[dicom]'")
-    from pydicom import dcmread
+    from pydicom import config, dcmread
     from pydicom.errors import InvalidDicomError
     from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
 
+    config.settings.reading_validation_mode = config.IGNORE  # what matters is checked below, in one sentence
     try:
         data = dcmread(path)
     except InvalidDicomError:
@@ -53,8 +55,16 @@ def read(path: Path) -> Image.Image:
         if data.BitsAllocated != 8:
             raise UserError("it has colour with more than 8 bits per channel; save it with 8")
         return Image.fromarray(pixels)
-    levels = apply_voi_lut(apply_modality_lut(pixels, data), data).astype(np.float64)
-    return _grey(levels, inverted=data.PhotometricInterpretation == "MONOCHROME1")
+    if (kind := data.get("PhotometricInterpretation")) not in ("MONOCHROME1", "MONOCHROME2"):
+        raise UserError(f"its pixels are {kind}; save it as MONOCHROME2 or RGB")
+    try:
+        with np.errstate(all="ignore"):
+            levels = apply_voi_lut(apply_modality_lut(pixels, data), data).astype(np.float64)
+    except (ValueError, TypeError, LookupError, AttributeError, NotImplementedError) as error:
+        raise UserError(f"its rescaling or window cannot be used ({error}); {_REMEDY}") from None
+    if not np.isfinite(levels).all() or not np.isfinite(np.ptp(levels)):
+        raise UserError(f"its rescaling or window gives levels that are not finite; {_REMEDY}")
+    return _grey(levels, inverted=kind == "MONOCHROME1")
 
 
 def _grey(levels: np.ndarray, *, inverted: bool) -> Image.Image:

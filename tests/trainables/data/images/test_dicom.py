@@ -80,14 +80,22 @@ def test_colour_is_read_as_it_is(tmp_path):
 BAD = {
     "no pixels": ({"PixelData": None}, "it holds no pixels; remove it"),
     "frames": ({"NumberOfFrames": "5"}, "it has 5 frames; save the one to use"),
+    "a colour table": ({"PhotometricInterpretation": "PALETTE COLOR"}, "are PALETTE COLOR; save it as MONO"),
+    "slope nan": ({"RescaleSlope": "nan", "RescaleIntercept": "0"}, "levels that are not finite; correct"),
+    "slope huge": (
+        {"RescaleSlope": "1e308", "RescaleIntercept": "1e308"},
+        "levels that are not finite; correct",
+    ),
+    "window nan": ({"WindowCenter": "nan", "WindowWidth": "10"}, "levels that are not finite; correct"),
     "cut pixels": ({"PixelData": b"\0\0"}, "cannot be decoded"),
 }
 
 
 @pytest.mark.parametrize("kind", BAD)
-def test_what_cannot_be_read_says_why(tmp_path, kind):
+def test_what_cannot_be_read_says_why(tmp_path, kind, monkeypatch):
+    monkeypatch.setattr(pydicom.config.settings, "_writing_validation_mode", pydicom.config.IGNORE)
     settings, message = BAD[kind]
-    path = write(tmp_path / "x.dcm", np.zeros((20, 30), np.uint16), **settings)
+    path = write(tmp_path / "x.dcm", np.arange(600, dtype=np.uint16).reshape(20, 30), **settings)
     with pytest.raises(UserError, match=message):
         read(path, 30)
 
