@@ -10,7 +10,7 @@ from search_spaces.domains import parse_domain
 from search_spaces.space import Point, Space
 from study_common.documents import parse_toml
 from study_common.errors import UserError, check_known, located, unknown
-from study_common.files import read_text
+from study_common.files import expanded, read_text
 
 _FOLDER = Path(__file__).parent / "spaces"
 _KEYS = ("description", "fixed", "parameters", *KINDS, "points")
@@ -34,7 +34,7 @@ def load(name_or_path: str | Path) -> Space:
     >>> list(load("mixed_bits").parameters)
     ['lambda1', 'lambda2', 'eta', 'mask_ratio', 'alpha_init']
     """
-    path = Path(name_or_path).expanduser()
+    path = expanded(name_or_path)
     if path.suffix != ".toml":
         if str(name_or_path) not in names():
             if path.is_dir():

@@ -10,7 +10,7 @@ from search_spaces.domains import Choice, Domain, Scalar, as_tuple, is_scalar
 from search_spaces.space import Space
 from study_common.documents import parse_toml
 from study_common.errors import UserError, check_known, located, unknown
-from study_common.files import read_text
+from study_common.files import expanded, read_text
 
 _FOLDER = Path(__file__).parent / "targets"
 _KEYS = ("description", "sources", "weights", "activations", "zero_points", "formats", "settings")
@@ -124,7 +124,7 @@ def load_target(name_or_path: str | Path) -> Target:
     >>> load_target("npu_w4a8").weights
     (4, 8)
     """
-    path = Path(name_or_path).expanduser()
+    path = expanded(name_or_path)
     if path.suffix != ".toml":
         if str(name_or_path) not in target_names():
             raise unknown("target", str(name_or_path), target_names())

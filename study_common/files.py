@@ -36,11 +36,29 @@ def real(path: str | Path) -> Path:
         raise UserError(f"{str(path)!r} is not a path; leave out the NUL in it") from None
 
 
+def expanded(path: str | Path) -> Path:
+    """Return `path` with the folder of a user in place of "~" or "~user".
+
+    Raises:
+        UserError: There is no such user.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UserError(
+            f"{path} begins with the home of a user that is not known here; write the whole path"
+        ) from None
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Make a new file beside `path` to write to; it replaces `path` when the block ends without an error.
 
     A link at `path` is replaced, not followed. Temporary files that killed processes left beside it are removed.
+
+    Raises:
+        UserError: `path` is a folder, a device or a pipe, or a link to one.
+        OSError: No file can be made there; it names `path`.
 
     >>> folder = getfixture("tmp_path")
     >>> with replacing(folder / "front.csv") as part:
@@ -48,14 +66,26 @@ def replacing(path: Path) -> Iterator[Path]:
     >>> [file.name for file in folder.iterdir()]
     ['front.csv']
     """
+    if not _can_be_replaced(path):
+        raise UserError(f"{path} is not a file that can be replaced; choose another path")
     _remove_stale(path)
     part = path.with_name(f".{path.name}.{secrets.token_hex(8)}.part")
-    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    try:
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from None
     try:
         yield part
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _can_be_replaced(path: Path) -> bool:
+    """Tell whether nothing is at `path`, or a file or a link to one. /dev/stdout is a link into /proc."""
+    if path.is_symlink() and os.readlink(path).startswith("/proc/"):
+        return False
+    return path.is_file() or not path.exists()
 
 
 def remove_parts(folder: Path) -> None:
@@ -125,8 +155,12 @@ def open_without_links(path: Path, flags: int) -> int:
         LinkError: It is a link, or not a plain file.
     """
     try:
-        return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK, 0o666)
     except OSError as error:
         if path.is_symlink() or (path.exists() and not path.is_file()):
             raise LinkError(f"{path} is not a plain file; remove it") from None
         raise error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # a pipe opens for reading at once
+        os.close(descriptor)
+        raise LinkError(f"{path} is not a plain file; remove it")
+    return descriptor

@@ -92,6 +92,9 @@ RESUMED_BY_SAMPLER = "resumed_by_sampler"
 EXHAUSTED = "exhausted"
 """User attribute of the study: true once all feasible configurations of its space have been tried."""
 
+LEASE = "lease"
+"""User attribute of the study: the `Holder` of the study; {} if nobody runs it."""
+
 VERSIONS = "versions"
 """User attribute of the study: a list of the package versions that replaced those of the launch, each with `since`, the
 time from which they trained."""
@@ -135,6 +138,16 @@ class Result(TypedDict):
     """`rungs_digest` of `rungs`, which most readers leave out."""
     digest: NotRequired[str]
     """`result_digest` of the other fields and of the trial's parameters when they were written."""
+
+
+class Holder(TypedDict, total=False):
+    """The driver that runs a study."""
+
+    token: str
+    beat: int
+    host: str
+    pid: int
+    directory: str
 
 
 class Confirmation(TypedDict):

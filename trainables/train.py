@@ -9,7 +9,7 @@ from pathlib import Path
 from study_common import digests, layout
 from study_common.commands import Parser
 from study_common.errors import UserError
-from study_common.files import read_text, real
+from study_common.files import expanded, read_text, real
 from trainables.training import command_line
 from trainables.training.config import IMAGE_PLACES, Config
 
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> dict[str, float]:
     settings = dict(arguments.settings)
     for name in IMAGE_PLACES:
         if name in settings:
-            settings[name] = str(real(Path(settings[name]).expanduser()))
+            settings[name] = str(real(expanded(settings[name])))
     config = Config.parse(settings)
     if arguments.out:
         _check(arguments.out, config)

@@ -19,6 +19,7 @@ from typing import Any
 from results.analysis.rows import Rows, Seen, check_rows, damaged
 from study_common import layout
 from study_common.errors import UserError
+from study_common.files import refuse_links
 from study_common.objectives import Objective
 from study_common.validation import check
 
@@ -33,6 +34,9 @@ ENDED = ("COMPLETE", "PRUNED", "FAIL")
 
 LARGEST_VALUE = 2**26
 """Bytes of a value; those of real records have thousands."""
+
+BESIDE = ("-wal", "-shm")
+"""Ends of the names of the files that SQLite has beside a record."""
 
 END_CHARACTERS = 64
 """Characters at the end of a stored result that hold its digest."""
@@ -156,6 +160,8 @@ def read_rungs(file: Path, name: str, numbers: Sequence[int]) -> dict[int, list[
 @contextmanager
 def _open(file: Path, name: str) -> Iterator[tuple[Query, int]]:
     """Give a query function that sees one snapshot of `file`, and the study's key."""
+    for end in ("", *BESIDE):
+        refuse_links(Path(f"{file}{end}"), file.parent)
     if not file.is_file():
         raise UserError(f"{file} is missing; copy the whole study directory")
     try:

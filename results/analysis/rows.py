@@ -101,6 +101,7 @@ ATTRIBUTES: dict[str, Any] = {
     layout.RESUMED_BY_SAMPLER: int,
     layout.EXHAUSTED: bool,
     layout.VERSIONS: list[dict[str, str]],
+    layout.LEASE: layout.Holder,
 }
 """User attributes of the study that are read, and their types."""
 

@@ -45,7 +45,7 @@ def _line(directory: Path, storage_url: str) -> str:
     progress.rejected |= attributes.get(REJECTED, {})
     if EXHAUSTED in attributes:
         progress.expect_no_more(request.replicates_left([known for _, known in trials]))
-    state = state_of(directory, attributes.get(lease.KEY, {}), is_complete=not progress.unfinished)
+    state = state_of(directory, lease.holder_in(attributes), is_complete=not progress.unfinished)
     told = figures(progress)
     shown = {name: told[name] for name in told if name not in ("epochs/s", "ETA")}
     name = real(directory).name

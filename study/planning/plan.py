@@ -5,7 +5,6 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import search_spaces
@@ -21,7 +20,7 @@ from study.store.versions import git_commit, versions
 from study_common import objectives
 from study_common.cpus import available_cpus
 from study_common.errors import StudyWarning, UserError, check_known, located
-from study_common.files import real
+from study_common.files import expanded, real
 from study_common.layout import find_study
 from study_common.objectives import COSTS, Objective
 from trainables import Config
@@ -159,9 +158,9 @@ def _base(spec: Spec) -> tuple[Config, dict[str, Any]]:
     fixed |= search_spaces.load(spec.space).fixed | dict(spec.fixed) | {"seed": spec.seed}
     for name in IMAGE_PLACES:
         if path := getattr(spec, name):
-            fixed[name] = str(real(Path(path).expanduser()))
+            fixed[name] = str(real(expanded(path)))
     if spec.weights:
-        fixed["pretrained"] = str(Path(spec.weights).expanduser())
+        fixed["pretrained"] = str(expanded(spec.weights))
     if spec.epochs:
         fixed["epochs"] = spec.epochs
     config = Config.parse(fixed)
@@ -172,7 +171,7 @@ def _base(spec: Spec) -> tuple[Config, dict[str, Any]]:
 
 def _place_of_target(typed: str) -> str:
     """A target as it can be typed in any folder: its name, or the whole path of its file."""
-    return str(real(Path(typed).expanduser())) if typed.endswith(".toml") else typed
+    return str(real(expanded(typed))) if typed.endswith(".toml") else typed
 
 
 def _space(spec: Spec, fixed: Mapping[str, Any], config: Config) -> Space:

@@ -102,9 +102,10 @@ def _listener(host: str, port: int) -> socket.socket:
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )[0]
         listener = socket.socket(family, kind, protocol)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # of what is no name at all it is a UnicodeError
+        reason = getattr(error, "strerror", None) or "it is no name of a machine"
         raise UserError(
-            f"--host {host} cannot be found ({error.strerror}); give an address of this machine"
+            f"--host {host} cannot be found ({reason}); give an address of this machine"
         ) from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

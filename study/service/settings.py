@@ -11,6 +11,7 @@ from typing import Any, Self
 import search_spaces
 from study.store.options import INITS
 from study_common.errors import UserError, check_known, unknown
+from study_common.files import expanded, real
 from trainables.choices import DATASETS, MODEL_FORMS, MODELS, is_own_model
 from trainables.training.config import PLACES
 
@@ -101,7 +102,7 @@ def allowed_spaces(given: Sequence[str]) -> dict[str, str]:
     """
     spaces = {name: name for name in search_spaces.names()}
     for text in given:
-        path = Path(text).expanduser().resolve()
+        path = real(expanded(text))
         name = search_spaces.load(str(path)).name
         if name in spaces:
             raise UserError(f"--allow-space {text}: there is a space {name} already; rename the file")
@@ -122,7 +123,7 @@ def allowed_datasets(given: Sequence[str]) -> dict[str, str]:
     for text in given:
         name, _, folder = text.partition("=")
         check_known("data set", [name], DATASETS)
-        path = Path(folder).expanduser().resolve()
+        path = real(expanded(folder))
         if name in datasets or not folder or not path.is_dir():
             raise UserError(
                 f"--allow-dataset {text}: write NAME=FOLDER, once per data set, with a folder that exists"

@@ -67,7 +67,7 @@ class Snapshot:
     total: int
     """How many trials the study will have."""
     trials: list[OpenTrial]
-    holder: dict[str, Any]
+    holder: layout.Holder
     """Who holds the study, as its record says."""
 
     @property
@@ -153,7 +153,7 @@ class Snapshots:
         copied = asks_again and known is not None and known.snapshot is not None  # by this service
         return (
             *output,
-            lease.is_held(directory),
+            _is_held(directory),
             *(_stamp(directory / file) for file in (FILES if copied else (*FILES, *RECORD_FILES))),
             int(time.monotonic() / COPY_S) if asks_again else 0,
             *(_stamp(folder / file) for folder in folders for file in (layout.CURVE_FILE, layout.LOG_FILE)),
@@ -228,7 +228,7 @@ def _read(directory: Path, copies: Path, following: Following) -> Snapshot:
         if is_exhausted
         else max(request.attainable, len(states)),
         trials=_open_trials(directory, look, states),
-        holder=look.attributes.get(lease.KEY) or {},
+        holder=lease.holder_in(look.attributes),
     )
 
 
@@ -251,8 +251,15 @@ def _open_trials(directory: Path, look: Look, states: dict[int, str]) -> list[Op
     ]
 
 
+def _is_held(directory: Path) -> bool:
+    """Tell whether a driver holds a study; nobody does if its lock cannot be used, of which `_read` tells."""
+    with contextlib.suppress(UserError):
+        return lease.is_held(directory)
+    return False
+
+
 def _state(directory: Path | None, command: Command | None, snapshot: Snapshot | None) -> str:
-    held = directory is not None and lease.is_held(directory)
+    held = directory is not None and _is_held(directory)
     if command and command.runs:
         if command.kind == "confirm":
             return VERBS["confirm"]

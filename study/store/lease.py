@@ -17,18 +17,17 @@ import time
 import uuid
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Any, Self
+from typing import IO, Any, Self, cast
 
 from study.store.record import FAULTS, Record, describe_fault
 from study_common import layout
 from study_common.documents import parse_json
-from study_common.errors import UserError
+from study_common.errors import UserError, cannot_use
 from study_common.files import MAX_TEXT_BYTES, open_without_links, read_text, real
 from study_common.locks import fcntl
 from study_common.output import waiting
+from study_common.validation import check
 
-KEY = "lease"
-"""User attribute of the study: `token`, `beat`, `host`, `pid` and `directory` of the holder; {} if none."""
 BEAT = 2.0
 """Seconds between heartbeats."""
 TAKEOVER_S = 15.0
@@ -42,7 +41,7 @@ class Lease:
         """Take the study in `directory`; UserError, naming the holder, if another driver runs it."""
         self.lost = ""
         self._record = record
-        self._holder: dict[str, Any] = {
+        self._holder: layout.Holder = {
             "token": uuid.uuid4().hex,
             "beat": 0,
             "host": socket.gethostname(),
@@ -52,7 +51,7 @@ class Lease:
         self._file = _lock(directory / layout.LOCK_FILE)
         try:
             self._wait_for_silence()
-            record.set_attribute(KEY, self._holder)
+            record.set_attribute(layout.LEASE, self._holder)
             self._file.truncate(0)
             self._file.write(json.dumps(self._holder))
             self._file.flush()
@@ -81,20 +80,20 @@ class Lease:
         self._thread.join()
         try:
             if not self.lost:
-                self._record.set_attribute(KEY, {})
+                self._record.set_attribute(layout.LEASE, {})
         except FAULTS:  # the kernel drops the lock anyway; elsewhere they wait for TAKEOVER_S
             pass
         self._file.close()
 
     def _wait_for_silence(self) -> None:
-        holder = self._record.attributes().get(KEY)
-        if not holder or all(holder[key] == self._holder[key] for key in ("host", "directory")):
+        holder = holder_in(self._record.attributes())
+        if not holder or _place(holder) == _place(self._holder):
             return  # nobody, or a driver whose lock on the file is gone: it is dead
         deadline = time.monotonic() + TAKEOVER_S
         with waiting(f"up to {TAKEOVER_S:.0f} s to see whether {_named(holder)} still runs this study"):
             while time.monotonic() < deadline:
                 time.sleep(BEAT / 2)
-                now = self._record.attributes().get(KEY)
+                now = holder_in(self._record.attributes())
                 if not now:
                     return
                 if now != holder:
@@ -103,22 +102,32 @@ class Lease:
     def _keep(self) -> None:
         while not self._stop.wait(BEAT):
             try:
-                now = self._record.attributes().get(KEY) or {}
+                now = holder_in(self._record.attributes())
                 if now.get("token") != self.token:
                     self.lost = _refusal(now)
                     return
                 self._holder["beat"] += 1
-                self._record.set_attribute(KEY, self._holder)
+                self._record.set_attribute(layout.LEASE, self._holder)
             except FAULTS:  # the driver meets the same fault and says so
                 continue
+            except UserError as error:
+                self.lost = str(error)
+                return
 
 
 def is_current(directory: Path, token: str) -> bool:
     """Tell whether the driver named by `token` still holds the study in `directory`."""
     try:
-        return bool(_holder_in(read_text(directory / layout.LOCK_FILE)).get("token") == token)
+        return _parsed(read_text(directory / layout.LOCK_FILE)).get("token") == token
     except (OSError, ValueError):
         return False
+
+
+def holder_in(attributes: dict[str, Any]) -> layout.Holder:
+    """Return who holds a study by its attributes, {} if nobody; UserError if no driver wrote that."""
+    found = attributes.get(layout.LEASE) or {}
+    check(found, layout.Holder, "the lease in the record")
+    return cast("layout.Holder", found)
 
 
 def check_locks(directory: Path) -> None:
@@ -127,7 +136,11 @@ def check_locks(directory: Path) -> None:
 
 
 def is_held(directory: Path) -> bool:
-    """Tell whether a driver on this machine runs the study in `directory`, which need not be writable."""
+    """Tell whether a driver on this machine runs the study in `directory`, which need not be writable.
+
+    Raises:
+        UserError: Its lock is a link, no plain file, or may not be read.
+    """
     try:
         with open(open_without_links(directory / layout.LOCK_FILE, os.O_RDONLY), encoding="utf-8") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -135,6 +148,8 @@ def is_held(directory: Path) -> bool:
         return False
     except BlockingIOError:
         return True
+    except OSError as error:
+        raise cannot_use(error) from None
     return False
 
 
@@ -147,7 +162,7 @@ def _lock(path: Path) -> IO[str]:
         file.seek(0)
         text = file.read(MAX_TEXT_BYTES)
         file.close()
-        raise UserError(_refusal(_holder_in(text))) from None
+        raise UserError(_refusal(_parsed(text))) from None
     except OSError as error:
         file.close()
         raise UserError(
@@ -156,18 +171,22 @@ def _lock(path: Path) -> IO[str]:
     return file
 
 
-def _holder_in(text: str) -> dict[str, Any]:
+def _parsed(text: str) -> layout.Holder:
+    """Return the holder that a lock file names; {} if no driver wrote it."""
     try:
-        found = parse_json(text or "{}")
+        return holder_in({layout.LEASE: parse_json(text)})
     except ValueError:
         return {}
-    return found if isinstance(found, dict) else {}
 
 
-def _refusal(holder: dict[str, Any]) -> str:
+def _place(holder: layout.Holder) -> tuple[str | None, str | None]:
+    return holder.get("host"), holder.get("directory")
+
+
+def _refusal(holder: layout.Holder) -> str:
     return f"{_named(holder)} runs this study; watch it with python -m study.status, or stop it first"
 
 
-def _named(holder: dict[str, Any]) -> str:
+def _named(holder: layout.Holder) -> str:
     where = f" (process {holder['pid']} on {holder['host']})" if holder.keys() >= {"pid", "host"} else ""
     return f"another driver{where}"

@@ -75,6 +75,8 @@ def test_unknown_names_and_files(tmp_path):
         search_spaces.load(tmp_path / "my.toml")
     with pytest.raises(UserError, match="is a folder; name a"):
         search_spaces.load(tmp_path)
+    with pytest.raises(UserError, match="a user that is not known here"):
+        search_spaces.load("~nobody-x/my.toml")
     path = tmp_path / "my.toml"
     path.write_text("[parameters\n")
     with pytest.raises(UserError, match=r"my\.toml is not a TOML file: .*line 1"):

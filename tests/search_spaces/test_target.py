@@ -100,6 +100,8 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         load_target("fin")
     with pytest.raises(UserError, match="cannot read the target file"):
         load_target(tmp_path / "none.toml")
+    with pytest.raises(UserError, match="a user that is not known here"):
+        load_target("~nobody-x/my.toml")
     (tmp_path / "bad.toml").write_text("weights = [")
     with pytest.raises(UserError, match="is not a TOML file"):
         load_target(tmp_path / "bad.toml")

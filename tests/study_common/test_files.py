@@ -17,6 +17,7 @@ from study_common.errors import LinkError, UserError
 from study_common.files import (
     STALE_S,
     check_unpacked_size,
+    expanded,
     open_without_links,
     real,
     refuse_links,
@@ -90,6 +91,45 @@ def test_a_link_is_replaced_and_what_it_leads_to_stays(tmp_path: Path) -> None:
     assert ((tmp_path / "link").read_text(), (tmp_path / "mine").read_text()) == ("new", "mine")
 
 
+@pytest.mark.parametrize("through_link", [False, True])
+def test_what_is_no_file_is_not_replaced(through_link: bool, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    with (tmp_path / "file").open() as opened:
+        (tmp_path / "stdout").symlink_to(f"/proc/self/fd/{opened.fileno()}")  # as /dev/stdout is
+        for name in ("pipe", "folder", "stdout"):
+            path = tmp_path / name
+            if through_link and name != "stdout":
+                path = tmp_path / f"to-{name}"
+                path.symlink_to(tmp_path / name)
+            before = sorted(os.listdir(tmp_path))
+            with (
+                pytest.raises(UserError, match=f"{path} is not a file that can be replaced; choose"),
+                replacing(path),
+            ):
+                pass
+            assert sorted(os.listdir(tmp_path)) == before
+    assert (tmp_path / "pipe").is_fifo()
+    assert (tmp_path / "stdout").is_symlink()
+
+
+def test_a_file_that_cannot_be_made_is_named_as_it_was_given(tmp_path: Path) -> None:
+    path = tmp_path / "nowhere" / "front.csv"
+    with pytest.raises(FileNotFoundError) as caught, replacing(path):
+        pass
+    assert caught.value.filename == str(path)
+
+
+def test_a_home_that_nobody_has_is_told() -> None:
+    assert expanded("~/a") == Path.home() / "a"
+    assert expanded("a/~") == Path("a/~")
+    with pytest.raises(
+        UserError, match="~nobody-x/a begins with the home of a user that is not known here; write"
+    ):
+        expanded("~nobody-x/a")
+
+
 def test_only_old_temporary_files_of_the_same_name_are_removed(tmp_path: Path) -> None:
     names = {
         ".front.csv.old.part": 2 * STALE_S,
@@ -160,4 +200,6 @@ def test_what_is_no_plain_file_is_not_opened(tmp_path: Path) -> None:
     for name in ("link", "pipe", "folder"):
         with pytest.raises(LinkError, match=f"{name} is not a plain file; remove it"):
             open_without_links(tmp_path / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        with pytest.raises(LinkError, match=f"{name} is not a plain file; remove it"):
+            open_without_links(tmp_path / name, os.O_RDONLY)
     assert (tmp_path / "mine").read_text() == "mine"

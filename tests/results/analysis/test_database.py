@@ -144,6 +144,19 @@ def test_a_study_without_a_record_is_one_clear_line(record, content, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("suffix", ["", "-wal", "-shm"])
+def test_the_file_of_another_program_is_not_read_through_a_link(record, tmp_path, suffix):
+    other = tmp_path / "other.db"
+    other.write_bytes(record.read_bytes())
+    before = sorted(os.listdir(tmp_path))
+    link = record.with_name(record.name + suffix)
+    link.unlink(missing_ok=True)
+    link.symlink_to(other)
+    with pytest.raises(UserError, match=f"{link} is a link; copy the study with its files in it"):
+        results.load(record.parent)
+    assert sorted(os.listdir(tmp_path)) == before
+
+
 def test_a_study_is_read_while_its_driver_writes(tmp_path):
     path = sample.write_study(tmp_path / "s", sample.trials(4))
     with sqlite3.connect(path / layout.RECORD_FILE, isolation_level=None) as writer:

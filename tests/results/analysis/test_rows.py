@@ -55,6 +55,8 @@ def test_what_a_driver_wrote_passes() -> None:
         (replace(rows(), states={0: "RUNNING", 1: "LOST"}), "a trial is 'LOST'"),
         (replace(rows(), directions=["min", "min", "max"]), "has other objectives than study.db"),
         (replace(rows(), attributes={layout.REJECTED: {"repeat": "2"}}), "repeat is '2'"),
+        (replace(rows(), attributes={layout.LEASE: ["x"]}), r"lease: it holds \['x'\]"),
+        (replace(rows(), attributes={layout.LEASE: {"host": []}}), r"lease: host is \[\], and must be a text"),
         (replace(rows(), results={0: rows().results[0]}), "was written by another version"),
     ],
 )  # fmt: skip

@@ -53,7 +53,7 @@ def test_status_knows_a_driver_of_another_machine(
     request = request_of(name="s")
     directory = directories.create(request, str(tmp_path))
     with Record.open(database.url_in(directory), "s", request.objectives, new=True) as record:
-        record.set_attribute(lease.KEY, {"host": "another", "pid": 1})
+        record.set_attribute(layout.LEASE, {"host": "another", "pid": 1})
     out = command("study.status", "s", "--runs-dir", str(tmp_path))[1]
     assert out.startswith("s (running on another, or interrupted there): trials 0/15")
 

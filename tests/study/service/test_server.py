@@ -115,7 +115,14 @@ def test_a_port_in_use_is_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("host", "told"), [("no.such.host.invalid", "cannot be found"), ("192.0.2.1", "cannot listen")]
+    ("host", "told"),
+    [
+        ("no.such.host.invalid", "cannot be found"),
+        ("192.0.2.1", "cannot listen"),
+        (".", "cannot be found"),
+        ("a" * 300, "cannot be found"),
+        ("x\udcff", "cannot be found"),
+    ],
 )
 def test_an_address_that_is_not_ours_is_said(host: str, told: str) -> None:
     with pytest.raises(UserError, match=told):

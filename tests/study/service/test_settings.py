@@ -53,6 +53,18 @@ def test_a_data_set_has_a_known_name_and_a_folder(text: str) -> None:
         allowed_datasets([text])
 
 
+def test_folders_that_are_none_are_told(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    for folder, told in (
+        (str(tmp_path / "loop"), "write NAME=FOLDER"),
+        ("~nobody-x", "a user that is not known"),
+    ):
+        with pytest.raises(UserError, match=told):
+            allowed_datasets([f"mnist={folder}"])
+    with pytest.raises(UserError, match="a user that is not known"):
+        allowed_spaces(["~nobody-x/a.toml"])
+
+
 def test_a_model_whose_code_a_study_would_run_is_allowed_by_name_only(runs: Path) -> None:
     request = {"request": {"model": "my_models:tiny"}}
     with pytest.raises(UserError, match="--allow-model"):

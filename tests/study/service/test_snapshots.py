@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from starlette.testclient import TestClient
 
 import results
 from study.execution.status_line import status_line
@@ -146,6 +147,29 @@ def test_a_damaged_record_is_told_and_recovers(snapshots: Snapshots, runs: Path,
         assert standing.snapshot is None
         shutil.copy(tmp_path / "good.db", record)
         assert snapshots.standing("sample").problem == ""
+
+
+@pytest.mark.parametrize("spoil", ["link", "pipe", "lease"])
+def test_a_study_that_cannot_be_read_hides_no_other(
+    spoil: str, client: TestClient, runs: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(runs / "sample", runs / "bad")
+    lock = runs / "bad" / layout.LOCK_FILE
+    lock.unlink(missing_ok=True)
+    if spoil == "link":
+        (tmp_path / "outside").touch()
+        lock.symlink_to(tmp_path / "outside")
+    elif spoil == "pipe":
+        os.mkfifo(lock)
+    else:
+        with sample.opened(runs / "bad") as study:
+            study.set_user_attr(layout.LEASE, ["x"])
+    told = "must be a table" if spoil == "lease" else "driver.lock is not a plain file; remove it"
+    bad, good = client.get("/api/studies").json()
+    assert (bad["name"], bad["state"], good["problem"]) == ("bad", "not readable", "")
+    assert told in bad["problem"]
+    assert client.get("/").status_code == 200
+    assert told in client.get("/studies/bad").text
 
 
 def test_a_study_of_another_version_is_told(snapshots: Snapshots, runs: Path) -> None:

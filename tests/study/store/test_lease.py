@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from study.store import database, lease
-from study.store.lease import KEY, Lease, is_current, is_held
+from study.store.lease import Lease, is_current, is_held
 from study.store.record import Record
 from study.store.request import Request
 from study_common import layout
@@ -72,8 +72,10 @@ def test_no_room_for_the_lease_is_told(record: Record, small_disk: Path) -> None
 
 def test_a_dead_driver_of_this_machine_is_followed_at_once(record: Record, tmp_path: Path) -> None:
     with Lease(tmp_path, record) as dead:
-        left_behind = record.attributes()[KEY]
-    record.set_attribute(KEY, left_behind)  # as kill -9 leaves it: the heartbeat is there, the lock is not
+        left_behind = record.attributes()[layout.LEASE]
+    record.set_attribute(
+        layout.LEASE, left_behind
+    )  # as kill -9 leaves it: the heartbeat is there, the lock is not
     began = time.monotonic()
     with Lease(tmp_path, record) as alive:
         assert time.monotonic() - began < 0.5
@@ -104,21 +106,41 @@ def test_a_heart_that_beats_elsewhere_is_respected(record: Record, tmp_path: Pat
 
 
 def test_a_heart_that_stands_still_is_taken_over(record: Record, tmp_path: Path) -> None:
-    record.set_attribute(KEY, ELSEWHERE)
+    record.set_attribute(layout.LEASE, ELSEWHERE)
     began = time.monotonic()
     with Lease(tmp_path, record):
         assert time.monotonic() - began > 0.5
 
 
+@pytest.mark.parametrize("found", ["x", ["x"], {"token": "x", "host": 3}])
+def test_a_lease_that_no_driver_wrote_is_told(found: object, record: Record, tmp_path: Path) -> None:
+    record.set_attribute(layout.LEASE, found)
+    with pytest.raises(UserError, match=r"the lease in the record: .*must be"):
+        Lease(tmp_path, record)
+    assert not is_held(tmp_path)
+
+
+def test_a_lease_of_nobody_known_is_taken_over(record: Record, tmp_path: Path) -> None:
+    record.set_attribute(layout.LEASE, {"token": "x"})
+    with Lease(tmp_path, record) as ours:
+        assert not ours.lost
+
+
+@pytest.mark.parametrize("content", ["[]", '"x"', "[" * 100_000, '{"token": 3}'])
+def test_a_lock_file_that_no_driver_wrote_is_not_ours(content: str, tmp_path: Path) -> None:
+    (tmp_path / layout.LOCK_FILE).write_text(content)
+    assert not is_current(tmp_path, "x")
+
+
 def test_a_driver_that_lost_its_lease_notices(record: Record, tmp_path: Path) -> None:
     with Lease(tmp_path, record) as ours:
         assert not ours.lost
-        record.set_attribute(KEY, ELSEWHERE)
+        record.set_attribute(layout.LEASE, ELSEWHERE)
         deadline = time.monotonic() + 5
         while not ours.lost and time.monotonic() < deadline:
             time.sleep(0.05)
         assert "process 7 on elsewhere" in ours.lost
-    assert record.attributes()[KEY] == ELSEWHERE, "the other's lease is left alone"
+    assert record.attributes()[layout.LEASE] == ELSEWHERE, "the other's lease is left alone"
 
 
 def test_clocks_play_no_part(record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
