@@ -49,7 +49,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
         ]
         if found.overlay:
             file = arguments.overlays / f"{number:0{len(str(len(paths)))}}-{found.path.stem}.png"
-            found.overlay.save(file)
+            with replacing(file) as part:
+                found.overlay.save(part, "PNG")
             row.append(str(file))
         rows.append(row)
     if arguments.out:

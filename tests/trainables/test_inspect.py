@@ -29,6 +29,10 @@ def test_a_checklist_and_its_sums(command: Command) -> None:
         ),
         (["--model", "resnet18", "--channels", "1"], "takes images in colour"),
         (["--model", "small_cnn", "--size", "0"], "'0' is not a whole number above 0"),
+        (["--model", "small_cnn", "--size", "1000000"], "--size is 1000000; it must be at most 1024"),
+        (["--model", "small_cnn", "--classes", "1000000000"], "--classes is 1000000000; it must be at most"),
+        (["--model", "small_cnn", "--channels", "1000000"], "--channels is 1000000; it must be at most 3"),
+        (["--model", "small_cnn", "--size", "1" * 5000], "is not a whole number above 0"),
         ([], "--model"),
     ],
 )

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 
 from PIL import Image
@@ -35,10 +36,37 @@ def test_a_table_of_probabilities_and_overlays(
             assert overlay.size == (256, 256)
 
 
+def test_overlays_are_not_written_through_links(
+    command: Command, striped: Path, stripes: Path, tmp_path: Path
+) -> None:
+    words = [
+        str(striped / layout.CHECKPOINT_FILE),
+        str(stripes / "plain" / "0.png"),
+        "--overlays",
+        str(tmp_path),
+    ]
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "1-0.png").symlink_to(tmp_path / "mine")
+    assert command("trainables.predict", *words)[0] == 0
+    assert (tmp_path / "mine").read_text() == "mine"
+    with Image.open(tmp_path / "1-0.png") as overlay:
+        assert overlay.size == (256, 256)
+    (tmp_path / "1-0.png").unlink()
+    os.mkfifo(tmp_path / "1-0.png")
+    code, _, error = command("trainables.predict", *words)
+    assert (code, error) == (
+        2,
+        f"error: {tmp_path}/1-0.png is not a file that can be replaced; choose another path\n",
+    )
+
+
 def test_bad_input_is_one_line(command: Command, striped: Path, tmp_path: Path) -> None:
     checkpoint = str(striped / layout.CHECKPOINT_FILE)
     (tmp_path / "text.png").write_text("no picture")
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "folder" / "pipe.png")
     for words, says in (
+        ([checkpoint, str(tmp_path / "folder")], "pipe.png cannot be used: it is not a regular file"),
         ([checkpoint, str(tmp_path / "text.png")], "text.png cannot be used: it is none of JPEG"),
         ([checkpoint, "nowhere.png"], "there is no image nowhere.png"),
         (["nowhere.safetensors", str(tmp_path / "text.png")], "no checkpoint at nowhere.safetensors"),

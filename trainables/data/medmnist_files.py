@@ -27,11 +27,14 @@ def read_parts(data_dir: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """
     path = _find(data_dir)
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
+        with (
+            zipfile.ZipFile(path),
+            np.load(path, allow_pickle=False) as arrays,
+        ):  # NumPy also reads a single array
             parts = {part: _read_part(path, arrays, prefix) for part, prefix in PREFIXES.items()}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError) as error:
-        if isinstance(error, UserError):
-            raise
+    except UserError:
+        raise
+    except Exception as error:  # a damaged file can make NumPy raise anything, MemoryError included
         raise UserError(f"{path} is not a set in the layout of MedMNIST ({error}); fetch it again") from None
     if len({images.shape[1:] for images, _ in parts.values()}) > 1:
         raise UserError(f"{path} has images of several sizes; fetch it again")
@@ -49,7 +52,7 @@ def read_parts(data_dir: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 def _find(data_dir: Path) -> Path:
     if data_dir.is_file():
         return data_dir
-    found = sorted(data_dir.glob("*.npz")) if data_dir.is_dir() else []
+    found = sorted(path for path in data_dir.glob("*.npz") if path.is_file()) if data_dir.is_dir() else []
     if len(found) != 1:
         names = (
             f"{len(found)} .npz files ({', '.join(p.name for p in found[:3])})" if found else "no .npz file"

@@ -1,5 +1,6 @@
 """How fast exported models are: warmed up, in turns, on a stated number of threads."""
 
+import math
 import platform
 import re
 import subprocess
@@ -15,11 +16,16 @@ import onnxruntime
 from study_common.errors import UserError
 from trainables.deployment import runtime
 
+REMEDY = "name models that python -m trainables.export wrote"
 WARM_UP = 10
 BATCH = 32
+"""Images at a time when throughput is measured."""
 MAX_BYTES = 2**31
 """What an ONNX file has at most, as every protocol buffer."""
-"""Images at a time when throughput is measured."""
+MAX_VALUES = 2**24
+"""Values of an image up to which a model is timed: 2,300 pixels square in colour."""
+TYPES = {"tensor(uint8)": np.uint8, "tensor(float)": np.float32}
+"""Types of images."""
 MEMORY = """
 import pathlib, re, resource, sys
 import numpy, onnxruntime
@@ -64,13 +70,19 @@ def time_models(paths: Sequence[Path], *, threads: int = 1, rounds: int = 200) -
         rounds: How often each model runs on one image.
 
     Raises:
-        UserError: A file is missing or no model of the runtime.
+        UserError: A file is missing, no model of the runtime, or not of one image.
     """
     sessions = {str(path): _load(path, threads) for path in paths}
+    for name, session in sessions.items():
+        _check_input(name, session.get_inputs())
     single = {name: _image(session, 1) for name, session in sessions.items()}
     for name, session in sessions.items():
-        for _ in range(WARM_UP):
-            session.run(None, single[name])
+        try:
+            for _ in range(WARM_UP):
+                session.run(None, single[name])
+        except Exception as error:  # the runtime has an exception for each of many reasons
+            reason = str(error).splitlines()[0]
+            raise UserError(f"{name} cannot run on one image ({reason}); {REMEDY}") from None
     took: dict[str, list[float]] = {name: [] for name in sessions}
     for _ in range(rounds):
         for name, session in sessions.items():
@@ -109,10 +121,26 @@ def _load(path: Path, threads: int) -> onnxruntime.InferenceSession:
         raise UserError(f"ONNX Runtime {onnxruntime.__version__} cannot load {path} ({reason})") from None
 
 
+def _check_input(name: str, given: Sequence[onnxruntime.NodeArg]) -> None:
+    """Raise UserError unless a model has one input, images, and takes one at a time."""
+    if len(given) == 1 and given[0].type in TYPES and given[0].shape:
+        count, *sides = given[0].shape
+        is_fixed = all(isinstance(side, int) for side in sides)
+        if (count == 1 or not isinstance(count, int)) and is_fixed and 0 < math.prod(sides) <= MAX_VALUES:
+            return
+    found = ", ".join(
+        f"{one.name}: {one.type.removeprefix('tensor(').removesuffix(')')} ({', '.join(map(str, one.shape))})"
+        for one in given
+    )
+    raise UserError(
+        f"{name} takes {found or 'nothing'}, and not one image of fixed sides, uint8 or float; {REMEDY}"
+    )
+
+
 def _image(session: onnxruntime.InferenceSession, count: int) -> dict[str, np.ndarray]:
     given = session.get_inputs()[0]
     pixels = np.random.default_rng(0).integers(0, 256, (count, *given.shape[1:]))
-    return {given.name: pixels.astype(np.uint8 if given.type == "tensor(uint8)" else np.float32)}
+    return {given.name: pixels.astype(TYPES[given.type])}
 
 
 def _seconds(session: onnxruntime.InferenceSession, images: dict[str, np.ndarray]) -> float:

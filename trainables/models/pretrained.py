@@ -103,6 +103,8 @@ def _fetched(name: str, given: str) -> Path:
 
 def _read(path: Path, names: tuple[str, ...]) -> dict[str, Tensor]:
     try:
+        if path.exists() and not path.is_file():  # a named pipe would block
+            raise OSError("it is not a regular file")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if path.suffix == ".safetensors":

@@ -65,9 +65,10 @@ def setting(text: str) -> tuple[str, str]:
 
 
 def positive(text: str) -> int:
-    """Accept a whole number above 0."""
-    if not text.isdecimal() or int(text) == 0:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    """Accept a whole number above 0, of at most 18 digits."""
+    if not text.isdecimal() or len(text) > 18 or int(text) == 0:
+        shown = text if len(text) <= 20 else f"{text[:20]}..."
+        raise argparse.ArgumentTypeError(f"{shown!r} is not a whole number above 0")
     return int(text)
 
 

@@ -1,6 +1,7 @@
 """Masks: matched by name, brought to the images' size as the images are, and what cannot be used is said."""
 
 import logging
+import os
 import shutil
 from pathlib import Path
 
@@ -159,3 +160,11 @@ def test_other_sizes_damaged_files_and_missing_folders_are_refused(lesions: Path
 def test_masks_are_for_folders_of_images() -> None:
     with pytest.raises(UserError, match="masks are for images in a folder"):
         load_masks("fashion_mnist_small", "", Preparation(), "anywhere", "validation")
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_no_mask(lesions: Path) -> None:
+    path = validation_files(lesions)[0]
+    path.unlink()
+    os.mkfifo(path)
+    assert f"{path}: it is not a regular file; restore it or remove it" in refused(lesions)

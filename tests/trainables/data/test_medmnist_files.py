@@ -1,5 +1,8 @@
 """Sets in MedMNIST's layout: what is in the file is used, and files of another layout are refused."""
 
+import os
+import zipfile
+
 import numpy as np
 import pytest
 import torch
@@ -69,6 +72,40 @@ def test_another_layout_is_refused(tmp_path, kind):
     change, message = BAD[kind]
     np.savez(tmp_path / "x.npz", **change(arrays()))
     assert message in refused("medmnist", tmp_path)
+
+
+def lies(path):
+    """Write a set whose first array says that it has 909 TiB."""
+    with zipfile.ZipFile(path, "w") as archive, archive.open("train_images.npy", "w") as file:
+        about = {"descr": "|u1", "fortran_order": False, "shape": (10**9, 1000, 1000)}
+        np.lib.format.write_array_header_1_0(file, about)
+
+
+def damaged(path):
+    """Write a set of which some compressed bytes were changed."""
+    np.savez_compressed(path, **arrays())
+    content = bytearray(path.read_bytes())
+    start = content.find(b"train_images.npy") + 200
+    content[start : start + 40] = bytes(byte ^ 0x5A for byte in content[start : start + 40])
+    path.write_bytes(content)
+
+
+def is_one_array(path):
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+
+
+@pytest.mark.parametrize("write", [lies, damaged, is_one_array])
+def test_a_damaged_set_is_refused(write, tmp_path):
+    write(tmp_path / "x.npz")
+    assert "x.npz is not a set in the layout of MedMNIST" in refused("medmnist", tmp_path)
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_is_no_set(tmp_path):
+    os.mkfifo(tmp_path / "x.npz")
+    assert "has no .npz file; name the file" in refused("medmnist", tmp_path)
+    assert "has no .npz file; name the file" in refused("medmnist", tmp_path / "x.npz")
 
 
 def test_what_is_no_set_is_refused(tmp_path):

@@ -1,5 +1,6 @@
 """Pretrained weights: torchvision's own state dicts go in whole, anything else is one clear line."""
 
+import os
 import re
 import urllib.request
 from pathlib import Path
@@ -140,6 +141,8 @@ def test_files_that_are_none(name: str, tmp_path: Path) -> None:
         path.write_bytes(content)
         refused(path, "is no state dict")
     refused(tmp_path, "cannot be read")
+    os.mkfifo(tmp_path / f"pipe-{name}")
+    refused(tmp_path / f"pipe-{name}", "cannot be read (it is not a regular file); give a file")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Any
 
 from study_common.documents import parse_json
 from study_common.errors import UserError
-from study_common.files import read_text, replacing
+from study_common.files import open_without_links, read_text, replacing
 from study_common.locks import fcntl
 from study_common.output import SILENT_WAIT_S
 
@@ -43,8 +43,11 @@ def locked(path: Path, work: str) -> Iterator[None]:
     Args:
         path: The file of the lock, which stays.
         work: What the holder does, for those that wait longer than `SILENT_WAIT_S`: "process 7 <work>".
+
+    Raises:
+        UserError: The file is a link, or no plain file.
     """
-    with path.open("a+") as file:
+    with os.fdopen(open_without_links(path, os.O_RDWR | os.O_CREAT | os.O_APPEND), "a+") as file:
         start, said = time.monotonic(), False
         while not _try_lock(file.fileno()):
             if not said and time.monotonic() - start > SILENT_WAIT_S:

@@ -21,8 +21,9 @@ class CachedSet(NamedTuple):
 
 def list_sets() -> list[CachedSet]:
     """Return all sets, those of earlier versions and damaged ones included, by path."""
-    folders = cache_folder().glob("images-v*/[!.]*")  # a name with a dot is being written
-    return [_describe(path) for path in sorted(folders) if path.is_dir() and not path.is_symlink()]
+    return [
+        _describe(path) for path in _inside("[!.]*") if path.is_dir()
+    ]  # a name with a dot is being written
 
 
 def remove_sets() -> list[CachedSet]:
@@ -38,12 +39,17 @@ def remove_sets() -> list[CachedSet]:
         for one in removed:
             with locked(one.path.with_name(f"{one.path.name}.lock"), f"decodes images into {one.path}"):
                 shutil.rmtree(one.path)
-        for path in cache_folder().glob("images-v*/*"):
-            if path.suffix == ".json":  # locks stay, since a process may hold one
-                path.unlink(missing_ok=True)
+        for path in _inside("*.json"):  # locks stay, since a process may hold one
+            path.unlink(missing_ok=True)
     except OSError as error:
         raise UserError(f"cannot remove {error.filename}: {error.strerror}; change its permissions") from None
     return removed
+
+
+def _inside(pattern: str) -> list[Path]:
+    """Return what is in the folders of all versions, by path; what a link leads to is not ours."""
+    folders = [path for path in cache_folder().glob("images-v*") if not path.is_symlink()]
+    return sorted(path for folder in folders for path in folder.glob(pattern) if not path.is_symlink())
 
 
 def _describe(path: Path) -> CachedSet:

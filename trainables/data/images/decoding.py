@@ -22,9 +22,12 @@ def read(path: Path, size: int) -> Image.Image:
     transparent becomes black; grey levels that count from white are inverted.
 
     Raises:
-        UserError: Several pages, more than 8 bits per channel of colour, or signed, 32-bit or floating-point pixels.
+        UserError: It is no regular file, has several pages, more than 8 bits per channel of colour, or signed, 32-bit
+            or floating-point pixels.
         Exception: A damaged file can make its decoder raise anything.
     """
+    if path.exists() and not path.is_file():  # a named pipe would block
+        raise UserError("it is not a regular file; restore it or remove it")
     with path.open("rb") as file:
         if dicom.is_dicom(path, file):
             return dicom.read(path)

@@ -11,6 +11,8 @@ from trainables.data.listing.folder_listing import PART_NAMES, ListedImage, List
 
 COLUMNS = ("path", "class", "split", "group")
 """The columns of a file of labels; `split` and `group` may be missing."""
+MAX_HEADER = 1000
+"""Characters up to which the first line of a table is read, to tell what it is."""
 _SEPARATORS = (",", ";", "\t")
 _HYPER_KVASIR = ["file-name", "class-name", "split-index"]
 
@@ -65,10 +67,16 @@ def list_hyper_kvasir(data_dir: Path) -> Listing | None:
         UserError: A line is not of the file's form, or the name of a file says not which of two images it is.
     """
     for path in sorted(data_dir.glob("*.csv")):
+        if not path.is_file():  # a named pipe would block
+            continue
         with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
-            rows = csv.reader(file, delimiter=";")
-            if next(rows, None) == _HYPER_KVASIR:
-                return _list_hyper_kvasir(data_dir, path, list(rows))
+            if next(csv.reader([file.readline(MAX_HEADER)], delimiter=";"), None) != _HYPER_KVASIR:
+                continue
+            try:
+                rows = list(csv.reader(file, delimiter=";"))
+            except csv.Error as error:
+                raise UserError(f"cannot read {path}: {error}; restore it") from None
+            return _list_hyper_kvasir(data_dir, path, rows)
     return None
 
 

@@ -1,7 +1,11 @@
 """What the cache holds is listed and removed, by the command that users type."""
 
+import pytest
+
+from study_common.errors import UserError
 from tests.conftest import Command
 from tests.trainables.data.pictures import fresh, two_classes
+from trainables.data.images.cache_files import cache_folder
 from trainables.data.images.cached_sets import list_sets, remove_sets
 
 
@@ -42,3 +46,22 @@ def test_a_damaged_set_and_one_of_an_earlier_version_are_listed(tmp_path):
     assert [(found.images, found.source) for found in list_sets()] == [(0, ""), (0, "")]
     assert len(remove_sets()) == 2
     assert list_sets() == []
+
+
+@pytest.mark.parametrize("link", ["images-v4", "images-v4/0123-64", "images-v4/0123-64.lock"])
+def test_nothing_is_removed_or_changed_through_a_link(link, tmp_path):
+    outside, cache = tmp_path / "outside", cache_folder()
+    (outside / "0123-64").mkdir(parents=True)
+    (outside / "mine.json").write_text("mine")
+    (outside / "0123-64" / "train.npy").write_text("mine")
+    if link.endswith(".lock"):
+        (cache / "images-v4" / "0123-64").mkdir(parents=True)
+        (cache / link).symlink_to(outside / "mine.json")
+        with pytest.raises(UserError, match=r"0123-64.lock is not a plain file; remove it"):
+            remove_sets()
+    else:
+        (cache / link).parent.mkdir(parents=True)
+        (cache / link).symlink_to(outside)
+        assert remove_sets() == []
+    assert (outside / "mine.json").read_text() == "mine"
+    assert (outside / "0123-64" / "train.npy").read_text() == "mine"

@@ -7,7 +7,7 @@ import pytest
 from study_common.errors import UserError
 from tests.trainables.data.pictures import fresh, noise, rows, rows_of
 from trainables.data import Preparation, load, load_test
-from trainables.data.listing.label_files import list_labels
+from trainables.data.listing.label_files import list_hyper_kvasir, list_labels
 
 
 @pytest.fixture
@@ -191,6 +191,21 @@ def test_images_that_are_not_listed_are_accounted_for(pictures, tmp_path):
         ("30.png", "not listed in labels.csv"),
         ("31.png", "not listed in labels.csv"),
     ]
+
+
+@pytest.mark.timeout(20)
+def test_other_tables_are_no_split_file(tmp_path):
+    for number in range(20):
+        noise(tmp_path / "ab"[number % 2] / f"{number}.jpg", number)
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "long.csv").write_text("x" * 200_000)
+    assert list_hyper_kvasir(tmp_path) is None
+    (tmp_path / "split.csv").write_text(f"file-name;class-name;split-index\n{'x' * 200_000};a;0")
+    with pytest.raises(
+        UserError, match=r"cannot read .*split.csv: field larger than field limit .*; restore it"
+    ):
+        list_hyper_kvasir(tmp_path)
 
 
 def test_a_split_file_that_does_not_say_which_image_it_means_is_refused(tmp_path):
