@@ -252,7 +252,7 @@ def _open_trials(directory: Path, look: Look, states: dict[int, str]) -> list[Op
 
 
 def _is_held(directory: Path) -> bool:
-    """Tell whether a driver holds a study; nobody does if its lock cannot be used, of which `_read` tells."""
+    """Tell whether a study is held; it is not if its lock cannot be used, of which `_read` tells."""
     with contextlib.suppress(UserError):
         return lease.is_held(directory)
     return False
