@@ -69,6 +69,7 @@ def exit_code(action: Callable[[], int | None]) -> int:
     reserve_standard_descriptors()
     warnings.showwarning = _show_warning
     try:
+        _check_folder()
         code = action() or 0
         _flush()
         return code
@@ -85,6 +86,14 @@ def exit_code(action: Callable[[], int | None]) -> int:
             raise
         tell(str(cannot_use(error)))
         return 2
+
+
+def _check_folder() -> None:
+    """Raise UserError where the current folder was deleted, in which libraries end the process with words of their own."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UserError("the current folder was deleted; change into another one") from None
 
 
 def _flush() -> None:

@@ -5,6 +5,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -33,6 +34,17 @@ def test_a_command_ends_with_the_code_that_it_returns(returned: int | None, code
 def test_what_a_user_can_put_right_is_one_line_and_code_2(capsys: pytest.CaptureFixture[str]) -> None:
     assert exit_code(raising(UserError("no such\n  study"))) == 2
     assert capsys.readouterr() == ("", "error: no such study\n")
+
+
+def test_a_deleted_folder_is_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, a library ended the process with words of its own."""
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert exit_code(lambda: 0) == 2
+    assert capsys.readouterr().err == "error: the current folder was deleted; change into another one\n"
 
 
 def test_ctrl_c_has_the_code_of_the_shell_and_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
