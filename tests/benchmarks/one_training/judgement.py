@@ -65,19 +65,6 @@ def candidates(frame: pd.DataFrame) -> list[Point]:
     return list(dict.fromkeys(points[row] for one in tables for row in chosen(one, points)))
 
 
-def icc(values: Array) -> float:
-    """Return the share of variance that belongs to the configuration, of `values` (seeds, n).
-
-    ICC(C,1) of McGraw and Wong (1996): two-way, consistency, of a single training; what a seed adds to all
-    configurations does not count.
-    """
-    k, n = values.shape
-    rows, columns = values.mean(0), values.mean(1, keepdims=True)
-    between = k * rows.var(ddof=1)
-    within = ((values - rows - columns + values.mean()) ** 2).sum() / ((k - 1) * (n - 1))
-    return float((between - within) / (between + (k - 1) * within))
-
-
 def tau(a: Array, b: Array) -> float:
     """Return Kendall's tau-b."""
     return float(kendalltau(a, b).statistic)

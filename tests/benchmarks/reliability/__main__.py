@@ -23,9 +23,11 @@ from scipy import stats
 
 from tests.benchmarks.reliability import models, planted, scores
 from tests.benchmarks.reliability.judgement import (
+    LAMBDA1,
     Candidate,
     Verdict,
     candidates,
+    consistency,
     icc,
     judge,
     measured,
@@ -41,6 +43,8 @@ from trainables.training.evaluation import FAITHFULNESS_IMAGES
 ROWS = Path(__file__).with_name("rows.parquet")
 SAMPLE = (0, 2, 3, 4, 6, 8)
 """The configurations that `--quick` retrains."""
+UNLIKELY = 0.001
+"""The probability at which each test of `--quick` fails by chance."""
 CHOSEN = Candidate(
     removals=OBJECTIVE, combined="mean", attribution=Config().attribution, kind="soft",
     images=FAITHFULNESS_IMAGES, weights="last",
@@ -148,7 +152,23 @@ def report(rows: pd.DataFrame) -> dict[str, float | bool | str]:
         "images": CHOSEN.images,
         "models": judging.groupby(["number", "seed"]).ngroups,
         "icc_within": " ".join(f"{value:.2f}" for value in verdict.within.values()),
+        **of_one_seed(judging),
     }
+
+
+def of_one_seed(rows: pd.DataFrame) -> dict[str, float | str]:
+    """The same ICCs of the chosen score and of the mean fill among models of one seed, as the trials of a study are."""
+    found: dict[str, float | str] = {}
+    for name, some in (
+        ("chosen", plain(rows, *CHOSEN.removals, CHOSEN.kind)),
+        ("mean_fill", plain(rows, scores.TODAY)),
+    ):
+        table = some.pivot_table(index="seed", columns="number", values="score")
+        lambda1 = np.array([LAMBDA1[number] for number in table])
+        within = [consistency(table.to_numpy()[:, lambda1 == value]) for value in np.unique(lambda1)]
+        found[f"icc_{name}_one_seed"] = consistency(table.to_numpy())
+        found[f"icc_{name}_one_seed_within"] = " ".join(f"{value:.3f}" for value in within)
+    return found
 
 
 def _with_all(rows: pd.DataFrame, seeds: tuple[int, ...]) -> pd.DataFrame:
@@ -194,7 +214,11 @@ def plain(rows: pd.DataFrame, removal: str, kind: str = "hard") -> pd.DataFrame:
 
 
 def compare(rows: pd.DataFrame, seed: int, folder: Path) -> int:
-    """Retrain `SAMPLE` with a seed; 0 if its scores lie within the error that the rows state, else 1."""
+    """Retrain `SAMPLE` with a seed; 0 if its scores lie within the error that the rows state, else 1.
+
+    Models of one seed begin with the same weights, so the seed moves all of them together: what the new ones have in
+    common is held against what the seeds of the rows have (t), what is left against what is left there (F).
+    """
     new = make(folder, (seed,), SAMPLE)
     new = new[(new["seed"] == seed) & new["number"].isin(SAMPLE)]
     seconds = new.groupby("number")["train_s"].first().sum()
@@ -202,17 +226,22 @@ def compare(rows: pd.DataFrame, seed: int, folder: Path) -> int:
     agreed = True
     removals = sorted(new.loc[new["attribution"] == "gradient", "removal"].unique())
     for removal, kind in itertools.product(removals, ("hard", "soft")):
-        committed = plain(rows, removal, kind)
-        old = committed[committed["seed"] != seed].groupby("number")["score"]
-        deviation = np.sqrt(old.var(ddof=1).mean())
-        freedom = int((old.size() - 1).sum())
-        found = plain(new, removal, kind).set_index("number")["score"]
-        z = (found - old.mean()[found.index]) / (deviation * np.sqrt(1 + 1 / old.size()[found.index]))
-        ratio, bound = float((z**2).mean()), stats.f.ppf(0.999, len(z), freedom)
-        agreed &= ratio <= bound
+        old = plain(rows, removal, kind).pivot_table(index="number", columns="seed", values="score")
+        old = old.loc[list(SAMPLE)].drop(columns=seed, errors="ignore").dropna(axis=1)
+        found = plain(new, removal, kind).set_index("number")["score"][old.index]
+        (n, k), own = old.shape, old.mean(axis=1)
+        of_seeds = old.sub(own, axis=0).mean()
+        common = (found - own).mean()
+        t = float(common / (of_seeds.std(ddof=1) * np.sqrt(1 + 1 / k)))
+        left = (old.sub(own, axis=0) - of_seeds).to_numpy()
+        variance = (left**2).sum() / ((k - 1) * (n - 1)) * (1 + 1 / k)
+        ratio = float(((found - own - common) ** 2).sum() / (n - 1) / variance)
+        t_bound = stats.t.ppf(1 - UNLIKELY / 2, k - 1)
+        f_bound = stats.f.ppf(1 - UNLIKELY, n - 1, (k - 1) * (n - 1))
+        agreed &= abs(t) <= t_bound and ratio <= f_bound
         print(
-            f"{removal:12} {kind} squared difference over its error {ratio:.2f}, at most {bound:.2f}: "
-            f"{z.round(1).to_dict()}"
+            f"{removal:12} {kind}: all together {common:+.3f}, t {t:+.1f} (at most {t_bound:.1f}); "
+            f"each, F {ratio:.2f} (at most {f_bound:.2f})"
         )
     print("the new models agree with the rows" if agreed else "the new models disagree with the rows")
     return 0 if agreed else 1

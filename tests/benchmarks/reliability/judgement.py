@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 
 from tests.benchmarks.reliability.models import configurations
@@ -159,6 +160,19 @@ def icc(table: pd.Series, confidence: float = 0.9) -> tuple[float, float, float]
     high = ratio * stats.f.ppf(1 - tail, within_df, between_df)
     value, low, high = (1.0 if np.isinf(f) else (f - 1) / (f + size - 1) for f in (ratio, low, high))
     return float(value), float(low), float(high)
+
+
+def consistency(values: NDArray[np.float64]) -> float:
+    """Return the share of variance that belongs to the configuration among trainings of one seed, of (seeds, n).
+
+    ICC(C,1) of McGraw and Wong (1996): two-way, of a single training; what a seed adds to all configurations does not
+    count. The trials of a study share their seed.
+    """
+    k, n = values.shape
+    rows, columns = values.mean(0), values.mean(1, keepdims=True)
+    between = k * rows.var(ddof=1)
+    within = ((values - rows - columns + values.mean()) ** 2).sum() / ((k - 1) * (n - 1))
+    return float((between - within) / (between + (k - 1) * within))
 
 
 def summary(verdict: Verdict) -> dict[str, Any]:
