@@ -89,7 +89,7 @@ def exit_code(action: Callable[[], int | None]) -> int:
 
 
 def _check_folder() -> None:
-    """Raise UserError where the current folder was deleted, in which libraries end the process with words of their own."""
+    """Raise UserError where the current folder was deleted: libraries end the process there with words of their own."""
     try:
         os.getcwd()
     except FileNotFoundError:
