@@ -1,5 +1,6 @@
 """Start a study: python -m study.launch --space mixed_bits"""
 
+import sys
 from collections.abc import Sequence
 
 import study
@@ -13,7 +14,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    spec, dry_run = parse("study.launch", __doc__, argv)
+    spec, dry_run, to = parse("study.launch", __doc__, argv)
     # Ray, torch and Optuna take seconds to import: only once the command line is right.
     needs("ray")
     if dry_run:
@@ -22,6 +23,10 @@ def _main(argv: Sequence[str] | None) -> int:
 
         print(describe(plan(spec)))
         return 0
+    if to:
+        from study.execution.submission import submit
+
+        return submit(to, spec, sys.argv[1:] if argv is None else list(argv))
     return study.run_study(spec).code
 
 

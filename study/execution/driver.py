@@ -241,7 +241,8 @@ def _tune(
     os.environ |= _TUNE_SETTINGS
     install_actor_manager()
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the view and log.txt show the same
-    with tempfile.TemporaryDirectory(prefix="study-") as scratch:
+    # Tune may still be writing into it when a study is stopped.
+    with tempfile.TemporaryDirectory(prefix="study-", ignore_cleanup_errors=True) as scratch:
         tune.run(
             tune.with_parameters(Worker, train=train),
             name=request.name,

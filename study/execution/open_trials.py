@@ -1,11 +1,11 @@
 """The trials of a study that have not ended: what is known of each, and whether it runs, pauses or was interrupted."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
 from search_spaces import Point
+from study.search.encoding import Key, identity
 from study_common.layout import Result
 
 
@@ -31,31 +31,44 @@ class OpenTrial:
     tune_id: str = ""
     """What Tune calls it while it runs; each time it is resumed it is another trial to Tune."""
 
-    def run(self, tune_id: str) -> None:
-        """Let it run as the trial that Tune calls `tune_id`."""
-        self.status, self.tune_id = Status.RUNNING, tune_id
-
-    def rest(self, status: Status) -> None:
-        """Let it wait."""
-        self.status, self.tune_id = status, ""
-
 
 class OpenTrials:
-    """All open trials of a study, in order of their numbers."""
+    """All open trials of a study; to find one takes the same time however many there are."""
 
-    def __init__(self, trials: Iterable[OpenTrial] = ()) -> None:
-        self._trials = {trial.number: trial for trial in trials}
+    def __init__(self) -> None:
+        self._trials: dict[int, OpenTrial] = {}
+        self._by_status: dict[Status, dict[int, OpenTrial]] = {status: {} for status in Status}
+        self._by_name: dict[str, OpenTrial] = {}
+        self._by_values: dict[tuple[Key, int], OpenTrial] = {}
 
     def __len__(self) -> int:
         return len(self._trials)
 
     def add(self, trial: OpenTrial) -> None:
         """Add a trial that begins."""
-        self._trials[trial.number] = trial
+        self._trials[trial.number] = self._by_status[trial.status][trial.number] = trial
+        self._by_values[identity(trial.point), trial.known["seed"]] = trial
+
+    def run(self, trial: OpenTrial, tune_id: str) -> None:
+        """Let a trial run as the one that Tune calls `tune_id`."""
+        self._move(trial, Status.RUNNING, tune_id)
+        self._by_name[tune_id] = trial
+
+    def rest(self, trial: OpenTrial, status: Status) -> None:
+        """Let a trial wait."""
+        self._move(trial, status, "")
+
+    def _move(self, trial: OpenTrial, status: Status, tune_id: str) -> None:
+        del self._by_status[trial.status][trial.number]
+        self._by_name.pop(trial.tune_id, None)
+        trial.status, trial.tune_id = status, tune_id
+        self._by_status[status][trial.number] = trial
 
     def remove(self, trial: OpenTrial) -> None:
         """Drop a trial that has ended."""
-        del self._trials[trial.number]
+        del self._trials[trial.number], self._by_status[trial.status][trial.number]
+        self._by_name.pop(trial.tune_id, None)
+        del self._by_values[identity(trial.point), trial.known["seed"]]
 
     def numbered(self, number: int) -> OpenTrial:
         """Return the trial of this number."""
@@ -63,26 +76,26 @@ class OpenTrials:
 
     def named(self, tune_id: str) -> OpenTrial:
         """Return the running trial that Tune calls `tune_id`."""
-        return next(trial for trial in self.running if trial.tune_id == tune_id)
+        return self._by_name[tune_id]
 
-    def has(self, point: Point, seed: int) -> bool:
-        """Tell whether one of them has these searched values and this seed."""
-        return any((trial.point, trial.known["seed"]) == (point, seed) for trial in self._trials.values())
-
-    @property
-    def interrupted(self) -> list[OpenTrial]:
-        """Those that wait for a worker."""
-        return self._of(Status.INTERRUPTED)
+    def of(self, point: Point, seed: int) -> OpenTrial | None:
+        """Return the one with these searched values and this seed; None if there is none."""
+        return self._by_values.get((identity(point), seed))
 
     @property
     def running(self) -> list[OpenTrial]:
-        """Those that a worker trains."""
+        """Those that a worker trains, in order of their numbers."""
         return self._of(Status.RUNNING)
 
     @property
+    def interrupted(self) -> list[OpenTrial]:
+        """Those that wait for a worker, in order of their numbers."""
+        return self._of(Status.INTERRUPTED)
+
+    @property
     def paused(self) -> list[OpenTrial]:
-        """Those that wait at a rung."""
+        """Those that wait at a rung, in order of their numbers."""
         return self._of(Status.PAUSED)
 
     def _of(self, status: Status) -> list[OpenTrial]:
-        return [trial for trial in self._trials.values() if trial.status == status]
+        return [trial for _, trial in sorted(self._by_status[status].items())]

@@ -16,6 +16,7 @@ from search_spaces import Point
 from study.execution.open_trials import OpenTrial, OpenTrials, Status
 from study.execution.progress import Progress
 from study.execution.worker import Job, Report
+from study.search.encoding import identity
 from study.search.proposals import make_proposals
 from study.search.replicates import Replicates
 from study.search.scheduler import make_scheduler
@@ -79,8 +80,8 @@ class Searcher(TuneSearcher):
         self._foreign: list[FrozenTrial] = []
         earlier = record.trials(request.epochs)
         self._proposed = len(earlier)
-        tried = [trial.params for trial in earlier]
-        queue = [point for point in (*request.queue, *promising) if point not in tried]
+        tried = {identity(trial.params) for trial in earlier}
+        queue = [point for point in (*request.queue, *promising) if identity(point) not in tried]
         self._proposals = make_proposals(request, len(earlier), queue)
         attributes = record.attributes()
         self._proposals.rejected |= attributes.get(REJECTED, {})
@@ -152,8 +153,8 @@ class Searcher(TuneSearcher):
             if self._left > self._replicates.left and (job := self._start_enqueued(trial_id)):
                 return job
             if self._left > self._replicates.left and (point := self._proposal()):
-                paused = next((trial for trial in self._open.paused if trial.point == point), None)
-                if paused is None:
+                paused = self._open.of(point, self._request.seed)
+                if paused is None or paused.status != Status.PAUSED:
                     return self._start(trial_id, point)
                 self.scheduler.resumed_by_sampler(paused.number)
                 return self._resume(trial_id, paused)
@@ -197,7 +198,7 @@ class Searcher(TuneSearcher):
 
     def requeue(self, trial_id: str) -> None:
         """Let a trial that Tune ended too early continue as another one of Tune's, as after a resume."""
-        self._open.named(trial_id).rest(Status.INTERRUPTED)
+        self._open.rest(self._open.named(trial_id), Status.INTERRUPTED)
 
     def lost(self, trial_id: str, reason: str) -> None:
         """Fail a trial whose workers died too often."""
@@ -243,7 +244,7 @@ class Searcher(TuneSearcher):
 
     def _start(self, trial_id: str, point: dict[str, Any], seed: int | None = None) -> dict[str, Any]:
         known = new_result(self._request.seed if seed is None else seed)
-        assert not self._open.has(point, known["seed"]), "a configuration is tried once with a seed"
+        assert self._open.of(point, known["seed"]) is None, "a configuration is tried once with a seed"
         number = self._record.add(point, self._request.distributions(), known)
         return self._begin(trial_id, number, point, known)
 
@@ -259,7 +260,7 @@ class Searcher(TuneSearcher):
 
     def _pause(self, trial: OpenTrial) -> None:
         if self._write(lambda: self._record.pause(trial.number, trial.known)):
-            trial.rest(Status.PAUSED)
+            self._open.rest(trial, Status.PAUSED)
             self.progress.change_state(TrialState.RUNNING, TrialState.WAITING, trial.known)
             self._proposals.pause(trial.point)
 
@@ -269,7 +270,7 @@ class Searcher(TuneSearcher):
         return self._job(trial_id, trial)
 
     def _job(self, trial_id: str, trial: OpenTrial) -> dict[str, Any]:
-        trial.run(trial_id)
+        self._open.run(trial, trial_id)
         trial.known["intervals"].append(RunInterval(worker="", started=now(), ended=None))
         return {
             "job": Job(

@@ -5,7 +5,7 @@ import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import MISSING, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 from study.planning.spec import Spec
 from study.store.options import Flag, Options, flags, typed
@@ -13,17 +13,32 @@ from study_common.commands import StudyParser
 from study_common.errors import UserError
 
 
-def parse(module: str, description: str, argv: Sequence[str] | None) -> tuple[Spec, bool]:
-    """Read the command line of `module`: what is asked, and whether as a --dry-run."""
+class Asked(NamedTuple):
+    """A command line."""
+
+    spec: Spec
+    dry_run: bool
+    submit: str
+    """The address of the Ray that is to run the driver; "" for this process."""
+
+
+def parse(module: str, description: str, argv: Sequence[str] | None) -> Asked:
+    """Read the command line of `module`."""
     parser = StudyParser(module, description)
     add_options(parser, Spec)
     parser.add_argument(
         "--dry-run", action="store_true", help="print the space, the range of costs and a time estimate"
     )
+    parser.add_argument(
+        "--submit",
+        default="",
+        metavar="http://HEAD:8265",
+        help="let that Ray run the driver, as a job, so that it does not end with this machine",
+    )
     given = vars(parser.parse_args(argv))
-    dry_run = given.pop("dry_run")
+    dry_run, to = given.pop("dry_run"), given.pop("submit")
     given["fixed"] = dict(given.get("fixed", ()))
-    return Spec(**given, command=command(module, argv)), dry_run
+    return Asked(Spec(**given, command=command(module, argv)), dry_run, to)
 
 
 def add_options(parser: argparse.ArgumentParser, options: type) -> None:

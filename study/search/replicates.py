@@ -38,11 +38,15 @@ class Replicates:
     def start(self, point: Point, known: Result) -> None:
         """Learn that a trial begins."""
         self.began += self._request.is_replicate(known)
+        if not self._request.replicates:
+            return
         key = identity(point)
         self._draws[key] = self._draws.get(key, 0) + 1
 
     def complete(self, number: int, point: Point, known: Result) -> None:
         """Learn what a complete trial measured after its last epoch."""
+        if not self._request.replicates:
+            return
         self._points[number] = point
         head = {"number": number, "seed": known["seed"], "state": "complete", "feasible": True}
         self._rows.append({**head, **_prefixed("params", point), **_prefixed("metrics", known["metrics"])})

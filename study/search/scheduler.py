@@ -8,6 +8,7 @@ import numpy as np
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from study.search.layers import Layers
 from study.search.ranking import best
 from study.store.request import Request
 from study_common import objectives
@@ -119,17 +120,14 @@ class ParetoAsha(Scheduler):
         self.reached(number, report.epoch, report.metrics, paused=True)
         if self._next() != (rung, number):
             return str(TrialScheduler.STOP)
-        rung.paused.remove(number)
+        rung.go_on(number)
         return str(TrialScheduler.CONTINUE)
 
     def reached(self, number: int, epoch: int, metrics: Mapping[str, float], paused: bool = False) -> None:
         """Add the trial to its rung; the last epoch is not a rung here."""
         if epoch not in self._rungs:
             return
-        rung = self._rungs[epoch]
-        rung.gains[number] = objectives.gains(self._targets, metrics)
-        if paused:
-            rung.paused.add(number)
+        self._rungs[epoch].add(number, objectives.gains(self._targets, metrics), paused)
 
     def ended_early(self, number: int) -> None:
         """Count the trial as one that reached its rung, but give its place among the best to another.
@@ -138,9 +136,7 @@ class ParetoAsha(Scheduler):
         """
         for rung in self._rungs.values():
             if number in rung.gains:
-                rung.paused.discard(number)
-                del rung.gains[number]
-                rung.ended_early += 1
+                rung.end(number)
                 return
 
     def next_to_resume(self) -> int | None:
@@ -149,13 +145,14 @@ class ParetoAsha(Scheduler):
         if found is None:
             return None
         rung, number = found
-        rung.paused.remove(number)
+        rung.go_on(number)
         return number
 
     def resumed_by_sampler(self, number: int) -> None:
         """Count the trial among those that run."""
         for rung in self._rungs.values():
-            rung.paused.discard(number)
+            if number in rung.paused:
+                rung.go_on(number)
 
     def beyond(self, count: int) -> list[int]:
         """Return the paused trials but the best `count`; those at a higher rung are better."""
@@ -169,9 +166,9 @@ class ParetoAsha(Scheduler):
     def _next(self) -> tuple["_Rung", int] | None:
         for rung in self._rungs.values():
             if rung.paused:
-                for number in rung.best(continuing(rung.reached, self._factor, self.all_began), rung.gains):
-                    if number in rung.paused:
-                        return rung, number
+                number = rung.first_paused(continuing(rung.reached, self._factor, self.all_began))
+                if number is not None:
+                    return rung, number
         return None
 
 
@@ -182,12 +179,44 @@ class _Rung:
         self.gains: dict[int, tuple[float, ...]] = {}
         """The gains of the trials that are paused there or have continued, by number."""
         self.paused: set[int] = set()
-        self.ended_early = 0
+        self._ended_early = 0
+        self._layers: Layers | None = None
+        """Those of all trials, from the first time that they are asked for."""
 
     @property
     def reached(self) -> int:
         """How many trials have reached it."""
-        return len(self.gains) + self.ended_early
+        return len(self.gains) + self._ended_early
+
+    def add(self, number: int, gains: tuple[float, ...], paused: bool) -> None:
+        """Add a trial that reaches it."""
+        self.gains[number] = gains
+        if paused:
+            self.paused.add(number)
+        if self._layers is not None:
+            self._layers.add(number, gains)
+            if paused:
+                self._layers.wait(number)
+
+    def go_on(self, number: int) -> None:
+        """Let a paused trial continue."""
+        self.paused.remove(number)
+        if self._layers is not None:
+            self._layers.go_on(number)
+
+    def end(self, number: int) -> None:
+        """Give the place of a trial that ended early to another."""
+        self.paused.discard(number)
+        del self.gains[number]
+        self._ended_early += 1
+        if self._layers is not None:
+            self._layers.remove(number)
+
+    def first_paused(self, count: int) -> int | None:
+        """Return the first paused trial among the best `count`."""
+        if self._layers is None:
+            self._layers = Layers(self.gains, self.paused)
+        return self._layers.first_waiting(count)
 
     def best(self, count: int, among: Collection[int]) -> list[int]:
         """Return the best `count` of the trials `among`, or all if they are fewer."""

@@ -133,7 +133,7 @@ class Record:
         Raises OSError if another driver has added trials.
         """
         with Session(self.rdb.engine) as session:
-            if session.scalar(self._count()) != self._rows:
+            if self._count(session) != self._rows:
                 rows = self.study.get_trials(deepcopy=False)[self._rows :]
                 if any(RESULT in row.user_attrs and row.number not in self._ids for row in rows):
                     raise OSError(_TAKEN_OVER)
@@ -200,9 +200,11 @@ class Record:
         self._ids[trial.number] = trial._trial_id
         self._params[trial.number] = _stored(trial.params, trial.distributions)
 
-    def _count(self) -> sqlalchemy.Select[int]:
-        rows = sqlalchemy.select(sqlalchemy.func.count()).select_from(_TRIALS)
-        return rows.where(_TRIALS.c.study_id == self.study._study_id)
+    def _count(self, session: Session) -> int:
+        """Return the number of rows: they are numbered from 0, so that the last one tells."""
+        ours = sqlalchemy.select(_TRIALS.c.number).where(_TRIALS.c.study_id == self.study._study_id)
+        last = session.scalar(ours.order_by(_TRIALS.c.trial_id.desc()).limit(1))
+        return 0 if last is None else last + 1
 
     def _next_number(self, session: Session) -> int:
         """Return the number of the next row, and keep others from adding one before the transaction ends.
@@ -212,8 +214,7 @@ class Record:
         ours = _STUDIES.c.study_id == self.study._study_id
         lock = sqlalchemy.update(_STUDIES).where(ours).values(study_name=_STUDIES.c.study_name)
         session.execute(lock)
-        count = session.scalar(self._count())
-        assert count is not None
+        count = self._count(session)
         if count != self._rows:
             new = sqlalchemy.select(sqlalchemy.func.count()).select_from(_TRIALS.join(_ATTRIBUTES))
             new = new.where(_TRIALS.c.study_id == self.study._study_id, _ATTRIBUTES.c.key == RESULT)

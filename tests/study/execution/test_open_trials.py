@@ -10,14 +10,21 @@ def trial(number: int) -> OpenTrial:
 
 def test_a_trial_is_found_by_number_by_values_and_while_it_runs_by_its_name_in_tune() -> None:
     one, two = trial(1), trial(2)
-    trials = OpenTrials([one, two])
+    trials = OpenTrials()
+    for added in (two, one):
+        trials.add(added)
     assert trials.interrupted == [one, two]
-    two.run("a")
+    trials.run(two, "a")
     assert (trials.numbered(2), trials.named("a"), trials.running) == (two, two, [two])
-    two.rest(Status.PAUSED)
+    trials.rest(two, Status.PAUSED)
+    trials.run(two, "b")
+    trials.rest(two, Status.PAUSED)
     assert (trials.paused, trials.running, trials.interrupted) == ([two], [], [one])
-    assert trials.has({"x": 1}, 0)
-    assert not trials.has({"x": 1}, 1)
+    assert trials.of({"x": 1}, 0) == one
+    assert trials.of({"x": 1}, 1) is None
     trials.remove(one)
-    assert not trials.has({"x": 1}, 0)
+    assert trials.of({"x": 1}, 0) is None
     assert len(trials) == 1
+    trials.run(two, "c")
+    trials.remove(two)
+    assert (len(trials), trials.running) == (0, [])

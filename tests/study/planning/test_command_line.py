@@ -51,8 +51,8 @@ def test_every_flag_reaches_its_field() -> None:
         "--storage",
         "sqlite:///x",
     ]
-    spec, dry_run = parse("study.launch", "", words)
-    assert not dry_run
+    spec, dry_run, to = parse("study.launch", "", [*words, "--submit", "http://head:8265"])
+    assert (dry_run, to) == (False, "http://head:8265")
     assert {name: getattr(spec, name) for name in expected} == expected
     assert spec.fixed == {"bits": 4, "mask": "threshold"}
     assert spec.time_budget_s == 5400
@@ -62,7 +62,7 @@ def test_every_flag_reaches_its_field() -> None:
 
 
 def test_what_is_not_typed_is_the_default() -> None:
-    spec, dry_run = parse("study.launch", "", ["--space", "mixed_bits", "--dry-run"])
+    spec, dry_run, _ = parse("study.launch", "", ["--space", "mixed_bits", "--dry-run"])
     assert dry_run
     assert spec == Spec(space="mixed_bits", command="python -m study.launch --space mixed_bits --dry-run")
     assert spec.time_budget_s == math.inf

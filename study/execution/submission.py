@@ -1,0 +1,118 @@
+"""A launch that a running Ray runs as a job: its driver outlives the machine and the shell that it was typed in.
+
+The job is Ray's own (`ray job list`, `status`, `logs`, `stop`). The packages of this project travel with it, and the
+files that the command names: the space, the target, the user's model. Images and studies do not.
+"""
+
+import logging
+import os
+import shlex
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ray.job_submission import JobSubmissionClient
+
+from study.planning.spec import Spec
+from study_common.errors import UserError
+from study_common.output import say
+from trainables.choices import is_own_model
+
+PACKAGES = ("study", "trainables", "results", "search_spaces", "study_common")
+STARTING_SECONDS = 60
+"""How long a Ray that has just started is given until it takes jobs."""
+STOP_SECONDS = 300
+"""How long a driver may take to stop before Ray kills it; by itself Ray waits for 3 s."""
+
+
+def submit(address: str, spec: Spec, words: Sequence[str]) -> int:
+    """Send `python -m study.launch WORDS` to the Ray whose dashboard is at `address`, and say how to follow it.
+
+    Returns:
+        The exit code, 0: the job is accepted, and has not begun yet.
+
+    Raises:
+        UserError: The Ray cannot be reached, or would not find what the command names.
+    """
+    check(spec)
+    with tempfile.TemporaryDirectory(prefix="study-") as folder:
+        launch = packed(spec, words, Path(folder))
+        environment = {
+            "working_dir": folder,
+            "py_modules": [str(Path(str(import_module(name).__file__)).parent) for name in PACKAGES],
+            "env_vars": {"RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)},
+        }
+        job = _sent(address, launch, environment)
+    say(f"job {job} runs at {address}: {launch}")
+    for verb in ("status", "logs --follow", "stop"):
+        say(f"    ray job {verb} --address {address} {job}")
+    return 0
+
+
+def _sent(address: str, launch: str, environment: dict[str, Any]) -> str:
+    for name in ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # a line for each package
+    deadline = time.monotonic() + STARTING_SECONDS
+    while True:
+        try:
+            client = JobSubmissionClient(address)
+            return str(client.submit_job(entrypoint=launch, runtime_env=environment, entrypoint_num_cpus=0))
+        except (RuntimeError, OSError, ValueError) as error:
+            why = " ".join(str(error).split())[:300]
+            if "No available agent" in why and time.monotonic() < deadline:
+                time.sleep(3.0)
+                continue
+            raise UserError(
+                f"the Ray at {address} takes no job: {why}; give the address of its dashboard, such as "
+                "http://HEAD:8265, and give this machine its ~/.ray/auth_token"
+            ) from None
+
+
+def check(spec: Spec) -> None:
+    """Raise UserError if the job would look for something in a folder that is not there."""
+    if spec.address not in ("", "auto"):
+        raise UserError("a job runs on the Ray that takes it; leave out --address, or leave out --submit")
+    places = {
+        "--runs-dir": spec.runs_dir,
+        "--data-dir": spec.data_dir,
+        "--labels": spec.labels,
+        "--masks": spec.masks,
+    }
+    for flag, place in places.items():
+        if place and not os.path.isabs(place):
+            raise UserError(
+                f"{flag} {place} is in the folder of this shell, and the job has another; give an absolute path "
+                "that all machines of the Ray share"
+            )
+
+
+def packed(spec: Spec, words: Sequence[str], folder: Path) -> str:
+    """Copy what the command names into `folder`, and return the command that the job runs there."""
+    taken = {}
+    for name in (spec.space, spec.target):
+        if name.endswith(".toml"):
+            taken[name] = shutil.copy(name, folder)
+    if (
+        is_own_model(spec.model)
+        and (file := Path(spec.model.partition(":")[0].split(".")[0] + ".py")).is_file()
+    ):
+        shutil.copy(file, folder)
+    moved = {name: Path(copy).name for name, copy in taken.items()}
+    kept: list[str] = []
+    for word in words:
+        flag, equals, value = word.partition("=")
+        if kept and _is_submit(kept[-1]):
+            kept.pop()
+        elif not (equals and _is_submit(flag)):
+            kept.append(f"{flag}={moved[value]}" if equals and value in moved else moved.get(word, word))
+    address = [] if spec.address else ["--address", "auto"]
+    return shlex.join(["python", "-m", "study.launch", *kept, *address])
+
+
+def _is_submit(word: str) -> bool:
+    """Tell whether `word` is the flag, which may be typed in part."""
+    return word.startswith("--su") and "--submit".startswith(word)
