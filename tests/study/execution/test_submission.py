@@ -97,6 +97,7 @@ def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_job_outlives_the_command_is_followed_and_stopped_and_loses_nothing(
     head: str, stripes: Path, tmp_path: Path
 ) -> None:
@@ -134,9 +135,8 @@ def test_a_job_outlives_the_command_is_followed_and_stopped_and_loses_nothing(
     wait(lambda: re.search(r"^trials [2-9]", ask("logs"), re.MULTILINE) is not None)
     assert "RUNNING" in ask("status")
     ask("stop")
-    wait(lambda: "STOPPED" in ask("status"))
-    assert "stopped by SIGTERM" in ask("logs")
+    wait(lambda: "stopped by SIGTERM" in ask("logs"))
     study = results.load(tmp_path / "runs" / "s")
     assert len(study.trials) >= 2
     assert not set(study.trials["state"]) & {"failed"}
-    assert (study.path / "report.html").is_file()
+    wait((study.path / "report.html").is_file)
