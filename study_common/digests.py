@@ -4,6 +4,7 @@
 """
 
 import hashlib
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,8 +91,15 @@ def _keep(folder: Path, digests: Mapping[str, list[str]]) -> None:
 
 
 def _digest(path: Path) -> str:
-    """Return the digest of a file; ValueError if it is larger than any that has one, which would take minutes."""
-    if path.stat().st_size > MAX_UNPACKED_BYTES:
+    """Return the digest of a file.
+
+    Raises:
+        ValueError: It is no regular file, or larger than any that has a digest, which would take minutes.
+    """
+    about = path.stat()
+    if not stat.S_ISREG(about.st_mode):  # a pipe would wait for its writer
+        raise ValueError("it is not a regular file")
+    if about.st_size > MAX_UNPACKED_BYTES:
         raise ValueError(f"it is larger than {MAX_UNPACKED_BYTES >> 20} MiB")
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

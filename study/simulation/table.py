@@ -79,7 +79,7 @@ class Table:
             for i, curve in enumerate(self.curves)
             for report in curve
         ]
-        if path.exists():
+        if path.exists() or path.is_symlink():
             raise UserError(f"{path} exists already; choose another --table")
         about = {"request": self.request.document(), "points": self.points}
         names = dict.fromkeys(name for row in rows for name in row)

@@ -68,3 +68,10 @@ def test_a_file_of_gigabytes_is_not_read(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="it is larger than 512 MiB"):
         digests.check(tmp_path / "one")
     assert time.process_time() - start < 0.5
+
+
+@pytest.mark.timeout(20)
+def test_a_pipe_has_no_digest(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "curve.csv")
+    with pytest.raises(ValueError, match="it is not a regular file"):
+        digests.check(tmp_path / "curve.csv")

@@ -129,6 +129,10 @@ def test_a_table_is_never_overwritten(table: Table, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="mine exists already; choose another --table"):
         table.write(tmp_path / "mine")
     assert (tmp_path / "mine").read_text() == "mine"
+    (tmp_path / "link").symlink_to(tmp_path / "outside")
+    with pytest.raises(UserError, match="link exists already; choose another --table"):
+        table.write(tmp_path / "link")
+    assert not (tmp_path / "outside").exists()
     with pytest.raises(UserError, match="cannot write"):
         table.write(tmp_path / "nowhere" / "table")
 
