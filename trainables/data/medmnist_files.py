@@ -1,15 +1,21 @@
 """Sets in the layout of MedMNIST: one .npz file with the images and labels of three stated parts."""
 
+import math
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from study_common.errors import UserError
+from study_common.files import MAX_UNPACKED_BYTES
 from trainables.data.listing.folder_listing import PARTS
 
 PREFIXES = dict(zip(PARTS, ("train", "val", "test"), strict=True))
 """How the names of the arrays of a part begin."""
+EXPANDING = 32
+"""How many times as large as its file a set above `MAX_UNPACKED_BYTES` may be; images of a camera stay far below."""
 
 
 def read_parts(data_dir: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
@@ -27,11 +33,8 @@ def read_parts(data_dir: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """
     path = _find(data_dir)
     try:
-        with (
-            zipfile.ZipFile(path),
-            np.load(path, allow_pickle=False) as arrays,
-        ):  # NumPy also reads a single array
-            parts = {part: _read_part(path, arrays, prefix) for part, prefix in PREFIXES.items()}
+        arrays = _arrays(path)
+        parts = {part: _read_part(path, arrays, prefix) for part, prefix in PREFIXES.items()}
     except UserError:
         raise
     except Exception as error:  # a damaged file can make NumPy raise anything, MemoryError included
@@ -49,6 +52,39 @@ def read_parts(data_dir: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return parts
 
 
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """Return the arrays of a file by name.
+
+    Raises:
+        Exception: One is missing, shorter than it says or damaged, or they expand to far more than the file is large.
+    """
+    names = [f"{prefix}_{kind}" for prefix in PREFIXES.values() for kind in ("images", "labels")]
+    with zipfile.ZipFile(path) as archive:
+        members = [archive.getinfo(f"{name}.npy") for name in names]
+        for member in members:
+            with archive.open(member) as stream:
+                shape, dtype = _header(stream)
+            if math.prod(shape) * dtype.itemsize > member.file_size:
+                raise ValueError(f"{member.filename} is cut short")
+        size = sum(member.file_size for member in members)
+        if size > max(MAX_UNPACKED_BYTES, EXPANDING * path.stat().st_size):
+            raise ValueError(f"its arrays would take {size >> 20} MiB")
+        found = {}
+        for name, member in zip(names, members, strict=True):
+            with archive.open(member) as stream:
+                found[name] = np.lib.format.read_array(stream, allow_pickle=False)
+                stream.read(1)  # the end, where zipfile compares the checksum
+    return found
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """Return the shape and type that an npy file declares, without reading its array."""
+    first = np.lib.format.read_magic(stream) == (1, 0)
+    read = np.lib.format.read_array_header_1_0 if first else np.lib.format.read_array_header_2_0
+    shape, _, dtype = read(stream)
+    return shape, dtype
+
+
 def _find(data_dir: Path) -> Path:
     if data_dir.is_file():
         return data_dir
@@ -61,7 +97,7 @@ def _find(data_dir: Path) -> Path:
     return found[0]
 
 
-def _read_part(path: Path, arrays: np.lib.npyio.NpzFile, prefix: str) -> tuple[np.ndarray, np.ndarray]:
+def _read_part(path: Path, arrays: Mapping[str, np.ndarray], prefix: str) -> tuple[np.ndarray, np.ndarray]:
     images, labels = arrays[f"{prefix}_images"], arrays[f"{prefix}_labels"]
     if images.dtype != np.uint8 or images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] != 3):
         raise UserError(

@@ -32,6 +32,9 @@ class Release:
     """The SHA-256 of the content of each file."""
 
 
+MAX_CONTENT_BYTES = 64 * 2**20
+"""Size up to which the content of a file is read; the largest released one has 45 MiB."""
+
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
@@ -107,9 +110,14 @@ def _find(folder: Path, release: Release, name: str) -> Path | None:
 def _content(path: Path, release: Release) -> bytes:
     """Return the uncompressed content of a released file; UserError if it is anything else."""
     try:
-        content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content = file.read(MAX_CONTENT_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise UserError(f"cannot read {path}: {error}; fetch the file again") from None
+    if len(content) > MAX_CONTENT_BYTES:
+        raise UserError(
+            f"{path} holds more than {MAX_CONTENT_BYTES >> 20} MiB, as no {release.title} file; fetch it again"
+        )
     digest = hashlib.sha256(content).hexdigest()
     if digest == release.digests[path.name.removesuffix(".gz")]:
         return content

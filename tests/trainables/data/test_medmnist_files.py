@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from study_common.errors import UserError
 from tests.trainables.data.pictures import fresh, refused
 from trainables import Config
 from trainables.data import load_test
+from trainables.data.medmnist_files import read_parts
 from trainables.training.inputs import data_of
 
 
@@ -119,3 +121,42 @@ def test_what_is_no_set_is_refused(tmp_path):
     for length in (10, 1000, len(whole) // 2, len(whole) - 10):
         (tmp_path / "x.npz").write_bytes(whole[:length])
         assert "is not a set in the layout of MedMNIST" in refused("medmnist", tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize(
+    ("shape", "length", "says"),
+    [
+        ((10**9, 1000, 1000), 100, "train_images.npy is cut short"),
+        ((600, 1024, 1024), 600 * 2**20, "would take 600 MiB"),
+    ],
+    ids=["an array of a petabyte", "zeros"],
+)  # fmt: skip
+def test_a_small_file_of_gigabytes_is_refused_before_it_is_unpacked(tmp_path, shape, length, says):
+    np.savez(tmp_path / "x.npz", **{k: v for k, v in arrays().items() if k != "train_images"})
+    with (
+        zipfile.ZipFile(tmp_path / "x.npz", "a", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
+        archive.open("train_images.npy", "w") as file,
+    ):
+        np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        for start in range(0, length, 2**24):
+            file.write(bytes(min(2**24, length - start)))
+    assert says in refused("medmnist", tmp_path / "x.npz")
+
+
+def test_damage_anywhere_in_a_compressed_set_changes_nothing_or_is_one_sentence(tmp_path):
+    np.savez_compressed(tmp_path / "x.npz", **arrays(size=8))
+    whole, refusals = (tmp_path / "x.npz").read_bytes(), list[str]()
+    sound = read_parts(tmp_path / "x.npz")
+    for place in range(40, len(whole), len(whole) // 40):
+        damaged = bytearray(whole)
+        damaged[place : place + 20] = bytes(byte ^ 0x5A for byte in damaged[place : place + 20])
+        (tmp_path / "x.npz").write_bytes(damaged)
+        try:
+            found = read_parts(tmp_path / "x.npz")
+            assert all(
+                np.array_equal(*pair) for part in found for pair in zip(found[part], sound[part], strict=True)
+            )
+        except UserError as error:
+            refusals.append(str(error))
+    assert len(refusals) > 30
+    assert all("is not a set in the layout of MedMNIST" in said for said in refusals)

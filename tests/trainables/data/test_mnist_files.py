@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import shutil
 import struct
+import tracemalloc
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -95,3 +96,19 @@ def test_missing_files_are_downloaded_into_the_cache(tmp_path, monkeypatch):
     assert sorted(path.name for path in cache_folder().rglob("*") if path.is_file()) == sorted(
         name for names in FILES.values() for name in names
     )
+
+
+def test_a_small_file_of_gigabytes_is_refused_before_it_is_unpacked(tmp_path):
+    for files in FILES.values():
+        for name in files:
+            (tmp_path / name).touch()
+    (bomb := tmp_path / "train-images-idx3-ubyte").unlink()
+    member = gzip.compress(bytes(2**24), compresslevel=1)
+    bomb.with_suffix(".gz").write_bytes(member * 60)
+    tracemalloc.start()
+    try:
+        said = refused("mnist", tmp_path)
+        assert tracemalloc.get_traced_memory()[1] < 300 * 2**20
+    finally:
+        tracemalloc.stop()
+    assert f"{bomb}.gz holds more than 64 MiB, as no MNIST file; fetch it again" in said

@@ -11,6 +11,8 @@ from trainables.data.images import dicom
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP")
 """The formats that are read, whatever a file's name says, besides DICOM."""
 ACCEPTED = "save it as PNG or TIFF with 8 bits per channel, or in grey with 16 bits without a sign"
+MAX_PIXELS = 64_000_000
+"""Pixels up to which an image is decoded, so that it takes less than 2 GB; of a JPEG, after `read` scaled it."""
 DARK = 10
 """A pixel is black border if its luminance is not above this, of 255."""
 
@@ -42,6 +44,11 @@ def read(path: Path, size: int) -> Image.Image:
         if not image.mode.startswith("I;16") and _has_16_bits(image):
             raise UserError(f"colour with 16 bits per channel would lose the lower 8; {ACCEPTED}")
         image.draft(None, (2 * size, 2 * size))
+        if image.width * image.height > MAX_PIXELS:
+            raise UserError(
+                f"it has {image.width} x {image.height} pixels, and {MAX_PIXELS // 10**6} million are read; "
+                "scale it down"
+            )
         counts_from_white = image.format == "TIFF" and getattr(image, "tag_v2", {}).get(262) == 0
         ImageOps.exif_transpose(image, in_place=True)
         image.load()

@@ -10,6 +10,9 @@ from PIL import Image
 from study_common.errors import UserError
 
 SUFFIXES = (".dcm", ".dicom")
+MAX_PIXELS = 32_000_000
+"""Pixels up to which an image is decoded: rescaling makes several copies of 8 bytes each, in less than 2 GB."""
+MAX_FILE_BYTES = 256 * 2**20
 _REMEDY = "correct RescaleSlope, RescaleIntercept, WindowCenter and WindowWidth, or remove them"
 
 
@@ -33,10 +36,16 @@ def read(path: Path) -> Image.Image:
         raise UserError("DICOM files need pydicom; install it with pip install 'sgt-pact-study[dicom]'")
     from pydicom import config, dcmread
     from pydicom.errors import InvalidDicomError
+    from pydicom.filereader import read_file_meta_info
     from pydicom.pixels.processing import apply_modality_lut, apply_voi_lut
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
 
     config.settings.reading_validation_mode = config.IGNORE  # what matters is checked below, in one sentence
+    if path.stat().st_size > MAX_FILE_BYTES:
+        raise UserError(f"it is larger than {MAX_FILE_BYTES >> 20} MiB; save its image as a file of its own")
     try:
+        if read_file_meta_info(path).get("TransferSyntaxUID") == DeflatedExplicitVRLittleEndian:
+            raise UserError("it is deflated as a whole, which can hide any size; save it uncompressed")
         data = dcmread(path)
     except InvalidDicomError:
         raise UserError("it is not a DICOM file; restore it or remove it") from None
@@ -44,6 +53,11 @@ def read(path: Path) -> Image.Image:
         raise UserError("it holds no pixels; remove it")
     if (frames := int(data.get("NumberOfFrames", 1) or 1)) > 1:
         raise UserError(f"it has {frames} frames; save the one to use as a file of its own")
+    rows, columns = (int(data.get(side) or 0) for side in ("Rows", "Columns"))
+    if rows * columns > MAX_PIXELS:
+        raise UserError(
+            f"it has {columns} x {rows} pixels, and {MAX_PIXELS // 10**6} million are read; scale it down"
+        )
     try:
         pixels = data.pixel_array
     except Exception as error:  # pydicom raises several kinds, one per decoder and fault

@@ -13,6 +13,8 @@ COLUMNS = ("path", "class", "split", "group")
 """The columns of a file of labels; `split` and `group` may be missing."""
 MAX_HEADER = 1000
 """Characters up to which the first line of a table is read, to tell what it is."""
+MAX_LABELS_BYTES = 128 * 2**20
+"""Size up to which a list is read: that of about a million images."""
 _SEPARATORS = (",", ";", "\t")
 _HYPER_KVASIR = ["file-name", "class-name", "split-index"]
 
@@ -72,6 +74,7 @@ def list_hyper_kvasir(data_dir: Path) -> Listing | None:
         with path.open(encoding="utf-8-sig", newline="", errors="replace") as file:
             if next(csv.reader([file.readline(MAX_HEADER)], delimiter=";"), None) != _HYPER_KVASIR:
                 continue
+            _check_size(path)
             try:
                 rows = list(csv.reader(file, delimiter=";"))
             except csv.Error as error:
@@ -114,9 +117,10 @@ def _rows(labels: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
     """Yield the number of each line and its values by column."""
     if not labels.is_file():  # a named pipe would block
         raise UserError(f"there is no file of labels at {labels}; give it with --labels")
+    _check_size(labels)
     try:
         with labels.open(encoding="utf-8-sig", newline="") as file:
-            header = file.readline().rstrip("\r\n")
+            header = file.readline(MAX_HEADER).rstrip("\r\n")
             separator = max(_SEPARATORS, key=header.count)
             columns = [name.strip() for name in next(csv.reader([header], delimiter=separator), [])]
             _check_columns(labels, columns)
@@ -135,6 +139,13 @@ def _rows(labels: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
                 yield line, row
     except (UnicodeDecodeError, csv.Error, OSError) as error:
         raise UserError(f"cannot read {labels}: {error}; save it as CSV in UTF-8") from None
+
+
+def _check_size(table: Path) -> None:
+    if table.stat().st_size > MAX_LABELS_BYTES:
+        raise UserError(
+            f"{table} is larger than {MAX_LABELS_BYTES >> 20} MiB, as no list of images is; name another"
+        )
 
 
 def _check_columns(labels: Path, columns: list[str]) -> None:

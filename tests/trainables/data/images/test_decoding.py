@@ -200,3 +200,12 @@ def test_cropping_comes_before_resizing(tmp_path):
     framed.save(path)
     assert np.allclose(halves(decode(path, 16, crop_border=True)), [RED, BLUE])
     assert decode(path, 16)[:, 0].max() == 0
+
+
+def test_a_small_file_of_many_pixels_is_refused_before_it_is_decoded(tmp_path):
+    Image.new("P", (8001, 8000)).save(tmp_path / "large.png", transparency=0)
+    assert (tmp_path / "large.png").stat().st_size < 100_000
+    with pytest.raises(UserError, match="it has 8001 x 8000 pixels, and 64 million are read; scale it down"):
+        read(tmp_path / "large.png", 32)
+    Image.new("L", (8001, 8000)).save(tmp_path / "large.jpg")
+    assert read(tmp_path / "large.jpg", 32).width < 8001, "a JPEG is decoded at a smaller scale"

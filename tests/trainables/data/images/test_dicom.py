@@ -132,3 +132,19 @@ def test_a_folder_of_dicom_is_a_data_set(tmp_path):
         write(tmp_path / "set" / "ab"[number % 2] / f"{number}.dcm", levels)
     data = fresh("folder", tmp_path / "set", image_size=16)
     assert data.train.images.shape == (16, 1, 16, 16)
+
+
+def test_a_small_file_of_many_pixels_is_refused_before_it_is_decoded(tmp_path):
+    path = write(tmp_path / "x.dcm", np.zeros((20, 30), np.uint8), Rows=40_000, Columns=30_000)
+    with pytest.raises(
+        UserError, match="it has 30000 x 40000 pixels, and 32 million are read; scale it down"
+    ):
+        read(path, 30)
+
+
+def test_a_file_that_is_deflated_as_a_whole_is_refused(tmp_path):
+    data = pydicom.dcmread(write(tmp_path / "x.dcm", np.zeros((20, 30), np.uint8)))
+    data.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+    data.save_as(tmp_path / "x.dcm")
+    with pytest.raises(UserError, match=r"it is deflated as a whole, .*; save it uncompressed"):
+        read(tmp_path / "x.dcm", 30)

@@ -222,3 +222,21 @@ def test_a_split_file_that_does_not_say_which_image_it_means_is_refused(tmp_path
     noise(folder / "others" / "3.jpg", 99)
     with pytest.raises(UserError, match=r"line 5: 3.jpg may be images/3.jpg or others/3.jpg; rename one"):
         fresh("kvasir", folder)
+
+
+@pytest.mark.timeout(20)
+def test_a_list_of_gigabytes_and_a_pipe_are_not_read(pictures, tmp_path):
+    with (tmp_path / "big.csv").open("wb") as file:
+        file.truncate(3 * 2**30)
+    assert "big.csv is larger than 128 MiB" in refused(tmp_path / "big.csv", pictures)
+    with (pictures / "split.csv").open("wb") as file:
+        file.write(b"file-name;class-name;split-index\n")
+        file.truncate(3 * 2**30)
+    with pytest.raises(UserError, match=r"split\.csv is larger than 128 MiB"):
+        list_hyper_kvasir(pictures)
+    (pictures / "split.csv").write_text("file-name;class-name;split-index\n" + "x" * 200_000)
+    with pytest.raises(UserError, match=r"cannot read .*split\.csv: field larger than"):
+        list_hyper_kvasir(pictures)
+    (pictures / "split.csv").unlink()
+    os.mkfifo(pictures / "split.csv")
+    assert list_hyper_kvasir(pictures) is None
