@@ -46,6 +46,7 @@ class Predictor:
     """
 
     def __init__(self, checkpoint: Path) -> None:
+        self.path = checkpoint
         self.model, self.config, about = load_checkpoint(checkpoint)
         self.class_names: tuple[str, ...] = tuple(about["class_names"])
         self.images = new_images(self.config, about)
@@ -74,8 +75,10 @@ class Predictor:
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
-        """Return (n, classes) for uint8 images (n, C, H, W)."""
+        """Return (n, classes) for uint8 images (n, C, H, W); UserError if one of them is not finite."""
         found: Tensor = self.model(self.scale(images))
+        if not found.isfinite().all():
+            raise UserError(f"{self.path} gives values that are not finite; train it again")
         return found
 
     def _maps(self, images: Tensor, classes: Tensor) -> Tensor:

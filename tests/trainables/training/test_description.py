@@ -13,6 +13,7 @@ from trainables.training import checkpoint
 from trainables.training.description import check_finished, check_resumable
 from trainables.training.network import load_checkpoint
 from trainables.training.outside_set import outside_metrics
+from trainables.training.prediction import Predictor
 
 NAN = float("nan")
 ODD: dict[str, tuple[dict[str, Any], str]] = {
@@ -67,6 +68,14 @@ def test_weights_that_are_not_finite_are_refused(read: Any, tmp_path: Path) -> N
     checkpoint.write(path := tmp_path / "x.safetensors", tensors, read[1])
     with pytest.raises(UserError, match=r"fc2\.bias has a value that is not finite; train it again"):
         load_checkpoint(path)
+
+
+def test_weights_that_overflow_give_no_probabilities(read: Any, stripes: Path, tmp_path: Path) -> None:
+    step = "fc2.parametrizations.weight.0.log_step"
+    tensors = read[0] | {step: torch.full_like(read[0][step], 200.0)}
+    checkpoint.write(path := tmp_path / "x.safetensors", tensors, read[1])
+    with pytest.raises(UserError, match="gives values that are not finite; train it again"):
+        list(Predictor(path).predict([stripes / "plain" / "0.png"]))
 
 
 def test_what_training_wrote_is_whole(read: Any) -> None:

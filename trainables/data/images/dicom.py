@@ -10,6 +10,9 @@ from PIL import Image
 from study_common.errors import UserError
 
 SUFFIXES = (".dcm", ".dicom")
+GREYS = ("MONOCHROME1", "MONOCHROME2")
+COLOURS = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+"""Colour that pydicom gives as RGB."""
 MAX_PIXELS = 32_000_000
 """Pixels up to which an image is decoded: rescaling makes several copies of 8 bytes each, in less than 2 GB."""
 MAX_FILE_BYTES = 256 * 2**20
@@ -65,12 +68,13 @@ def read(path: Path) -> Image.Image:
         raise UserError(
             f"its pixels ({encoding}) cannot be decoded ({error}); save it uncompressed"
         ) from None
+    kind = data.get("PhotometricInterpretation")
+    if kind not in (COLOURS if data.SamplesPerPixel == 3 else GREYS):
+        raise UserError(f"its pixels are {kind}; save it as MONOCHROME2 or RGB")
     if data.SamplesPerPixel == 3:
         if data.BitsAllocated != 8:
             raise UserError("it has colour with more than 8 bits per channel; save it with 8")
         return Image.fromarray(pixels)
-    if (kind := data.get("PhotometricInterpretation")) not in ("MONOCHROME1", "MONOCHROME2"):
-        raise UserError(f"its pixels are {kind}; save it as MONOCHROME2 or RGB")
     try:
         with np.errstate(all="ignore"):
             levels = apply_voi_lut(apply_modality_lut(pixels, data), data).astype(np.float64)

@@ -148,3 +148,12 @@ def test_a_file_that_is_deflated_as_a_whole_is_refused(tmp_path):
     data.save_as(tmp_path / "x.dcm")
     with pytest.raises(UserError, match=r"it is deflated as a whole, .*; save it uncompressed"):
         read(tmp_path / "x.dcm", 30)
+
+
+def test_colour_of_another_kind_is_refused(tmp_path):
+    pixels = np.full((20, 30, 3), 128, np.uint8)
+    path = write(tmp_path / "x.dcm", pixels, PhotometricInterpretation="HSV")
+    with pytest.raises(UserError, match="its pixels are HSV; save it as MONOCHROME2 or RGB"):
+        read(path, 30)
+    path = write(tmp_path / "x.dcm", pixels, PhotometricInterpretation="YBR_FULL")
+    assert np.array_equal(np.asarray(read(path, 30)), pixels), "grey is the same in both"
