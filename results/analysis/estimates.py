@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from scipy.stats import kendalltau
 
 from results.analysis.studies import Study
 from search_spaces.bits import is_width
@@ -69,6 +68,8 @@ def agreement(study: Study, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _tau(values: np.ndarray) -> dict[str, float]:
+    from scipy.stats import kendalltau  # half a second, which the driver of a study need not spend
+
     random = np.random.default_rng(0)
     resampled = [
         kendalltau(*values[random.integers(len(values), size=len(values))].T).statistic

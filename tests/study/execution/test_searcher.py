@@ -307,7 +307,7 @@ def test_a_full_disk_stops_the_study_and_not_the_trial(
 def test_three_statements_write_what_optuna_would(record: Record, request_of: RequestOf) -> None:
     request = request_of()
     point, distributions = request.queue[0], request.distributions()
-    result: Any = {"finished": None, "metrics": {}}
+    result: Any = {"finished": None, "metrics": {}, "rungs": []}
     record.add(point, distributions, result)
     template = record.study.get_trials()[0]
     record.rdb.create_new_trial(record.study._study_id, template)

@@ -18,6 +18,7 @@ from study_common import layout
 from study_common.errors import UserError
 from study_common.layout import RECORD_FILE, REQUEST_FILE
 from tests.conftest import Command
+from tests.permissions import open_to_all
 from tests.study.toys import metrics_of
 
 RequestOf = Callable[..., Request]
@@ -76,8 +77,7 @@ def test_status_needs_no_right_to_write(command: Command, request_of: RequestOf,
     directory = directories.create(request, str(tmp_path))
     (directory / layout.LOCK_FILE).touch()
     Record.open(database.url_in(directory), "s", request.objectives, new=True).__exit__()
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(0o755)
+    open_to_all(tmp_path)
     os.setresuid(65534, 65534, 0)
     try:
         said = command("study.status", "s", "--runs-dir", str(tmp_path))

@@ -25,6 +25,7 @@ from study.store.request import Request
 from study_common.errors import UserError
 from study_common.layout import LOCK_FILE, RECORD_FILE, REQUEST_FILE, TRIALS_DIR
 from tests.conftest import Command
+from tests.permissions import open_to_all
 from tests.study.toys import metrics_of
 
 
@@ -284,8 +285,7 @@ def test_a_read_only_copy_of_a_killed_study_is_read_whole(
         record.add(request.queue[0], request.distributions(), new_result(seed=7))
         shutil.copytree(directory, copy)
     assert (copy / f"{RECORD_FILE}-wal").stat().st_size
-    for path in (copy, copy.parent, *tmp_path.parents[:2], tmp_path):
-        path.chmod(0o755)
+    open_to_all(copy)
     os.setresuid(65534, 65534, 0)
     try:
         said = command("study.status", "s", "--runs-dir", str(copy.parent))

@@ -19,7 +19,7 @@ from trainables.audit.sanity_check import redraw
 from trainables.models.catalogue import build
 from trainables.models.pretrained import load_pretrained, published
 from trainables.training import checkpoint
-from trainables.training.inputs import signature
+from trainables.training.inputs import described
 from trainables.training.network import load_checkpoint
 from trainables.training.run import Run
 
@@ -222,7 +222,7 @@ def test_a_checkpoint_needs_the_file_no_more(resnet: dict[str, object], state: S
     config = Config.parse(resnet | {"pretrained": str(copy)})
     check_pretrained(config)
     run = Run(config)
-    about = {"config": config.flat(), "metrics": {}, "signature": signature(run.data)}
+    about = {"config": config.flat(), "metrics": {}, **described(run.data)}
     checkpoint.write(tmp_path / layout.CHECKPOINT_FILE, run.model.state_dict(), about)
     copy.unlink()
     model, *_ = load_checkpoint(tmp_path / layout.CHECKPOINT_FILE)

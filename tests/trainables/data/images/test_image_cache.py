@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from study_common.errors import UserError
+from tests.permissions import open_to_all
 from tests.trainables.data.pictures import fresh, noise, refused, rows, two_classes
 from trainables.data import Preparation, load_test
 from trainables.data.images import image_cache
@@ -84,8 +85,7 @@ def test_a_disk_that_fails_once_damages_no_image(tmp_path, monkeypatch):
 def test_an_unreadable_file_and_folder_are_named(tmp_path):
     folder = two_classes(tmp_path / "set")
     fresh("folder", folder)
-    for path in (tmp_path, *tmp_path.parents[:2]):
-        path.chmod(0o755)
+    open_to_all(tmp_path)
     for path in (tmp_path / "cache").rglob("*"):
         path.chmod(0o777)
     (folder / "class 0" / "4.png").chmod(0)
