@@ -18,9 +18,12 @@ from typing import Any
 from ray.job_submission import JobSubmissionClient
 
 from study.planning.spec import Spec
+from study.store import database
 from study_common.errors import UserError
+from study_common.files import expanded
 from study_common.output import say
 from trainables.choices import is_own_model
+from trainables.training.config import IMAGE_PLACES
 
 PACKAGES = ("study", "trainables", "results", "search_spaces", "study_common")
 STARTING_SECONDS = 60
@@ -73,15 +76,22 @@ def _sent(address: str, launch: str, environment: dict[str, Any]) -> str:
 
 
 def check(spec: Spec) -> None:
-    """Raise UserError if the job would look for something in a folder that is not there."""
+    """Raise UserError if the job would look in a folder that is not there, or its command would show a password."""
     if spec.address not in ("", "auto"):
         raise UserError("a job runs on the Ray that takes it; leave out --address, or leave out --submit")
+    if database.has_password(spec.storage):
+        raise UserError(
+            "Ray shows the command of a job to all of its users; take the password out of --storage, and put it into "
+            "~/.pgpass on the machines of the Ray"
+        )
+    weights = {"--weights": spec.weights, "--set pretrained": str(spec.fixed.get("pretrained", ""))}
     places = {
-        "--runs-dir": spec.runs_dir,
-        "--data-dir": spec.data_dir,
-        "--labels": spec.labels,
-        "--masks": spec.masks,
-    }
+        flag: value for flag, value in weights.items() if Path(value).is_file()
+    }  # not those with a name
+    places |= {"--runs-dir": spec.runs_dir, "--set init": str(spec.fixed.get("init", ""))}
+    for name in IMAGE_PLACES:
+        places[f"--{name.replace('_', '-')}"] = getattr(spec, name)
+        places[f"--set {name}"] = str(spec.fixed.get(name, ""))
     for flag, place in places.items():
         if place and not os.path.isabs(place):
             raise UserError(
@@ -91,17 +101,22 @@ def check(spec: Spec) -> None:
 
 
 def packed(spec: Spec, words: Sequence[str], folder: Path) -> str:
-    """Copy what the command names into `folder`, and return the command that the job runs there."""
-    taken = {}
-    for name in (spec.space, spec.target):
+    """Copy what the command names into `folder`, and return the command that the job runs there.
+
+    Raises:
+        UserError: A file that it names is not there.
+    """
+    moved: dict[str, str] = {}
+    for kind, name in (("space", spec.space), ("target", spec.target)):
         if name.endswith(".toml"):
-            taken[name] = shutil.copy(name, folder)
-    if (
-        is_own_model(spec.model)
-        and (file := Path(spec.model.partition(":")[0].split(".")[0] + ".py")).is_file()
-    ):
-        shutil.copy(file, folder)
-    moved = {name: Path(copy).name for name, copy in taken.items()}
+            moved[name] = f"{kind}/{expanded(name).name}"
+            (folder / kind).mkdir()
+            _copy(expanded(name), folder / moved[name])
+    if is_own_model(spec.model):
+        package = Path(spec.model.partition(":")[0].split(".")[0])
+        for source in (package, package.with_suffix(".py")):
+            if source.exists():
+                _copy(source, folder / source.name)
     kept: list[str] = []
     for word in words:
         flag, equals, value = word.partition("=")
@@ -111,6 +126,16 @@ def packed(spec: Spec, words: Sequence[str], folder: Path) -> str:
             kept.append(f"{flag}={moved[value]}" if equals and value in moved else moved.get(word, word))
     address = [] if spec.address else ["--address", "auto"]
     return shlex.join(["python", "-m", "study.launch", *kept, *address])
+
+
+def _copy(source: Path, place: Path) -> None:
+    try:
+        if source.is_dir():
+            shutil.copytree(source, place, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, place)
+    except FileNotFoundError:
+        raise UserError(f"there is no file {source}") from None
 
 
 def _is_submit(word: str) -> bool:

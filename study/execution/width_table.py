@@ -71,7 +71,7 @@ def measure(
     path = directory / layout.WIDTHS_FILE
     shared = _digest(Path(settings["init"]))
     estimable = Estimable.of(request)
-    rows = _read(path, shared, request, say)
+    rows = _read(path, shared, request, estimable, say)
     while wanted := estimable.next(
         _widths(rows, estimable), gains(request, pd.DataFrame(rows)), request.seed
     ):
@@ -136,7 +136,9 @@ def _widths(rows: list[dict[str, Any]], estimable: Estimable) -> list[Point]:
     ]
 
 
-def _read(path: Path, shared: str, request: Request, say: Callable[[str], None]) -> list[dict[str, Any]]:
+def _read(
+    path: Path, shared: str, request: Request, estimable: Estimable, say: Callable[[str], None]
+) -> list[dict[str, Any]]:
     """Return the rows of a table that can be believed and is of this shared model; else none, and say why."""
     if not path.exists():
         return []
@@ -146,7 +148,7 @@ def _read(path: Path, shared: str, request: Request, say: Callable[[str], None])
         rows: list[dict[str, Any]] = table.to_dict("records")  # type: ignore[assignment]
         if any(row[SHARED] != shared for row in rows):
             raise ValueError("it is of another shared model")
-        _widths(rows, Estimable.of(request))
+        _widths(rows, estimable)
         gains(request, table)
         return rows
     except KeyError as error:

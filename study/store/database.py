@@ -5,6 +5,7 @@ It needs a local disk: its locks do not hold on NFS.
 """
 
 import os
+import threading
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -34,7 +35,9 @@ class NoTablesError(UserError):
 _TABLES = {"studies", "trials", "version_info", "alembic_version"}
 """The tables of a database that Optuna made: when all are there, opening it changes nothing."""
 CONNECT_SECONDS = 10
-"""How long a server may take to answer."""
+"""How long a server may take to take a connection."""
+ANSWER_SECONDS = 30
+"""How long a server that takes the connection may take to answer a first question, for which drivers have no limit."""
 BUSY_SECONDS = 20
 """How long a write waits for another process that has SQLite's lock."""
 
@@ -141,14 +144,16 @@ def connect(url: str, *, new: bool = False) -> RDBStorage:
         The storage, which `close` closes.
 
     Raises:
-        UserError: It cannot be reached in `CONNECT_SECONDS`, is damaged, holds no records, or those of another version
-            of Optuna.
+        UserError: It cannot be reached in `CONNECT_SECONDS`, is silent for `ANSWER_SECONDS`, is damaged, holds no
+            records, or those of another version of Optuna.
     """
     check(url)
     kind = _parse(url).get_backend_name()
     is_sqlite = kind == "sqlite"
     options = {"connect_args": _connect_args(kind, _parse(url))}
     try:
+        if not is_sqlite:
+            _check_answer(url, options)
         if not new:
             _check_tables(url, options)
         rdb = RDBStorage(
@@ -178,6 +183,36 @@ def _connect_args(kind: str, url: URL) -> dict[str, Any]:
     if kind == "sqlite":
         return {"timeout": BUSY_SECONDS}
     return {"connect_timeout": CONNECT_SECONDS} if "connect_timeout" not in url.query else {}
+
+
+def _check_answer(url: str, options: dict[str, Any]) -> None:
+    """Ask a server for a number, in a thread, which a silent one may keep without end.
+
+    Raises:
+        UserError: It says nothing.
+        SQLAlchemyError: It cannot be reached, or refuses.
+    """
+    faults: list[SQLAlchemyError] = []
+
+    def ask() -> None:
+        engine = sqlalchemy.create_engine(_parse(url), **options)
+        try:
+            with engine.connect() as connection:
+                connection.execute(sqlalchemy.text("SELECT 1"))
+        except SQLAlchemyError as error:
+            faults.append(error)
+        finally:
+            engine.dispose()
+
+    asking = threading.Thread(target=ask, name="database", daemon=True)
+    asking.start()
+    asking.join(ANSWER_SECONDS)
+    if asking.is_alive():
+        raise UserError(
+            f"the database {public(url)} has not answered for {ANSWER_SECONDS} s; {KINDS['postgresql']}"
+        )
+    if faults:
+        raise faults[0]
 
 
 def _check_tables(url: str, options: dict[str, Any]) -> None:

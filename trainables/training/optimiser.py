@@ -22,11 +22,9 @@ def optimizer(model: nn.Module, config: Config) -> torch.optim.Optimizer:
         group keeps its initial step size as `start`. Only theta has weight decay.
     """
     named = dict(model.named_parameters())
-    levels = {*map(id, clipping_levels(model))}
+    levels = {*map(id, clipping_levels(model))}  # by identity: a user's model may have an alpha of its own
     steps = {id(module.log_step) for module in model.modules() if isinstance(module, LSQ)}
-    alphas = [
-        name for name in named if id(named[name]) in levels
-    ]  # a user's model may have an alpha of its own
+    alphas = [name for name in named if id(named[name]) in levels]
     scales = [name for name in named if id(named[name]) in steps]
     epsilon = [name for name in named if name.rpartition(".")[2] == "epsilon"]
     theta = [name for name in named if name not in {*alphas, *scales, *epsilon}]

@@ -42,13 +42,18 @@ def kill(process: psutil.Process) -> None:
         each.kill()
 
 
-@pytest.fixture
-def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Start a Ray of one CPU that is no driver's own, and return its address."""
-    monkeypatch.setenv("HOME", str(tmp_path))
+def make_token(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make a token for all nodes, in a home of its own."""
+    monkeypatch.setenv("HOME", str(home))
     monkeypatch.setenv("RAY_AUTH_MODE", "token")
     monkeypatch.setenv("RAY_raylet_start_wait_time_s", "120")
     subprocess.run([RAY, "get-auth-token", "--generate"], check=True, capture_output=True)
+
+
+@pytest.fixture
+def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Start a Ray of one CPU that is no driver's own, and return its address."""
+    make_token(tmp_path, monkeypatch)
     with node("--head", "--port=0", "--include-dashboard=false") as (_, said):
         address = re.search(r"ray start --address='(\S+)'", said)
         assert address, said

@@ -1,5 +1,6 @@
 """A launch as a job of a running Ray: what travels, what is refused, and a job on a real head."""
 
+import os
 import re
 import shlex
 import subprocess
@@ -15,7 +16,7 @@ from study.execution.submission import check, packed
 from study.planning.spec import Spec
 from study_common.errors import UserError
 from tests.study import drive
-from tests.study.execution.test_cluster import PIPED, RAY, node
+from tests.study.execution.test_cluster import PIPED, RAY, make_token, node
 
 PORT = 28265
 
@@ -32,6 +33,10 @@ def spec(**given: object) -> Spec:
         ({"data_dir": "images"}, "--data-dir images"),
         ({"labels": "labels.csv"}, "--labels"),
         ({"masks": "../masks"}, "--masks"),
+        ({"fixed": {"data_dir": "images"}}, "--set data_dir images"),
+        ({"fixed": {"init": "float/checkpoint.safetensors"}}, "--set init"),
+        ({"weights": os.path.relpath(__file__)}, "--weights .*test_submission.py"),
+        ({"storage": "postgresql://me:secret@db/studies"}, "take the password out of --storage"),
     ],
 )
 def test_what_the_job_would_look_for_elsewhere_is_refused(given: dict[str, str], why: str) -> None:
@@ -64,17 +69,34 @@ def test_the_job_runs_the_command_as_it_was_typed_but_for_the_submission(
     assert packed(spec(address="auto"), ["--address", "auto"], tmp_path).count("--address") == 1
 
 
+def test_weights_with_a_name_and_a_url_without_a_password_are_taken() -> None:
+    check(spec(weights="IMAGENET1K_V1", storage="postgresql://me@db/studies"))
+
+
 def test_files_that_the_command_names_travel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also a space and a target of one name, a module in a package, and a path of the user's home."""
     monkeypatch.chdir(tmp_path)
-    Path("spaces").mkdir()
-    Path("spaces/mine.toml").write_text("name = 'mine'")
-    Path("nets.py").write_text("def make(): ...")
-    folder = tmp_path / "job"
-    folder.mkdir()
-    asked = spec(space="spaces/mine.toml", model="nets:make")
-    for words in (["--space", "spaces/mine.toml", "--model", "nets:make"], ["--space=spaces/mine.toml"]):
-        assert "spaces/" not in packed(asked, words, folder)
-    assert sorted(path.name for path in folder.iterdir()) == ["mine.toml", "nets.py"]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for path in ("spaces/mine.toml", "targets/mine.toml", "nets.py", "own/__init__.py", "own/nets.py"):
+        Path(path).parent.mkdir(exist_ok=True)
+        Path(path).write_text(f"name = '{path}'")
+    spelled = {"space": "~/spaces/mine.toml", "target": "targets/mine.toml"}
+    for number, (model, sources) in enumerate(
+        {"nets:make": ["nets.py"], "own.nets:make": ["own/__init__.py", "own/nets.py"]}.items()
+    ):
+        folder = tmp_path / f"job{number}"
+        folder.mkdir()
+        words = ["--space", spelled["space"], f"--target={spelled['target']}", "--model", model]
+        launch = shlex.split(packed(spec(**spelled, model=model), words, folder))
+        assert launch[3:8] == ["--space", "space/mine.toml", "--target=target/mine.toml", "--model", model]
+        found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.*"))
+        assert found == [*sources, "space/mine.toml", "target/mine.toml"]
+        assert (folder / "space/mine.toml").read_text() == "name = 'spaces/mine.toml'"
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"there is no file missing\.toml"):
+        packed(spec(space="missing.toml"), [], tmp_path)
 
 
 def test_a_ray_that_cannot_be_reached_is_one_clear_line(command: Callable[..., tuple[int, str, str]]) -> None:
@@ -88,10 +110,7 @@ def test_a_ray_that_cannot_be_reached_is_one_clear_line(command: Callable[..., t
 @pytest.fixture
 def head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Start a Ray of two CPUs with a dashboard, as docs/cluster.md says, and return the address of the latter."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("RAY_AUTH_MODE", "token")
-    monkeypatch.setenv("RAY_raylet_start_wait_time_s", "120")
-    subprocess.run([RAY, "get-auth-token", "--generate"], check=True, capture_output=True)
+    make_token(tmp_path, monkeypatch)
     with node("--head", "--port=0", "--num-cpus=2", f"--dashboard-port={PORT}"):
         yield f"http://127.0.0.1:{PORT}"
 

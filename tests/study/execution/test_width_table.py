@@ -15,6 +15,7 @@ import study
 from study.execution import patience, width_table
 from study.execution.batch import InterruptedBatchError
 from study.execution.patience import Patience
+from study.search.estimated import Estimable
 from study.store.directory import create
 from study.store.request import Request
 from study_common import digests, layout
@@ -132,7 +133,8 @@ def test_a_sealed_table_of_wrong_types_is_none(
         changed = {name: value for name, value in (row | changed).items() if value is not None}
         pd.DataFrame([changed]).to_parquet(path, index=False)
         digests.seal(path)
-        assert len(width_table._read(path, "x", request, said.append)) == rows
+        found = width_table._read(path, "x", request, Estimable.of(request), said.append)
+        assert len(found) == rows
     assert "cannot be used" in said[0]
 
 

@@ -1,8 +1,10 @@
 """Where the record is kept: which URLs are taken, and what is opened, made and left behind."""
 
 import os
+import socket
 import sqlite3
-from contextlib import closing
+import threading
+from contextlib import closing, suppress
 from pathlib import Path
 
 import optuna
@@ -152,6 +154,37 @@ def test_a_server_that_does_not_answer_is_told_with_the_remedy(monkeypatch: pyte
     with pytest.raises(UserError, match="see that the server runs") as rejected:
         connect("postgresql+psycopg://me:secret@127.0.0.1:1/studies")
     assert "secret" not in str(rejected.value)
+
+
+@pytest.mark.parametrize(
+    "said", [b"", b"R\0\0\0\x08\0\0\0\0Z\0\0\0\x05I"], ids=["before the login", "after the login"]
+)
+def test_a_server_that_takes_the_connection_and_is_silent_is_told(
+    said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the login nothing ended the wait."""
+    monkeypatch.setattr(database, "ANSWER_SECONDS", 1)
+    taken: list[socket.socket] = []
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                taken.append(connection := listening.accept()[0])
+                while b"user" not in (asked := connection.recv(4096)) and asked:
+                    connection.sendall(b"N")  # no encryption
+                connection.sendall(said)
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"postgresql+psycopg://me:secret@127.0.0.1:{listening.getsockname()[1]}/studies"
+        for new in (False, True):
+            with pytest.raises(
+                UserError, match="has not answered for 1 s; see that the server runs"
+            ) as rejected:
+                connect(url, new=new)
+            assert "secret" not in str(rejected.value)
+        for connection in taken:
+            connection.close()
 
 
 def test_what_is_no_file_is_no_record_that_is_missing(tmp_path: Path) -> None:

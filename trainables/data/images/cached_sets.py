@@ -21,9 +21,8 @@ class CachedSet(NamedTuple):
 
 def list_sets() -> list[CachedSet]:
     """Return all sets, those of earlier versions and damaged ones included, by path."""
-    return [
-        _describe(path) for path in _inside("[!.]*") if path.is_dir()
-    ]  # a name with a dot is being written
+    finished = _inside("[!.]*")  # a name with a dot is being written
+    return [_describe(path) for path in finished if path.is_dir()]
 
 
 def remove_sets() -> list[CachedSet]:
