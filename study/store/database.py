@@ -6,6 +6,7 @@ It needs a local disk: its locks do not hold on NFS.
 
 import os
 import threading
+import time
 import warnings
 from contextlib import suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from study_common.errors import StudyWarning, UserError
 from study_common.layout import RECORD_FILE
+from study_common.output import say
 
 KINDS = {
     "sqlite": "copy the study again while no driver is running, or make room on its disk",
@@ -38,6 +40,8 @@ CONNECT_SECONDS = 10
 """How long a server may take to take a connection."""
 ANSWER_SECONDS = 30
 """How long a server that takes the connection may take to answer a first question, for which drivers have no limit."""
+RESTART_SECONDS = 60
+"""How long a driver waits for a server that it was connected to: it may be restarted while a study runs."""
 BUSY_SECONDS = 20
 """How long a write waits for another process that has SQLite's lock."""
 
@@ -151,6 +155,7 @@ def connect(url: str, *, new: bool = False) -> RDBStorage:
     kind = _parse(url).get_backend_name()
     is_sqlite = kind == "sqlite"
     options = {"connect_args": _connect_args(kind, _parse(url))}
+    lasting = {} if is_sqlite else {"pool_pre_ping": True}  # a connection of before a restart is replaced
     try:
         if not is_sqlite:
             _check_answer(url, options)
@@ -158,13 +163,15 @@ def connect(url: str, *, new: bool = False) -> RDBStorage:
             _check_tables(url, options)
         rdb = RDBStorage(
             _parse(url).render_as_string(hide_password=False),
-            engine_kwargs=options,
+            engine_kwargs=options | lasting,
             skip_table_creation=not new,
         )
         if is_sqlite:
             with rdb.engine.connect() as connection:
                 connection.execute(sqlalchemy.text("PRAGMA journal_mode=WAL"))
             rdb.engine.dispose()  # connections of before the switch, which would not take part in the log
+        else:
+            sqlalchemy.event.listen(rdb.engine, "do_connect", _Restart(public(url)).connection)
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", error)).strip().splitlines()[0]
         remedy = (
@@ -177,6 +184,33 @@ def connect(url: str, *, new: bool = False) -> RDBStorage:
             f"({str(error).splitlines()[0]}); upgrade it with optuna storage upgrade --storage {public(url)}"
         ) from None
     return rdb
+
+
+class _Restart:
+    """Waits for a server that is being restarted, whenever the pool of an open record needs a new connection.
+
+    All threads share one wait. After `RESTART_SECONDS` each attempt fails at once, until one does not.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._gone_since: float | None = None
+
+    def connection(self, dialect: Any, _: Any, arguments: Any, options: Any) -> Any:
+        """Return a connection of the driver; its OperationalError if there is none in time."""
+        while True:
+            try:
+                connection = dialect.connect(*arguments, **options)
+            except dialect.dbapi.OperationalError:
+                if self._gone_since is None:
+                    self._gone_since = time.monotonic()
+                    say(f"the database {self._url} is gone; waiting up to {RESTART_SECONDS} s for it")
+                elif time.monotonic() - self._gone_since > RESTART_SECONDS:
+                    raise
+                time.sleep(0.5)
+            else:
+                self._gone_since = None
+                return connection
 
 
 def _connect_args(kind: str, url: URL) -> dict[str, Any]:

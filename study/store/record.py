@@ -433,4 +433,7 @@ def describe_fault(error: Exception) -> str:
     said = getattr(cause, "orig", None) or cause
     if type(cause) in _DAMAGE:
         return f"the record is damaged ({said}); copy the study again while no driver is running"
-    return f"the record cannot be used: {said}" if isinstance(cause, SQLAlchemyError) else str(said)
+    if isinstance(cause, SQLAlchemyError):
+        first, *_ = str(said).strip().splitlines() or [type(said).__name__]  # a server adds where to look
+        return f"the record cannot be used: {first}"
+    return str(said)

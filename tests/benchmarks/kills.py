@@ -1,19 +1,23 @@
 """Kill a driver at random moments, resume the study each time, and count what was lost.
 
-    python -m tests.benchmarks.kills [--json FILE] [--quick] [--init shared]
+    python -m tests.benchmarks.kills [--json FILE] [--quick] [--init shared] [--postgresql]
 
 A study of 60 trials on 2 workers; `kill -9` of the driver at 20 random moments, some before the first trial. A kill is
 survived if every trial that had ended is still there as it was, and at the end there are exactly 60 and none runs.
 With --init shared there are 15 trials, and kills fall into the training of the shared model, its table and the trials.
 Then no row of the table may be lost or changed, and at the end it has as many configurations as are to be estimated.
+With --postgresql the record is in a PostgreSQL server of this benchmark's own.
 """
 
 import argparse
 import json
+import os
 import random
+import shutil
 import subprocess
 import tempfile
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pandas as pd
@@ -21,9 +25,11 @@ import pandas as pd
 import results
 from results.analysis.run_files import RunFiles
 from study.search.estimated import Estimable
+from study.store.record import Record
 from study.store.request import Request
-from study_common.layout import REQUEST_FILE
-from tests.study import drive
+from study_common.errors import UserError
+from study_common.layout import RECORD_FILE, REQUEST_FILE
+from tests.study import drive, postgresql
 
 PAUSE = 0.6
 """Seconds that an epoch takes."""
@@ -39,57 +45,63 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures here")
     parser.add_argument("--quick", action="store_true", help="3 kills of a study of 12 trials")
     parser.add_argument("--init", choices=("", "shared"), default="", help="the model that trials start from")
+    parser.add_argument("--postgresql", action="store_true", help="keep the record in a PostgreSQL server")
     arguments = parser.parse_args()
     kills, trials = (3, 12) if arguments.quick else (20, 60)
     if arguments.init:
         kills, trials = 10, 15
-    rng = random.Random(0)
-    with tempfile.TemporaryDirectory() as runs:
-        directory = Path(runs) / "s"
-        unharmed, known, rows = [], pd.DataFrame(), pd.DataFrame()
-        for kill in range(kills):
-            driver = start(runs, trials, arguments.init)
-            more, after = (
-                (0, rng.uniform(1.0, 15.0)) if arguments.init else (rng.randint(0, 4), rng.uniform(0.0, 0.8))
-            )
-            wait_for(directory, driver, more, after)
-            driver.kill()
-            driver.wait()
-            now = ended(directory)
-            unharmed.append(same(known, now) and same(rows, table(directory)))
-            rows = table(directory)
-            if arguments.init:
-                print(f"kill {kill + 1}: the table has {len(rows)} rows", flush=True)
-            print(
-                f"kill {kill + 1}: {len(now)} trials have ended, earlier ones as they were: {unharmed[-1]}",
-                flush=True,
-            )
-            known = now
-        finished = start(runs, trials, arguments.init).wait() == 0
-        last = results.load(directory).trials
-        exact = finished and len(last) == trials and not (last["state"] == "running").any()
-        kept = same(known, ended(directory)) and same(rows, table(directory))
-        if arguments.init:
-            exact = exact and len(table(directory)) == Estimable.of(Request.read(directory)).most
-    figures = {"kills": kills, "survived": sum(unharmed) if exact and kept else 0, "trials": len(last)}
+    database = postgresql.running() if arguments.postgresql else nullcontext()
+    with database as server, tempfile.TemporaryDirectory() as runs:
+        os.environ |= {"PGPASSWORD": postgresql.PASSWORD, "XDG_STATE_HOME": f"{runs}/state"}
+        url = server.bare_url if server else ""
+        figures = measure(Path(runs), kills, trials, arguments.init, url)
     print(figures)
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2))
 
 
-def start(runs: str, trials: int, init: str) -> "subprocess.Popen[bytes]":
+def measure(runs: Path, kills: int, trials: int, init: str, url: str) -> dict[str, int]:
+    """Kill the driver of a study so many times; `url` is that of its record, "" for a file."""
+    rng = random.Random(0)
+    directory = runs / "s"
+    unharmed, known, rows = [], pd.DataFrame(), pd.DataFrame()
+    for kill in range(kills):
+        driver = start(runs, trials, init, url)
+        more, after = (0, rng.uniform(1.0, 15.0)) if init else (rng.randint(0, 4), rng.uniform(0.0, 0.8))
+        wait_for(directory, driver, more, after, url)
+        driver.kill()
+        driver.wait()
+        now = ended(directory, url)
+        unharmed.append(same(known, now) and same(rows, table(directory)))
+        rows = table(directory)
+        if init:
+            print(f"kill {kill + 1}: the table has {len(rows)} rows", flush=True)
+        print(
+            f"kill {kill + 1}: {len(now)} trials have ended, earlier ones as they were: {unharmed[-1]}",
+            flush=True,
+        )
+        known = now
+    finished = start(runs, trials, init, url).wait() == 0
+    last = results.load(directory).trials
+    exact = finished and len(last) == trials and not (last["state"] == "running").any()
+    kept = same(known, ended(directory, url)) and same(rows, table(directory))
+    if init:
+        exact = exact and len(table(directory)) == Estimable.of(Request.read(directory)).most
+    return {"kills": kills, "survived": sum(unharmed) if exact and kept else 0, "trials": len(last)}
+
+
+def start(runs: Path, trials: int, init: str, url: str) -> "subprocess.Popen[bytes]":
     """Start a driver that begins or resumes the study."""
-    return subprocess.Popen(
-        drive.command(Path(runs), trials, PAUSE, init=init), cwd=drive.ROOT, stdout=subprocess.DEVNULL
-    )
+    command = drive.command(runs, trials, PAUSE, init=init, storage=url)
+    return subprocess.Popen(command, cwd=drive.ROOT, stdout=subprocess.DEVNULL)
 
 
-def wait_for(directory: Path, driver: "subprocess.Popen[bytes]", more: int, after: float) -> None:
+def wait_for(directory: Path, driver: "subprocess.Popen[bytes]", more: int, after: float, url: str) -> None:
     """Wait for so many `more` epochs in the record, and then for `after` seconds; or until the driver ends."""
     while not (directory / REQUEST_FILE).exists() and driver.poll() is None:
         time.sleep(POLL)
-    wanted = trained(directory) + more
-    while trained(directory) < wanted and driver.poll() is None:
+    wanted = trained(directory, url) + more
+    while trained(directory, url) < wanted and driver.poll() is None:
         time.sleep(POLL)
     time.sleep(after)
 
@@ -107,21 +119,31 @@ def table(directory: Path) -> pd.DataFrame:
     return pd.DataFrame() if rows is None else rows.set_index("point", verify_integrity=True)
 
 
-def trained(directory: Path) -> int:
+def trained(directory: Path, url: str) -> int:
     """Return the epochs that the record knows of."""
-    try:
-        return int(results.load(directory).trials["epochs"].sum())
-    except ValueError:  # killed, or looked at, before the record was made
-        return 0
+    frame = recorded(directory, url)
+    return 0 if frame.empty else int(frame["epochs"].sum())
 
 
-def ended(directory: Path) -> pd.DataFrame:
+def ended(directory: Path, url: str) -> pd.DataFrame:
     """Return the trials that have ended, by number."""
+    frame = recorded(directory, url)
+    return frame if frame.empty else frame[frame["state"] != "running"].set_index("number")
+
+
+def recorded(directory: Path, url: str) -> pd.DataFrame:
+    """Return the trials of the record, none before it was made; one in a database is copied for that."""
     try:
-        frame = results.load(directory).trials.set_index("number")
-    except ValueError:  # as above
+        if url:
+            request, copy = Request.read(directory), directory.parent / "copy"
+            copy.mkdir(exist_ok=True)
+            shutil.copy(directory / REQUEST_FILE, copy)
+            with Record.open(url, request.name, request.objectives) as record:
+                record.snapshot(copy / RECORD_FILE)
+            directory = copy
+        return results.load(directory).trials
+    except (UserError, ValueError):  # killed, or looked at, before the record was made
         return pd.DataFrame()
-    return frame[frame["state"] != "running"]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A driver in a process of its own, to be killed: python -m tests.study.drive RUNS TRIALS PAUSE RAY [INIT]
+"""A driver in a process of its own, to be killed: python -m tests.study.drive RUNS TRIALS PAUSE RAY INIT STORAGE NAME
 
-Starts the study `s` under RUNS, or resumes it; an epoch takes PAUSE seconds. RAY is the address of one
-to join, or ""; INIT is that of --init.
+Starts the study NAME under RUNS, or resumes it; an epoch takes PAUSE seconds. RAY is the address of one
+to join, or ""; INIT and STORAGE are those of --init and --storage.
 """
 
 # ruff: noqa: E402
@@ -20,19 +20,29 @@ from tests.study import toys
 ROOT = Path(__file__).parents[2]
 
 
-def command(runs: Path, trials: int, pause: float, address: str = "", init: str = "") -> list[str]:
+def command(
+    runs: Path,
+    trials: int,
+    pause: float,
+    address: str = "",
+    init: str = "",
+    storage: str = "",
+    name: str = "s",
+) -> list[str]:
     """Return the words that start it, in the directory `ROOT`."""
-    return [sys.executable, "-m", "tests.study.drive", str(runs), str(trials), str(pause), address, init]
+    words = [str(runs), str(trials), str(pause), address, init, storage, name]
+    return [sys.executable, "-m", "tests.study.drive", *words]
 
 
-def drive(runs: str, trials: str, pause: str, address: str, init: str = "") -> int:
+def drive(runs: str, trials: str, pause: str, address: str, init: str, storage: str, name: str) -> int:
     """Run the study to its end and return the exit code."""
     train = partial(toys.saving if init else toys.toy, pause=float(pause))
     estimate = partial(toys.estimate, pause=float(pause) / 20)
-    if (Path(runs) / "s" / REQUEST_FILE).exists():
-        return study.resume_study(Path(runs) / "s", address=address, train=train, estimate=estimate).code
-    given = {"space": "mixed_bits", "name": "s", "runs_dir": runs, "trials": int(trials), "epochs": 3}
-    spec = study.Spec(**given, workers=2, address=address, init=init)  # type: ignore[arg-type]
+    directory = Path(runs) / name
+    if (directory / REQUEST_FILE).exists():
+        return study.resume_study(directory, address=address, train=train, estimate=estimate).code
+    given = {"space": "mixed_bits", "name": name, "runs_dir": runs, "trials": int(trials), "epochs": 3}
+    spec = study.Spec(**given, workers=2, address=address, init=init, storage=storage)  # type: ignore[arg-type]
     return study.run_study(spec, train, estimate).code
 
 

@@ -1,56 +1,41 @@
-"""A record in PostgreSQL: a real server of this test's own, started by hand."""
+"""A record in PostgreSQL: a real server of these tests' own."""
 
-import os
-import shutil
+import re
 import subprocess
+import threading
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+import results
 from study.execution.searcher import Searcher
 from study.execution.worker import Report
+from study.store import database
 from study.store.database import public
 from study.store.directory import create
-from study.store.record import Record
+from study.store.record import Record, faults_as_user_errors
 from study.store.request import Request
 from study_common.errors import StudyWarning, UserError
 from study_common.layout import RECORD_FILE
 from tests.conftest import Command
+from tests.study import drive
+from tests.study.postgresql import PASSWORD, Server, running
 from tests.study.toys import metrics_of
-
-PASSWORD = "s3cret"
-PORT = "54329"
-
-
-def as_server(*words: object) -> None:
-    """Run a command as a user that PostgreSQL accepts: never root."""
-    user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    subprocess.run([*user, *map(str, words)], check=True, capture_output=True, cwd="/")
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of an empty database, with a password."""
-    found = shutil.which("pg_ctl") or next(map(str, Path("/usr/lib/postgresql").glob("*/bin/pg_ctl")), None)
-    if not found:
-        pytest.skip("no PostgreSQL on this machine: apt-get install postgresql")
-    programs, home = Path(found).resolve().parent, Path("/tmp") / f"study-postgresql-{os.getpid()}"
-    home.mkdir(mode=0o777)
-    home.chmod(0o777)
-    (home / "password").write_text(PASSWORD)
-    try:
-        as_server(programs / "initdb", "-D", home / "data", "-U", "me", "-A", "scram-sha-256", "--no-sync",
-                  f"--pwfile={home / 'password'}")  # fmt: skip
-        as_server(programs / "pg_ctl", "-D", home / "data", "-w", "-l", home / "log",
-                  "-o", f"-p {PORT} -k {home} -c listen_addresses=127.0.0.1", "start")  # fmt: skip
-        try:
-            yield f"postgresql+psycopg://me:{PASSWORD}@127.0.0.1:{PORT}/postgres"
-        finally:
-            as_server(programs / "pg_ctl", "-D", home / "data", "-m", "immediate", "stop")
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+def server() -> Iterator[Server]:
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def url(server: Server) -> str:
+    """The URL of the database, with a password."""
+    return server.url
 
 
 def test_a_study_is_kept_and_resumed_there(
@@ -76,15 +61,19 @@ def test_a_study_is_kept_and_resumed_there(
 
 @pytest.mark.parametrize("place", ["environment", "file"])
 def test_a_password_comes_from_the_environment_or_a_file(
-    place: str, url: str, request_of: Callable[..., Request], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    place: str,
+    server: Server,
+    request_of: Callable[..., Request],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    bare = url.replace(f":{PASSWORD}", "")
+    bare = server.bare_url
     with pytest.raises(UserError, match="PGPASSWORD"):
         Record.open(bare, place, request_of().objectives, new=True)
     if place == "environment":
         monkeypatch.setenv("PGPASSWORD", PASSWORD)
     else:
-        (tmp_path / "passwords").write_text(f"127.0.0.1:{PORT}:postgres:me:{PASSWORD}\n")
+        (tmp_path / "passwords").write_text(f"127.0.0.1:{server.port}:postgres:me:{PASSWORD}\n")
         (tmp_path / "passwords").chmod(0o600)
         monkeypatch.setenv("PGPASSFILE", str(tmp_path / "passwords"))
     with Record.open(bare, place, request_of().objectives, new=True):
@@ -124,3 +113,69 @@ def test_a_wrong_password_is_one_line(url: str, request_of: Callable[..., Reques
         Record.open(url.replace(PASSWORD, "wrong"), "s", request_of().objectives)
     assert "wrong" not in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+def test_a_server_that_is_restarted_is_waited_for(
+    server: Server, request_of: Callable[..., Request], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether it is back before the next write, or only later, and also after a crash."""
+    with Record.open(server.url, "restarted", request_of().objectives, new=True) as record:
+        for mode in ("fast", "immediate"):
+            server.stop(mode)
+            server.start()
+            record.set_attribute(mode, "written")
+        assert capsys.readouterr().out == ""
+        server.stop()
+        writing = threading.Thread(target=record.set_attribute, args=("later", "written"))
+        writing.start()
+        time.sleep(1.0)
+        server.start()
+        writing.join(30.0)
+        assert record.attributes().keys() >= {"fast", "immediate", "later"}
+    said = capsys.readouterr().out
+    assert said == f"the database {server.bare_url} is gone; waiting up to 60 s for it\n"
+
+
+def test_a_server_that_does_not_come_back_is_one_line(
+    server: Server, request_of: Callable[..., Request], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "RESTART_SECONDS", 1)
+    with Record.open(server.url, "gone", request_of().objectives, new=True) as record:
+        server.stop()
+        try:
+            for _ in range(2):
+                with pytest.raises(UserError, match=r"the record cannot be used: .*refused") as told:  # noqa: SIM117
+                    with faults_as_user_errors():
+                        record.set_attribute("key", "value")
+                assert "\n" not in str(told.value)
+        finally:
+            server.start()
+        record.set_attribute("key", "value")
+
+
+@pytest.mark.slow
+def test_two_studies_in_one_database_outlive_its_restart(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGPASSWORD", PASSWORD)
+    totals = {"one": 10, "two": 12}
+    commands = [
+        drive.command(tmp_path, total, pause=0.5, storage=server.bare_url, name=name)
+        for name, total in totals.items()
+    ]
+    piped = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "cwd": drive.ROOT}
+    drivers = [subprocess.Popen(command, **piped) for command in commands]  # type: ignore[call-overload]
+    for driver in drivers:
+        for line in driver.stdout:
+            if re.match(r"trials [3-9]", line):
+                break
+    server.stop()
+    time.sleep(4.0)
+    server.start()
+    said = {name: driver.communicate(timeout=240)[0] for name, driver in zip(totals, drivers, strict=True)}
+    for name, total in totals.items():
+        assert f"the database {server.bare_url} is gone" in said[name]
+        trials = results.load(tmp_path / name).trials
+        assert len(trials) == total
+        assert set(trials["state"]) <= {"complete", "stopped"}
+    assert [driver.returncode for driver in drivers] == [0, 0]
