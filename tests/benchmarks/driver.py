@@ -337,8 +337,7 @@ def fill(directory: Path, more: int) -> None:
                 copy = {**row, "trial_id": key, "trial_user_attribute_id": None}
                 if row["key"] == RESULT:
                     result = moved(json.loads(row["value_json"]), head["state"] == "COMPLETE", rng)
-                    result["digest"] = layout.result_digest(result, stored)
-                    copy["value_json"] = json.dumps(result)
+                    copy["value_json"] = json.dumps(layout.sealed(result, stored))
                     attributes.append(copy)
             values = [
                 {
