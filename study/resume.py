@@ -5,7 +5,7 @@ import math
 from collections.abc import Sequence
 
 import study
-from study.store.options import Options, check_rules, duration, flags
+from study.store.options import LOGS, Options, check_rules, duration, flags
 from study_common.commands import StudyParser, add_record_options, exit_code
 from study_common.errors import UserError
 from study_common.layout import find_study
@@ -41,6 +41,9 @@ def _main(argv: Sequence[str] | None) -> int:
         metavar="F",
         help="GPUs per trial, from now on: a share of one, or several",
     )
+    parser.add_argument(
+        "--log", choices=[*LOGS, "none"], help="show the trials in this tool, from now on; none: in none"
+    )
     add_record_options(parser)
     arguments = parser.parse_args(argv)
     changes = {
@@ -49,6 +52,7 @@ def _main(argv: Sequence[str] | None) -> int:
         "time_budget_s": arguments.time_budget,
         "workers": arguments.workers,
         "gpus_per_trial": arguments.gpus_per_trial,
+        "log": "" if arguments.log == "none" else arguments.log,
     }
     check_rules(Options, dict.fromkeys(flags(Options)) | changes)
     directory = find_study(arguments.name, arguments.runs_dir)

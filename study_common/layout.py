@@ -31,6 +31,10 @@ FRONT_FILE = "front.csv"
 REPORT_FILE = "report.html"
 FILES_FILE = "files.csv"
 """What became of each image file; only for data sets that are folders of images."""
+MLFLOW_FILE = "mlflow.db"
+TENSORBOARD_DIR = "tensorboard"
+WANDB_DIR = "wandb"
+"""Where the tools of --log write."""
 
 # The directory of a run.
 CONFIG_FILE = "config.toml"

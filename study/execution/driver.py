@@ -24,6 +24,7 @@ from study.execution.monitor import Monitor
 from study.execution.patience import Patience
 from study.execution.ray_internals import gcs_address, install_actor_manager
 from study.execution.searcher import Searcher
+from study.execution.trackers import telling
 from study.execution.view import View
 from study.execution.width_table import Estimate, estimate
 from study.execution.worker import Job, Report, Train, Worker, train
@@ -32,6 +33,7 @@ from study.planning.spec import Spec
 from study.store import database as storage
 from study.store import directory as directories
 from study.store.lease import Lease, check_locks
+from study.store.options import check_log
 from study.store.record import FAULTS, Record, describe_fault, faults_as_user_errors, now
 from study.store.request import Request
 from study.store.versions import differences, git_commit, versions
@@ -76,6 +78,8 @@ class Changes:
     """Seconds that this and each later driver may train; infinite lifts the budget."""
     workers: int | None = None
     gpus_per_trial: float | None = None
+    log: str | None = None
+    """The tool in which trials are shown; "" for none."""
 
     def applied(self, request: Request) -> Request:
         """Return `request` with these changes."""
@@ -136,8 +140,11 @@ def resume_study(
     Raises:
         UserError: Another driver runs it, its images differ from those at the launch, or its record cannot be opened.
     """
-    changes = replace(changes or Changes(), **({} if trials is None else {"trials": trials}))
+    changes = changes or Changes()
+    if trials is not None:
+        changes = replace(changes, trials=trials)
     request = Request.read(directory)
+    check_log(changes.applied(request).log)
     url = directories.record_url(request, directory, storage_url)
     new = not Record.exists(url, request.name)
     if new and directories.has_trials(directory):
@@ -182,7 +189,12 @@ def _drive(held: _Held, cluster: Cluster, train: Train, estimate: Estimate) -> O
     interrupt = Interrupt(held.request.time_budget_s, faults=lambda: held.lease.lost)
     progress = None
     watch = GcsWatch(gcs_address(), directories.resume_command(held.directory))
-    with interrupt.catching_signals(), View(held.request, held.directory) as view, watch:
+    with (
+        interrupt.catching_signals(),
+        View(held.request, held.directory) as view,
+        watch,
+        telling(held.request, held.directory, view.say) as tell,
+    ):
         view.begin(cluster.dashboard)
         for line in (cluster.unused(held.request.gpus_per_trial), *_changed_versions(held)):
             if line:
@@ -196,7 +208,9 @@ def _drive(held: _Held, cluster: Cluster, train: Train, estimate: Estimate) -> O
                     held.request, held.directory, extra, estimate, interrupt.stop_all, patience, view.say
                 )
                 promising = width_table.to_try(held.request, table)
-            searcher = Searcher(held.request, held.record, held.directory, held.lease.token, extra, promising)
+            searcher = Searcher(
+                held.request, held.record, held.directory, held.lease.token, extra, promising, tell
+            )
             progress = searcher.progress
             interrupt.faults = lambda: searcher.halted or held.lease.lost or watch.lost
             monitor = Monitor(held.request, searcher, interrupt, view, patience)

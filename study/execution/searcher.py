@@ -14,7 +14,8 @@ from ray.tune.search import Searcher as TuneSearcher
 
 from search_spaces import Point
 from study.execution.open_trials import OpenTrial, OpenTrials, Status
-from study.execution.progress import Progress
+from study.execution.progress import Progress, state_name
+from study.execution.tracking import Entry
 from study.execution.worker import Job, Report
 from study.search.encoding import identity
 from study.search.proposals import make_proposals
@@ -52,6 +53,7 @@ class Searcher(TuneSearcher):
         token: str,
         extra: dict[str, Any],
         promising: Sequence[Point] = (),
+        tell: Callable[[Entry], None] = lambda entry: None,
     ) -> None:
         """Continue the study where `record` stands.
 
@@ -62,6 +64,7 @@ class Searcher(TuneSearcher):
             token: Token of this driver's lease.
             extra: Settings that are added to every configuration.
             promising: Configurations that are tried after those of the queue, before the sampler proposes.
+            tell: Takes what becomes of each trial, for the tool of --log.
         """
         super().__init__()
         self.halted = ""
@@ -75,6 +78,7 @@ class Searcher(TuneSearcher):
         self._directory = directory.absolute()  # workers of a Ray that we joined are elsewhere
         self._token = token
         self._extra = extra
+        self._tell = tell
         self._open = OpenTrials()
         self._replicates = Replicates(request)
         self._foreign: list[FrozenTrial] = []
@@ -261,6 +265,7 @@ class Searcher(TuneSearcher):
     def _pause(self, trial: OpenTrial) -> None:
         if self._write(lambda: self._record.pause(trial.number, trial.known)):
             self._open.rest(trial, Status.PAUSED)
+            self._tell(_entry(trial, TrialState.WAITING))
             self.progress.change_state(TrialState.RUNNING, TrialState.WAITING, trial.known)
             self._proposals.pause(trial.point)
 
@@ -272,6 +277,7 @@ class Searcher(TuneSearcher):
     def _job(self, trial_id: str, trial: OpenTrial) -> dict[str, Any]:
         self._open.run(trial, trial_id)
         trial.known["intervals"].append(RunInterval(worker="", started=now(), ended=None))
+        self._tell(_entry(trial, TrialState.RUNNING))
         return {
             "job": Job(
                 number=trial.number,
@@ -297,6 +303,7 @@ class Searcher(TuneSearcher):
         known["epochs"] = report.epoch
         known["duration_s"] += report.seconds
         self.progress.add_epoch(report.is_new)
+        self._tell(_entry(trial, TrialState.RUNNING, report.metrics))
         if report.epoch not in self._request.rungs:
             return False
         rung = Rung(epoch=report.epoch, seconds=report.seconds, metrics=report.metrics)
@@ -336,6 +343,7 @@ class Searcher(TuneSearcher):
         state = state_of(trial.known, self._request.epochs)
         if self._write(lambda: self._record.finish(trial.number, state, trial.known)):
             self._open.remove(trial)
+            self._tell(_entry(trial, state))
             self.progress.change_state(before, state, trial.known)
             if state == TrialState.COMPLETE:
                 self._replicates.complete(trial.number, trial.point, trial.known)
@@ -351,3 +359,15 @@ class Searcher(TuneSearcher):
         except FAULTS as error:
             self.halted = describe_fault(error)
         return not self.halted
+
+
+def _entry(trial: OpenTrial, state: TrialState, metrics: Mapping[str, float] | None = None) -> Entry:
+    known = trial.known
+    return Entry(
+        number=trial.number,
+        values={**trial.point, "seed": known["seed"]},
+        state=state_name(state),
+        epoch=known["epochs"],
+        metrics=metrics or {},
+        error=known["error"] or "",
+    )

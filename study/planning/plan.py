@@ -14,7 +14,7 @@ from search_spaces.bits import is_width
 from study.planning import for_target, initial_points
 from study.planning.spec import IMAGES, Spec
 from study.store import database, directory
-from study.store.options import DEFAULT_TRIALS, Options, check_choices, check_rules
+from study.store.options import DEFAULT_TRIALS, Options, check_choices, check_log, check_rules
 from study.store.request import BASIC, Request
 from study.store.versions import git_commit, versions
 from study_common import objectives
@@ -100,6 +100,7 @@ def plan(spec: Spec) -> Request:
         objectives=goals,
         constraints=constraints,
         target=_place_of_target(spec.target),
+        log=spec.log,
         rungs=rungs(config.epochs, spec.reduction_factor),
         data={"dataset": config.dataset, **vars(facts)},
         versions=versions(),
@@ -126,6 +127,7 @@ def rungs(epochs: int, reduction_factor: int) -> tuple[int, ...]:
 def _check_values(spec: Spec) -> None:
     check_choices(Spec, vars(spec))
     check_rules(Spec, vars(spec))
+    check_log(spec.log)
     if not spec.address and (spec.workers or 0) > (cpus := available_cpus()):
         warnings.warn(
             f"--workers is {spec.workers} and this process may use {cpus} CPUs: more trials at a time are not faster; "

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import search_spaces
-from study.store.options import ABOVE_0, Options, flag
+from study.store.options import ABOVE_0, LOGS, Options, flag
 from study_common import objectives
 from study_common.documents import parse_toml
 from study_common.errors import UserError
@@ -108,6 +108,10 @@ class Spec(Options):
     )
     warm_start: str = field(
         default="", metadata=flag("try the front of that study after the corners", metavar="NAME")
+    )
+    log: str = field(
+        default="",
+        metadata=flag("also show the trials in this tool, now and in each resume", choices=tuple(LOGS)),
     )
     address: str = field(
         default="", metadata=flag("address of a running Ray to join, or 'auto'", metavar="RAY")

@@ -10,13 +10,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from study_common.commands import needs
 from study_common.errors import UserError, check_known
 
 SAMPLERS = ("sms_ego", "tpe", "nsga2", "nsga3", "gp", "random", "grid")
 SCHEDULERS = ("pareto_asha", "fifo")
 INITS = ("float", "shared")
+LOGS = {"mlflow": "mlflow", "tensorboard": "tensorboardX", "wandb": "wandb"}
+"""The tools of --log, each also an extra, and the module that it needs."""
 DEFAULT_TRIALS = 15
 """What `trials` is if it is not given."""
+
+
+def check_log(name: str) -> None:
+    """Raise MissingPackageError, with the command that installs it, if the tool of --log is not installed."""
+    if name:
+        needs(LOGS[name], name)
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 import search_spaces
 from search_spaces import Choice, Domain, Float, Int, Space, is_width
-from study.store.options import Options, check_choices
+from study.store.options import LOGS, Options, check_choices
 from study_common import digests
 from study_common import objectives as rules
 from study_common.documents import parse_toml
-from study_common.errors import UserError, located
+from study_common.errors import UserError, check_known, located
 from study_common.files import read_text
 from study_common.layout import FORMAT, REQUEST_FILE
 from study_common.objectives import Objective
@@ -43,6 +43,8 @@ class Request(Options):
     constraints: dict[str, float]
     target: str = ""
     """The device that every trial is for, by name or as the absolute path of its file; "" for none."""
+    log: str = ""
+    """The tool in which the trials are shown too, one of `LOGS`; "" for none."""
     trials: int
     epochs: int
     rungs: tuple[int, ...]
@@ -154,6 +156,7 @@ class Request(Options):
             "objectives": rules.document(self.objectives),
             "constraints": self.constraints,
             **({"target": self.target} if self.target else {}),
+            **({"log": self.log} if self.log else {}),
             "data": self.data,
             "versions": self.versions,
         }
@@ -173,10 +176,13 @@ class Request(Options):
             )
         request, space = document["request"], dict(document["space"])
         _check(request)
+        with located(REQUEST_FILE):
+            check_known("log", filter(None, [document.get("log", "")]), LOGS)
         return cls(
             **{name: document[name] for name in (*_TOP, "queue", "constraints", "data", "versions")},
             **{option.name: request[option.name] for option in fields(Options)},
             target=document.get("target", ""),
+            log=document.get("log", ""),
             rungs=tuple(request["rungs"]),
             fixed={name: request[name] for name in BASIC if request[name]} | document["fixed"],
             space=search_spaces.parse(space, space.pop("name")),

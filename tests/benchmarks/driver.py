@@ -417,6 +417,8 @@ def main() -> None:
                     stdout=subprocess.DEVNULL,
                 )
                 figures |= json.loads(file.read_text())
+            if arguments.json:  # a part that fails, for want of memory, takes no other along
+                arguments.json.write_text(json.dumps(figures, indent=2))
     for name, value in figures.items():
         print(f"{name:28} {value:10.3f}")
     if arguments.json:

@@ -16,6 +16,7 @@ from study.execution.searcher import Searcher
 from study.execution.worker import Report
 from study.store import database
 from study.store import directory as directories
+from study.store.options import LOGS
 from study.store.record import Record
 from study.store.request import Request
 from study_common.layout import RECORD_FILE, VERSIONS
@@ -44,6 +45,20 @@ def test_budget_workers_and_gpus_are_changed_for_good(command: Command, complete
     assert (changed.time_budget_s, changed.workers, changed.gpus_per_trial) == (math.inf, 1, 0.5)
     assert command("study.resume", "s", "--time-budget", "2h", "--runs-dir", str(complete.parent))[0] == 0
     assert Request.read(complete) == replace(changed, time_budget_s=7200.0)
+
+
+def test_the_tool_of_the_log_is_changed_for_good_and_has_to_be_installed(
+    command: Command, complete: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LOGS, "wandb", "a_module_that_nobody_has")
+    words = ["study.resume", "s", "--runs-dir", str(complete.parent), "--log"]
+    code, _, said = command(*words, "wandb")
+    assert code == 2
+    assert said.endswith("install it with pip install 'sgt-pact-study[wandb]'\n")
+    assert not Request.read(complete).log
+    for tool, kept in (("tensorboard", "tensorboard"), ("none", "")):
+        assert command(*words, tool)[0] == 0
+        assert Request.read(complete).log == kept
 
 
 @pytest.mark.parametrize(

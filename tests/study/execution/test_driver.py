@@ -16,6 +16,7 @@ from study_common import layout
 from study_common.errors import UserError
 from study_common.layout import INIT_DIR
 from tests.study import toys
+from tests.study.execution.test_trackers import of_tensorboard
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 
@@ -60,6 +61,19 @@ def test_the_last_trials_are_replicates_of_the_front(
     more = study.Changes(trials=8, replicates=4)
     assert study.resume_study(outcome.directory, changes=more, train=toys.toy).code == 0
     assert (results.load(outcome.directory).trials["seed"] != 0).sum() == 4
+
+
+def test_the_trials_are_in_the_tool_of_the_log_too(spec_of: SpecOf) -> None:
+    pytest.importorskip("tensorboard")
+    directory = study.run_study(spec_of(trials=4, log="tensorboard"), train=toys.toy).directory
+    assert study.resume_study(directory, trials=6, train=toys.toy).code == 0
+    trials = results.load(directory).trials
+    shown = {number: run for number, (run,) in of_tensorboard(directory).items()}
+    assert [shown[number].state for number in range(6)] == trials["state"].tolist()
+    for number, params in zip(trials["number"], trials["params.lambda1"], strict=True):
+        curve = pd.read_csv(directory / "trials" / str(number) / "curve.csv").set_index("epoch")["accuracy"]
+        assert shown[number].accuracy == pytest.approx(curve.to_dict())
+        assert float(shown[number].params["lambda1"]) == pytest.approx(params)
 
 
 def test_a_relative_directory_is_where_the_driver_is(

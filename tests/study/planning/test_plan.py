@@ -13,6 +13,7 @@ import torchvision
 
 from study.planning.plan import plan
 from study.planning.spec import Spec
+from study.store.options import LOGS
 from study.store.request import Request
 from study_common.errors import StudyWarning, UserError
 from tests import make_lesions
@@ -31,6 +32,16 @@ RequestOf = Callable[..., Request]
 def test_more_workers_than_cpus_are_warned_of(request_of: RequestOf) -> None:
     with pytest.warns(StudyWarning, match="--workers is 1000000 and this process may use"):
         assert request_of(workers=1_000_000).workers == 1_000_000
+
+
+def test_the_tool_of_the_log_has_to_be_installed(
+    request_of: RequestOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(LOGS, "mlflow", "a_module_that_nobody_has")
+    with pytest.raises(UserError, match=r"install it with pip install 'sgt-pact-study\[mlflow\]'"):
+        request_of(log="mlflow")
+    with pytest.raises(UserError, match="unknown log 'mlfow'; the nearest is 'mlflow'"):
+        request_of(log="mlfow")
 
 
 def test_replicates_leave_something_to_search(request_of: RequestOf) -> None:
