@@ -10,8 +10,8 @@ import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from study.execution.ray_internals import on_loopback
-from study_common.cpus import available_cpus
 from study_common.errors import NO_ROOM, UserError
+from study_common.machine import available_cpus
 from study_common.output import waiting
 from trainables import Config
 from trainables.choices import is_own_model

@@ -18,10 +18,10 @@ from study.store.options import DEFAULT_TRIALS, Options, check_choices, check_lo
 from study.store.request import BASIC, Request
 from study.store.versions import git_commit, versions
 from study_common import objectives
-from study_common.cpus import available_cpus
 from study_common.errors import StudyWarning, UserError, check_known, located
 from study_common.files import expanded, real
 from study_common.layout import find_study
+from study_common.machine import available_cpus
 from study_common.objectives import COSTS, Objective
 from trainables import Config
 from trainables.training.config import IMAGE_PLACES

@@ -10,7 +10,8 @@ cost      seconds of a trial at the default settings, and the part of them that 
 train     every combination of --bits (4,2), SGT on and off and --seeds (3): 12 runs laid out like a study
 measure   the score of each of `--images` validation images, for every finished trial and every removal
 answers   rank stability between disjoint sets of images; SGT against none by seed; precision against faithfulness
-look      single models: every attribution's score, how much of the maps lies on black, how the logits answer noise
+look      single models: every attribution's score, completeness of Integrated Gradients, how much of the maps lies on
+          black, how the logits answer noise
 """
 
 import argparse
@@ -246,8 +247,13 @@ def look(arguments: argparse.Namespace) -> None:
             print(
                 f"  {method:20} {found.score:.3f} +- {found.standard_error:.3f}, {blank:.0%} blank, {seconds:.2f} s"
             )
-        with extra_pass(model), torch.no_grad():
+        with extra_pass(model):
             X = scale(images)
+            errors = [
+                f"{incompleteness(model, X, steps):.3f} in {steps} steps" for steps in (16, 32, 64, 128)
+            ]
+        print("  Integrated Gradients miss completeness by " + ", ".join(errors))
+        with extra_pass(model), torch.no_grad():
             logits = model(X)
             maps = saliency_maps(model, X, logits.argmax(1)).flatten(1)
             black = (images.flatten(1) == 0).double()
@@ -259,6 +265,17 @@ def look(arguments: argparse.Namespace) -> None:
                     - logits
                 )
                 print(f"  noise {noise:.3f}: logits move by {moved.abs().mean():.3f}")
+
+
+def incompleteness(model: torch.nn.Module, X: torch.Tensor, steps: int) -> float:
+    """How far sums of Integrated Gradients are from f(X) - f(0), as a share of that: mean sizes over images."""
+    from captum.attr import IntegratedGradients
+
+    target = predict(model, X)
+    found = IntegratedGradients(model).attribute(X, target=target, n_steps=steps, internal_batch_size=100)
+    with torch.no_grad():
+        rise = (model(X) - model(torch.zeros_like(X))).gather(1, target[:, None])[:, 0]
+    return ((found.flatten(1).sum(1) - rise).abs().mean() / rise.abs().mean()).item()
 
 
 if __name__ == "__main__":

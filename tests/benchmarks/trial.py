@@ -3,7 +3,8 @@
     python -m tests.benchmarks.trial [--json FILE]
 
 `outside_steps_share` is the part of a trial of `--space mixed_bits` (every layer at 4 bits, the default images and
-epochs) that is not spent in `Run.step`: starting, drawing batches, evaluation, faithfulness, saving.
+epochs) that is not spent in `Run.step`: starting, drawing batches, evaluation, faithfulness, saving. A worker imports
+once for all of its trials, so imports are a figure of their own, `imports_cpu_s`.
 `launch_to_first_step_cpu_s` is the time of all processes of a launch, Ray's own among them, from the command to the end
 of the first training step.
 Linux only: it reads /proc. Under two minutes.
@@ -47,11 +48,15 @@ def main() -> None:
 
 def trial() -> dict[str, float]:
     """CPU seconds of each part of one trial, and the share outside of the steps."""
+    began = time.process_time()
+    import torchmetrics.functional.classification  # noqa: F401  # else the first measurement would import it
+
     import study
     import trainables
     from trainables.training import run as module
 
     trainables.prepare_process()
+    imports = time.process_time() - began
     config = study.plan(study.Spec(space="mixed_bits")).config({"bits": 4})
     spent: Counter[str] = Counter()
 
@@ -77,7 +82,12 @@ def trial() -> dict[str, float]:
             timed("saving", epoch.save)(Path(folder))
     whole = time.process_time() - began
     parts = {f"{name}_cpu_s": seconds for name, seconds in spent.items()}
-    return {"trial_cpu_s": whole, **parts, "outside_steps_share": 1 - spent["step"] / whole}
+    return {
+        "imports_cpu_s": imports,
+        "trial_cpu_s": whole,
+        **parts,
+        "outside_steps_share": 1 - spent["step"] / whole,
+    }
 
 
 def launch() -> dict[str, float]:

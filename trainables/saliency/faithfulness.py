@@ -1,10 +1,10 @@
 """Faithfulness: does the saliency map point at the pixels that the model uses?
 
 The pixels of an image are ranked by saliency of the predicted logit. The top fraction q is removed (MoRF, most relevant
-first), or the bottom fraction q (LeRF, least relevant first), for each q of `FRACTIONS`; f(q) is the share of images
-whose predicted class does not change.
+first), or the bottom fraction q (LeRF, least relevant first), for each q of `FRACTIONS`; p(q) is the probability that the
+model then gives the class that it predicted for the whole image.
 
-    faithfulness = mean over q of (f_LeRF(q) - f_MoRF(q))        in [-1, 1]
+    faithfulness = mean over images and q of (p_LeRF(q) - p_MoRF(q))        in [-1, 1]
 
 0 for a random order and for a constant predictor. No label enters, so accuracy neither helps nor hurts.
 """

@@ -14,6 +14,7 @@ import json
 import tempfile
 from collections.abc import Callable
 from functools import cache
+from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -35,14 +36,16 @@ SLOW = "optuna gp"
 REPEATED = 6
 """Configurations that --quick measures again."""
 LIMIT = 4.0
-PEERS: dict[str, Callable[[int], BaseSampler]] = {
+MO_REA = "syne tune mo-rea"
+"""Runs with the extra [bench]."""
+PEERS: dict[str, Callable[[int], BaseSampler] | None] = {
     "optuna default": lambda seed: default(seed),
     "optuna tpe": lambda seed: TPESampler(seed=seed),
     "optuna nsga2": lambda seed: NSGAIISampler(seed=seed),
     "optuna gp": lambda seed: GPSampler(seed=seed),
     "random": lambda seed: RandomSampler(seed=seed),
     "ours, trainings from random weights": lambda seed: SmsEgoSampler(seed, bounds=[(1.0, 0.0)] * 3),
-}
+} | ({MO_REA: None} if find_spec("syne_tune") else {})
 
 
 def main() -> int:
@@ -151,7 +154,8 @@ def peer(name: str, grid: Array, points: list[Point], searches: int) -> tuple[fl
     told = []
     for index, seed in product(range(len(grid)), range(1 if name == SLOW else searches)):
         true = judgement.others(grid, index)
-        tried = order(PEERS[name](seed), grid[index], points)
+        make = PEERS[name]
+        tried = order(make(seed), grid[index], points) if make else evolved(seed, grid[index], points)
         told.append(judgement.trials_to_enough(tried, grid[index], true, true))
     trials, shares = np.median(np.array(told), axis=0)
     return float(problem.EPOCHS * trials), float(shares)
@@ -177,6 +181,26 @@ def order(sampler: BaseSampler, seen: Array, points: list[Point]) -> list[int]:
             continue
         found[rows[point]] = None
         study.tell(trial, seen[rows[point]].tolist())
+    return list(found)
+
+
+def evolved(seed: int, seen: Array, points: list[Point]) -> list[int]:
+    """Return the same for Syne Tune's multi-objective regularised evolution, its own defaults."""
+    from syne_tune.config_space import ordinal
+    from syne_tune.optimizer.schedulers.multiobjective.multi_objective_regularized_evolution import (
+        MultiObjectiveRegularizedEvolution,
+    )
+
+    space = {layer: ordinal(list(problem.WIDTHS), kind="equal") for layer in problem.LAYERS}
+    searcher = MultiObjectiveRegularizedEvolution(space, random_seed=seed)
+    found: dict[int, None] = {}
+    for number in range(4 * len(seen)):
+        if len(found) >= len(seen) // 2:
+            break
+        config = searcher.suggest()
+        row = points.index(tuple(config[layer] for layer in problem.LAYERS))
+        found[row] = None
+        searcher.on_trial_complete(number, config, (-seen[row]).tolist())
     return list(found)
 
 

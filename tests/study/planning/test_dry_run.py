@@ -104,3 +104,18 @@ def test_a_dry_run_tells_what_the_shared_model_takes(small: Callable[..., Reques
         r"start: 9 epochs of about [\d.]+ s for the shared model, on one worker, take \d+ min; "
         r"its quantisers take 0.0 MB", line
     )  # fmt: skip
+
+
+def test_a_dry_run_tells_what_memory_the_workers_take(
+    small: RequestOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = small(workers=1)
+    line = next(line for line in describe(request).splitlines() if line.startswith("memory:"))
+    found = re.fullmatch(r"memory: 1 workers of ([\d.]+) GB take ([\d.]+) of ([\d.]+) GB", line)
+    assert found, line
+    assert (
+        0.2 < float(found[1]) == float(found[2]) < float(found[3])
+    )  # torch alone has a quarter of a gigabyte
+
+    monkeypatch.setattr("study.planning.dry_run.available_memory", lambda: 10**8)
+    assert "0.1 GB: too much; give fewer --workers" in describe(request)

@@ -1,4 +1,4 @@
-"""CPUs that a process may use: fewer than those of the machine in a container, or where its affinity says so."""
+"""CPUs and memory that a process may use: less than the machine has in a container, or where its affinity says so."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from study_common.cpus import available_cpus
+from study_common.machine import available_cpus, available_memory
 
 GROUPS = {
     "0::/": {"cpu.max": "150000 100000"},
@@ -58,3 +58,20 @@ def test_without_a_quota_affinity_counts(
 def test_a_machine_without_cgroups(two_cpus: None, tmp_path: Path) -> None:
     assert available_cpus(tmp_path) == 2
     assert 1 <= available_cpus() <= (os.cpu_count() or 1)
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "limited"),
+    [
+        ("0::/a/b", {"a/memory.max": "65536", "a/b/memory.max": "max"}, True),
+        ("3:cpu:/x\n2:memory:/x", {"memory/memory.limit_in_bytes": "65536"}, True),
+        ("2:memory:/", {"memory/memory.limit_in_bytes": "9223372036854771712"}, False),
+        ("0::/", {"memory.max": "nonsense"}, False),
+        ("0::/", {}, False),
+    ],
+)
+def test_a_limit_of_memory_counts(groups: str, files: dict[str, str], limited: bool, tmp_path: Path) -> None:
+    found = available_memory(tree(tmp_path, groups, files))
+    assert (found == 65536) == limited
+    if not limited:
+        assert found == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
