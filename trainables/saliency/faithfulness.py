@@ -1,8 +1,8 @@
 """Faithfulness: does the saliency map point at the pixels that the model uses?
 
 The pixels of an image are ranked by saliency of the predicted logit. The top fraction q is removed (MoRF, most relevant
-first), or the bottom fraction q (LeRF, least relevant first), for each q of `FRACTIONS`; p(q) is the probability that the
-model then gives the class that it predicted for the whole image.
+first), or the bottom fraction q (LeRF, least relevant first), for each q of `FRACTIONS`; p(q) is the probability that
+the model then gives the class that it predicted for the whole image.
 
     faithfulness = mean over images and q of (p_LeRF(q) - p_MoRF(q))        in [-1, 1]
 
