@@ -14,13 +14,19 @@ from torch import Tensor, nn
 
 from trainables.saliency.attribution import blank
 from trainables.saliency.controls import CONTROLS
-from trainables.saliency.faithfulness import FRACTIONS, Faithfulness, faithfulness, standard_error
+from trainables.saliency.faithfulness import (
+    FRACTIONS,
+    Faithfulness,
+    answers_to,
+    faithfulness,
+    standard_error,
+)
 from trainables.saliency.removal import REMOVALS, Background, check_size
 
 OBJECTIVE = ("other_image",)
 """The removals whose mean is `faithfulness`; docs/faithfulness.md has the study that chooses them."""
-FEW = 50
-"""From so many images on the other removals look at every second one only: they cost as much and decide nothing."""
+OTHERS = 50
+"""The other removals and the controls look at about so many of the images: they cost as much and decide less."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +36,7 @@ class Assessment:
     by_removal: Mapping[str, Faithfulness]
     """Of the model's maps: those of `OBJECTIVE` at least."""
     controls: Mapping[str, Mapping[str, Faithfulness]]
-    """Of each control's maps, the removals of `OBJECTIVE`; may be empty."""
+    """Of each control's maps, the removals of `OBJECTIVE`, on some of the images; may be empty."""
     blank: Tensor
     """bool (n,): which of the model's maps are constant."""
 
@@ -55,7 +61,8 @@ class Assessment:
         faithfulness            the mean of `OBJECTIVE`, with _se, and _images, how many there were
         faithfulness.REMOVAL    each removal's own score, with _se
         faithfulness.CONTROL    the same mean for the maps of a control, with _se
-        faithfulness.over_CONTROL   faithfulness less that of the control, with the _se of the paired difference
+        faithfulness.over_CONTROL   faithfulness less that of the control on the same images, with the _se of the
+                                    paired difference
         faithfulness.blank      the share of the model's maps that are constant
         """
         found: dict[str, float] = {"faithfulness_images": len(self.each)}
@@ -65,7 +72,7 @@ class Assessment:
         for name, removals in self.controls.items():
             control = _mean_of_objective(removals)
             found |= _with_error(f"faithfulness.{name}", control)
-            found |= _with_error(f"faithfulness.over_{name}", self.each - control)
+            found |= _with_error(f"faithfulness.over_{name}", self.each[_some(self.each)] - control)
         return found | {"faithfulness.blank": self.blank.cpu().double().mean().item()}
 
     def curves(self, labels: Tensor) -> pd.DataFrame:
@@ -81,21 +88,21 @@ class Assessment:
         """
         rows = []
         for removal, found in self.by_removal.items():
-            own = labels[_looked_at(removal, len(labels))]
-            orders = {"morf": found.morf, "lerf": found.lerf}
-            if removal in self.controls.get("random", {}):
-                orders["random"] = self.controls["random"][removal].morf
-            for order, answers in orders.items():
-                classes = (found.predicted, *answers.classes.T)
-                probabilities = (found.confidence, *answers.probability.T)
+            own = labels[_looked_at(removal, labels)]
+            orders = {"morf": (found, found.morf, own), "lerf": (found, found.lerf, own)}
+            if control := self.controls.get("random", {}).get(removal):
+                orders["random"] = (control, control.morf, labels[_some(labels)])
+            for order, (of, answers, classes_of) in orders.items():
+                classes = (of.predicted, *answers.classes.T)
+                probabilities = (of.confidence, *answers.probability.T)
                 rows += [
                     {
                         "removal": removal,
                         "order": order,
                         "fraction": fraction,
-                        "kept": (predicted == found.predicted).cpu().double().mean().item(),
+                        "kept": (predicted == of.predicted).cpu().double().mean().item(),
                         "probability": probability.cpu().double().mean().item(),
-                        "accuracy": (predicted == own).cpu().double().mean().item(),
+                        "accuracy": (predicted == classes_of).cpu().double().mean().item(),
                     }
                     for fraction, predicted, probability in zip(
                         (0.0, *FRACTIONS), classes, probabilities, strict=True
@@ -122,6 +129,7 @@ def assess(
     *,
     removals: Iterable[str] = REMOVALS,
     controls: Iterable[str] = CONTROLS,
+    whole: Tensor | None = None,
 ) -> Assessment:
     """Score a model's maps, and the controls' maps of the same images, by the suite.
 
@@ -132,34 +140,40 @@ def assess(
         background: of the data set of X.
         removals: names of `REMOVALS` for the model's maps, those of `OBJECTIVE` among them.
         controls: names of `CONTROLS`.
+        whole: what the model answers to X, (n, classes), where that is known.
 
     Returns:
-        The scores. Each removal takes 1 + 2 * len(FRACTIONS) forward passes per image and set of maps; those that are
-        not of `OBJECTIVE` look at every second image if there are `FEW` or more.
+        The scores. Each removal takes 2 * len(FRACTIONS) forward passes per image and set of maps. Those of `OBJECTIVE`
+        look at all images, the others and the controls at about `OTHERS` of them.
 
     Raises:
         UserError: The images are too small to remove parts of them.
     """
     check_size(X)
+    answers = answers_to(model, X) if whole is None else whole
 
-    def scores(of: Tensor, names: Iterable[str]) -> dict[str, Faithfulness]:
-        found = {}
-        for name in names:
-            some = _looked_at(name, len(X))
-            found[name] = faithfulness(
-                model, X[some], of[some], removal=REMOVALS[name], background=background
-            )
-        return found
+    def score(of: Tensor, removal: str, some: slice) -> Faithfulness:
+        return faithfulness(
+            model, X[some], of[some], removal=REMOVALS[removal], background=background, whole=answers[some]
+        )
 
     return Assessment(
-        by_removal=scores(maps, removals),
-        controls={name: scores(CONTROLS[name](X, background), OBJECTIVE) for name in controls},
+        by_removal={name: score(maps, name, _looked_at(name, X)) for name in removals},
+        controls={
+            name: {removal: score(CONTROLS[name](X, background), removal, _some(X)) for removal in OBJECTIVE}
+            for name in controls
+        },
         blank=blank(maps),
     )
 
 
-def _looked_at(removal: str, images: int) -> slice:
-    return slice(None) if removal in OBJECTIVE or images < FEW else slice(None, None, 2)
+def _looked_at(removal: str, images: Tensor) -> slice:
+    return slice(None) if removal in OBJECTIVE else _some(images)
+
+
+def _some(images: Tensor) -> slice:
+    """About `OTHERS` of the images, at equal distances."""
+    return slice(None, None, max(1, len(images) // OTHERS))
 
 
 def _mean_of_objective(by_removal: Mapping[str, Faithfulness]) -> Tensor:

@@ -19,7 +19,7 @@ from trainables.data.listing.splits import stratified
 from trainables.models.passes import extra_pass
 from trainables.saliency.attribution import CHUNK, saliency_maps
 from trainables.saliency.controls import CONTROLS
-from trainables.saliency.faithfulness import predict
+from trainables.saliency.faithfulness import answers_to, predict
 from trainables.saliency.localisation import localisation
 from trainables.saliency.removal import REMOVALS, Background
 from trainables.saliency.suite import OBJECTIVE, Assessment, assess
@@ -36,7 +36,8 @@ from trainables.training.network import costs, load_checkpoint
 from trainables.training.quality import confusion, quality
 from trainables.training.sgt import keep, kl_divergence, saliency
 
-FAITHFULNESS_IMAGES = 100  # faithfulness is measured on so many images of the split
+FAITHFULNESS_IMAGES = 250  # of the split: faithfulness at the end of a run is measured on so many
+RUNG_IMAGES = 100  # the same at rungs, and where maps point at any time
 DONORS = 200  # training images that removed pixels are taken from
 KL_IMAGES = (
     200  # the masked pass is measured on so many images of the split: its backward pass is most of the time
@@ -79,23 +80,26 @@ def measure_quality(model: nn.Module, split: Split, scale: Scale) -> dict[str, f
 def measure_faithfulness(
     model: nn.Module, split: Split, data: Data, scale: Scale, config: Config, *, whole_suite: bool = True
 ) -> Assessment:
-    """Score the maps of the configured attribution on `FAITHFULNESS_IMAGES` images of a split of `data`.
+    """Score the maps of the configured attribution on images of a split of `data`.
 
-    By every removal and beside every control, or without `whole_suite` by the removals of the objective alone.
+    On `FAITHFULNESS_IMAGES` by every removal and beside every control, or without `whole_suite` on `RUNG_IMAGES` by the
+    removals of the objective alone.
     """
     with extra_pass(model):
-        X = scale(choose(split, FAITHFULNESS_IMAGES).images)
-        maps = saliency_maps(model, X, predict(model, X), method=config.attribution)
+        X = scale(choose(split, FAITHFULNESS_IMAGES if whole_suite else RUNG_IMAGES).images)
+        whole = answers_to(model, X)
+        maps = saliency_maps(model, X, whole.argmax(1), method=config.attribution)
         removals, controls = (REMOVALS, CONTROLS) if whole_suite else (OBJECTIVE, ())
-        return assess(model, X, maps, background_of(data, scale), removals=removals, controls=controls)
+        background = background_of(data, scale)
+        return assess(model, X, maps, background, removals=removals, controls=controls, whole=whole)
 
 
 def measure_localisation(
     model: nn.Module, split: Split, masks: Masks, scale: Scale, config: Config
 ) -> dict[str, float]:
-    """Measure where the same maps point, on `FAITHFULNESS_IMAGES` images of a split that have masks."""
+    """Measure where the same maps point, on `RUNG_IMAGES` images of a split that have masks."""
     chosen = torch.from_numpy(
-        stratified(split.labels[masks.indices], min(FAITHFULNESS_IMAGES, len(masks.indices)))
+        stratified(split.labels[masks.indices], min(RUNG_IMAGES, len(masks.indices)))
     )
     with extra_pass(model):
         X = scale(split.images[masks.indices[chosen]])

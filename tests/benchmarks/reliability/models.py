@@ -16,10 +16,10 @@ from trainables.training.inputs import described
 from trainables.training.run import Run
 
 EPOCHS = 9
-CHOOSING, JUDGING = (11, 12), (15, 16)
+CHOOSING, JUDGING = (11, 12), (17, 18)
 """The score is chosen on the models of the former, and confirmed on those of the latter, which nobody had seen."""
-SEEN = (13, 14)
-"""They were to judge, and were looked at twice."""
+SEEN = (13, 14, 15, 16)
+"""They judged earlier choices, and were looked at more than once."""
 SEEDS = (*CHOOSING, *SEEN, *JUDGING)
 DECAY = 0.995  # of the average of the weights, per step: it reaches back about two and a half epochs
 LAST, AVERAGE, ABOUT = "last.safetensors", "average.safetensors", "about.json"

@@ -54,6 +54,11 @@ class Measurement:
 OUTSIDE_TRAINING = ("other_image", "blur", "road")
 """The removals that SGT trains on under no `fill`."""
 PLAIN = Measurement("last", "gradient", (*REMOVALS, TODAY), (50, 100))
+SIZES = (
+    Measurement("last", "gradient", ("other_image", TODAY), (250,)),
+    Measurement("last", "gradient", ("other_image", TODAY), (200, 400)),
+)
+"""The objective, and the score that it replaced, on more images."""
 LEVERS = (
     Measurement("last", "gradient", (DONORS,), (50, 100)),
     Measurement("last", "gradient", OUTSIDE_TRAINING, (200, 400)),
