@@ -98,9 +98,7 @@ def measure_localisation(
     model: nn.Module, split: Split, masks: Masks, scale: Scale, config: Config
 ) -> dict[str, float]:
     """Measure where the same maps point, on `RUNG_IMAGES` images of a split that have masks."""
-    chosen = torch.from_numpy(
-        stratified(split.labels[masks.indices], min(RUNG_IMAGES, len(masks.indices)))
-    )
+    chosen = torch.from_numpy(stratified(split.labels[masks.indices], min(RUNG_IMAGES, len(masks.indices))))
     with extra_pass(model):
         X = scale(split.images[masks.indices[chosen]])
         maps = saliency_maps(model, X, predict(model, X), method=config.attribution)

@@ -4,18 +4,19 @@
     python -m tests.benchmarks.reliability --quick --seed S           retrain six models, and compare with the rows
     python -m tests.benchmarks.reliability --make DIR [--seeds 11,12] [--levers]     train and score; rows in DIR
 
-Fifteen configurations of paper_cnn, nine epochs on the embedded images, seeds 11 to 16. A score is chosen on seeds 11
-and 12, and judged on seeds 15 and 16; 13 and 14 were to judge, and were looked at twice. `--levers` scores more images,
-more donors, average weights and Integrated Gradients too. `--quick` exits with 1 if the new models disagree with the
-rows beyond the error that the rows state.
+Fifteen configurations of paper_cnn, nine epochs on the embedded images, seeds 11 to 18. A score was chosen on seeds 11
+and 12; seeds 17 and 18 judge; those between judged earlier choices. `--levers` scores more donors, average weights and
+Integrated Gradients too. `--quick` exits with 1 if the new models disagree with the rows beyond the error that the rows
+state.
 """
 
 import argparse
 import itertools
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -23,16 +24,16 @@ from scipy import stats
 
 from tests.benchmarks.reliability import models, planted, scores
 from tests.benchmarks.reliability.judgement import (
-    LAMBDA1,
     Candidate,
     Verdict,
     candidates,
-    consistency,
     icc,
     judge,
     measured,
     summary,
 )
+from tests.benchmarks.reliability.scores import scored
+from tests.benchmarks.reliability.sizes import NINE, by_images, one_seed
 from tests.benchmarks.reliability.trial_cost import cost_share
 from tests.benchmarks.reliability.widths import width_costs
 from trainables import prepare_process
@@ -74,7 +75,7 @@ def main() -> int:
     prepare_process()
     if arguments.make:
         seeds = tuple(map(int, arguments.seeds.split(",")))
-        wanted = (scores.PLAIN, *(scores.LEVERS if arguments.levers else ()))
+        wanted = (scores.PLAIN, *scores.SIZES, *(scores.LEVERS if arguments.levers else ()))
         make(arguments.make, seeds, tuple(range(len(list(models.configurations())))), wanted)
         return 0
     rows = pd.read_parquet(ROWS)
@@ -93,9 +94,10 @@ def make(
     seeds: tuple[int, ...],
     numbers: tuple[int, ...],
     measurements: Sequence[scores.Measurement] = (scores.PLAIN,),
+    base: Mapping[str, Any] | None = None,
 ) -> pd.DataFrame:
     """Train and score what is not there yet; the rows of all, also as `out`/rows.parquet."""
-    models.train(out, seeds, numbers)
+    models.train(out, seeds, numbers, base)
     for folder in sorted(path.parent for path in out.glob(f"*/{models.ABOUT}")):
         if not (folder / ROWS.name).exists():
             found = scores.rows(folder, measurements)
@@ -120,7 +122,7 @@ def report(rows: pd.DataFrame) -> dict[str, float | bool | str]:
     print(margins.round(2).rename_axis("planted oracle less random and edge").to_string(), "\n")
     choosing, judging = (_with_all(rows, seeds) for seeds in (models.CHOOSING, models.JUDGING))
     rows = rows[rows["number"].isin(choosing["number"])]
-    nine = choosing[choosing["number"] < 9]
+    nine = choosing[choosing["number"] < NINE]
     verdicts = {c: judge(nine, c, margins) for c in candidates() if measured(nine, c)}
     best = choice(verdicts)
     levers = [c for c in verdicts if c.removals == CHOSEN.removals]
@@ -135,7 +137,9 @@ def report(rows: pd.DataFrame) -> dict[str, float | bool | str]:
     print(f"their cheapest, or the best if there is none: {_name(best)}\n")
     for kind in ("soft", "hard"):
         print(f"what a width costs, {kind}\n{width_costs(rows, kind).to_string()}\n")
+    print(f"by the number of images, seeds that judge\n{by_images(judging).to_string()}\n")
     verdict = judge(judging, CHOSEN, margins)
+    of_one_seed, within_it = one_seed(scored(judging, *CHOSEN.removals, CHOSEN.kind, CHOSEN.images))
     return {
         "chosen": _name(CHOSEN),
         "picked_by_the_rule": _name(best),
@@ -152,23 +156,10 @@ def report(rows: pd.DataFrame) -> dict[str, float | bool | str]:
         "images": CHOSEN.images,
         "models": judging.groupby(["number", "seed"]).ngroups,
         "icc_within": " ".join(f"{value:.2f}" for value in verdict.within.values()),
-        **of_one_seed(judging),
+        "icc_mean_fill_as_many_images": mean_fill(judging, CHOSEN.images)[0],
+        "icc_chosen_one_seed": of_one_seed,
+        "icc_chosen_one_seed_within": " ".join(f"{value:.2f}" for value in within_it),
     }
-
-
-def of_one_seed(rows: pd.DataFrame) -> dict[str, float | str]:
-    """The same ICCs of the chosen score and of the mean fill among models of one seed, as the trials of a study are."""
-    found: dict[str, float | str] = {}
-    for name, some in (
-        ("chosen", plain(rows, *CHOSEN.removals, CHOSEN.kind)),
-        ("mean_fill", plain(rows, scores.TODAY)),
-    ):
-        table = some.pivot_table(index="seed", columns="number", values="score")
-        lambda1 = np.array([LAMBDA1[number] for number in table])
-        within = [consistency(table.to_numpy()[:, lambda1 == value]) for value in np.unique(lambda1)]
-        found[f"icc_{name}_one_seed"] = consistency(table.to_numpy())
-        found[f"icc_{name}_one_seed_within"] = " ".join(f"{value:.3f}" for value in within)
-    return found
 
 
 def _with_all(rows: pd.DataFrame, seeds: tuple[int, ...]) -> pd.DataFrame:
@@ -195,22 +186,10 @@ def _show(title: str, rows: pd.DataFrame, chosen: list[Candidate], margins: pd.D
     print(pd.DataFrame(lines).T.to_string(), "\n")
 
 
-def mean_fill(rows: pd.DataFrame) -> tuple[float, float, float]:
-    """The ICC and interval of the score of earlier versions on the same models."""
-    some = plain(rows, scores.TODAY)
+def mean_fill(rows: pd.DataFrame, images: int = 100) -> tuple[float, float, float]:
+    """The ICC and interval of the score of earlier versions on the same models; it had 100 images."""
+    some = scored(rows, scores.TODAY, "hard", images)
     return icc(some.set_index(["number", "seed"])["score"])
-
-
-def plain(rows: pd.DataFrame, removal: str, kind: str = "hard") -> pd.DataFrame:
-    """The rows of one removal: gradient maps, 100 images, last weights."""
-    as_ever = {
-        "removal": removal,
-        "attribution": "gradient",
-        "kind": kind,
-        "images": 100,
-        "weights": "last",
-    }
-    return rows[(rows[list(as_ever)] == pd.Series(as_ever)).all(axis=1)]
 
 
 def compare(rows: pd.DataFrame, seed: int, folder: Path) -> int:
@@ -226,9 +205,9 @@ def compare(rows: pd.DataFrame, seed: int, folder: Path) -> int:
     agreed = True
     removals = sorted(new.loc[new["attribution"] == "gradient", "removal"].unique())
     for removal, kind in itertools.product(removals, ("hard", "soft")):
-        old = plain(rows, removal, kind).pivot_table(index="number", columns="seed", values="score")
+        old = scored(rows, removal, kind, 100).pivot_table(index="number", columns="seed", values="score")
         old = old.loc[list(SAMPLE)].drop(columns=seed, errors="ignore").dropna(axis=1)
-        found = plain(new, removal, kind).set_index("number")["score"][old.index]
+        found = scored(new, removal, kind, 100).set_index("number")["score"][old.index]
         (n, k), own = old.shape, old.mean(axis=1)
         of_seeds = old.sub(own, axis=0).mean()
         common = (found - own).mean()

@@ -3,7 +3,7 @@
 import itertools
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +56,10 @@ class Averaging(Run):
         return found
 
 
-def train(out: Path, seeds: tuple[int, ...], numbers: tuple[int, ...]) -> None:
-    """Train what is not there yet; each model in the folder NUMBER-SEED."""
+def train(
+    out: Path, seeds: tuple[int, ...], numbers: tuple[int, ...], base: Mapping[str, Any] | None = None
+) -> None:
+    """Train what is not there yet, with the settings of `base` too; each model in the folder NUMBER-SEED."""
     every = list(configurations())
     for seed, number in itertools.product(seeds, numbers):
         folder = out / f"{number:02}-{seed}"
@@ -65,7 +67,7 @@ def train(out: Path, seeds: tuple[int, ...], numbers: tuple[int, ...]) -> None:
             continue
         folder.mkdir(parents=True, exist_ok=True)
         began = time.process_time()
-        run = Averaging(Config.parse({**every[number], "seed": seed, "epochs": EPOCHS}))
+        run = Averaging(Config.parse({**(base or {}), **every[number], "seed": seed, "epochs": EPOCHS}))
         for epoch in range(1, EPOCHS + 1):
             run.epoch(epoch)
         about = {"config": run.config.flat(), "metrics": {}, **described(run.data)}

@@ -80,6 +80,14 @@ def rows(folder: Path, measurements: Sequence[Measurement]) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
+def scored(rows: pd.DataFrame, removal: str, kind: str, images: int) -> pd.DataFrame:
+    """The rows of one removal and number of images: gradient maps, last weights."""
+    wanted = pd.Series(
+        {"removal": removal, "kind": kind, "images": images, "attribution": "gradient", "weights": "last"}
+    )
+    return rows[(rows[list(wanted.index)] == wanted).all(axis=1)]
+
+
 def _of_weights(path: Path, measurements: Sequence[Measurement]) -> Iterator[dict[str, Any]]:
     model, config, _ = load_checkpoint(path)
     data = data_of(config)

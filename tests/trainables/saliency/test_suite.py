@@ -142,12 +142,12 @@ def test_every_removal_and_every_control_is_recorded_with_its_error(assessed):
         assert -1 <= found[f"faithfulness.{name}"] <= 2
         assert 0 < found[f"faithfulness.{name}_se"] < 0.1
     for control in CONTROLS:
-        over, own, other = (found[f"faithfulness{part}"] for part in (f".over_{control}", "", f".{control}"))
-        assert over == pytest.approx(own - other)
+        over, other = (found[f"faithfulness.{part}"] for part in (f"over_{control}", control))
+        assert over == pytest.approx(assessed.each[::2].mean().item() - other), "on the images of the control"
     assert found["faithfulness.blank"] == 0.07
 
 
-def test_the_other_removals_look_at_every_second_image_of_many(planted, assessed):
+def test_the_other_removals_and_the_controls_look_at_every_second_image_of_many(planted, assessed):
     model, X, background, _ = planted
     maps = saliency_maps(model, X, predict(model, X))
     maps[:7] = 2.0
@@ -156,6 +156,9 @@ def test_the_other_removals_look_at_every_second_image_of_many(planted, assessed
         expected = every if name in OBJECTIVE else every[::2]
         # ROAD's solver stops when all images of a batch are good enough.
         assert torch.allclose(assessed.by_removal[name].each, expected, atol=5e-3)
+    edges = CONTROLS["edge"](X, background)[::2]
+    control = faithfulness(model, X[::2], edges, removal=REMOVALS[OBJECTIVE[0]], background=background)
+    torch.testing.assert_close(assessed.controls["edge"][OBJECTIVE[0]].each, control.each)
     few = assess(model, X[:9], maps[:9], background, controls=())
     assert {len(found.each) for found in few.by_removal.values()} == {9}
 
