@@ -48,7 +48,9 @@ def main() -> None:
     rows = make(arguments.out, seeds, NUMBERS, (scores.PLAIN, *scores.SIZES), base)
     of_objective = scores.scored(rows, "other_image", "soft", 250)
     for value in ("accuracy", "score"):
-        print(value, of_objective.pivot_table(index="number", columns="seed", values=value).round(3), sep="\n")
+        print(
+            value, of_objective.pivot_table(index="number", columns="seed", values=value).round(3), sep="\n"
+        )
     print(by_images(rows).to_string())
 
 
