@@ -27,8 +27,7 @@ from results.analysis.run_files import RunFiles
 from study.search.estimated import Estimable
 from study.store.record import Record
 from study.store.request import Request
-from study_common.errors import UserError
-from study_common.layout import RECORD_FILE, REQUEST_FILE
+from study_common.layout import DIGESTS_FILE, RECORD_FILE, REQUEST_FILE
 from tests.study import drive, postgresql
 
 PAUSE = 0.6
@@ -137,12 +136,13 @@ def recorded(directory: Path, url: str) -> pd.DataFrame:
         if url:
             request, copy = Request.read(directory), directory.parent / "copy"
             copy.mkdir(exist_ok=True)
-            shutil.copy(directory / REQUEST_FILE, copy)
+            for name in (REQUEST_FILE, DIGESTS_FILE):
+                shutil.copy(directory / name, copy)
             with Record.open(url, request.name, request.objectives) as record:
                 record.snapshot(copy / RECORD_FILE)
             directory = copy
         return results.load(directory).trials
-    except (UserError, ValueError):  # killed, or looked at, before the record was made
+    except ValueError:  # killed, or looked at, before the record was made
         return pd.DataFrame()
 
 
