@@ -64,10 +64,13 @@ def measure(runs: Path, kills: int, trials: int, init: str, url: str) -> dict[st
     rng = random.Random(0)
     directory = runs / "s"
     unharmed, known, rows = [], pd.DataFrame(), pd.DataFrame()
-    for kill in range(kills):
+    while len(unharmed) < kills:
+        kill = len(unharmed)
         driver = start(runs, trials, init, url)
         more, after = (0, rng.uniform(1.0, 15.0)) if init else (rng.randint(0, 4), rng.uniform(0.0, 0.8))
         wait_for(directory, driver, more, after, url)
+        if driver.poll() not in (None, 0):
+            continue  # Ray did not start on a busy machine: nothing was killed
         driver.kill()
         driver.wait()
         now = ended(directory, url)
