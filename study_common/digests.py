@@ -47,6 +47,11 @@ def seal(path: Path) -> None:
     _keep(path.parent, {**_known(path.parent), path.name: [_digest(path)]})
 
 
+def names(folder: Path) -> list[str]:
+    """Return the names of the files of a folder that have a digest."""
+    return list(_known(folder))
+
+
 def check(path: Path) -> None:
     """Raise ValueError, without the path, unless the file agrees with its digest; OSError if it cannot be read."""
     digests: list[str] = []

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from study.execution import keeper
 from study.execution.ray_internals import on_loopback
 from study_common.errors import NO_ROOM, UserError
 from study_common.machine import available_cpus
@@ -97,9 +98,11 @@ def connected(address: str, workers: int) -> Iterator[Cluster]:
             if address
             else f"Ray did not start on this machine: {why}; {_remedy(error, why)}"
         ) from None
+    kept = keeper.start() if address else None  # machines that join later may not see the study either
     try:
         yield _describe(context.dashboard_url)
     finally:
+        del kept
         ray.shutdown()
 
 

@@ -13,6 +13,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import tomli_w
+
 from study_common import digests, layout
 from study_common.documents import parse_json
 from study_common.errors import UserError
@@ -29,6 +31,18 @@ _FILES = (
     layout.CONFUSION_FILE, layout.LOG_FILE,
 )  # fmt: skip
 """What a run writes."""
+
+
+def begin(directory: Path, study: Path, flat: Mapping[str, Any], data: str) -> str:
+    """Prepare `directory` for the run of a configuration, and write that into it; arguments and result as below.
+
+    Raises:
+        UserError: The directory, or something in it, is a link.
+    """
+    notice = prepare(directory, identity(flat, study, data), study)
+    with digests.sealed(directory / layout.CONFIG_FILE) as part:
+        part.write_text(tomli_w.dumps(flat), encoding="utf-8")
+    return notice
 
 
 def identity(flat: Mapping[str, Any], study: Path, data: str) -> dict[str, Any]:

@@ -19,13 +19,13 @@ from ray.job_submission import JobSubmissionClient
 
 from study.planning.spec import Spec
 from study.store import database
+from study.store.versions import PACKAGES
 from study_common.errors import UserError
 from study_common.files import expanded
 from study_common.output import say
 from trainables.choices import is_own_model
 from trainables.training.config import IMAGE_PLACES
 
-PACKAGES = ("study", "trainables", "results", "search_spaces", "study_common")
 STARTING_SECONDS = 60
 """How long a Ray that has just started is given until it takes jobs."""
 STOP_SECONDS = 60
@@ -95,8 +95,8 @@ def check(spec: Spec) -> None:
     for flag, place in places.items():
         if place and not os.path.isabs(place):
             raise UserError(
-                f"{flag} {place} is in the folder of this shell, and the job has another; give an absolute path "
-                "that all machines of the Ray share"
+                f"{flag} {place} is in the folder of this shell, and the job has another; give an absolute path of the "
+                f"{'head' if flag == '--runs-dir' else 'machines'} of the Ray"
             )
 
 

@@ -8,6 +8,7 @@ measured again.
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from ray.exceptions import RayError
 
 import trainables
 from results.analysis.estimates import by_loss
 from results.analysis.run_files import read_width_table
 from search_spaces import Point
+from study.execution import keeper
 from study.execution.batch import Failed, do_all
 from study.execution.patience import Patience
 from study.search.estimated import Estimable, promising
@@ -80,7 +83,7 @@ def measure(
         parts = [points[i : i + AT_A_TIME] for i in range(0, len(points), AT_A_TIME)]
         jobs = [[{**request.flat(point), **settings} for point in part] for part in parts]
         names = [f"part {number + 1} of {len(jobs)} of the width table" for number in range(len(jobs))]
-        work = partial(_several, measure_one=measure_one)
+        work = partial(_several, measure_one=measure_one, study=directory.absolute(), shared=shared)
         for number, found in do_all(jobs, work, request.gpus_per_trial, stop, patience, names, say):
             if isinstance(found, Failed):
                 raise UserError(f"the width table cannot be measured: {found.reason}")
@@ -111,11 +114,16 @@ def gains(request: Request, table: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def _several(
-    flats: Sequence[dict[str, Any]], measure_one: Estimate
+    flats: Sequence[dict[str, Any]], measure_one: Estimate, study: Path, shared: str
 ) -> Iterator[list[dict[str, float]] | Failed]:
-    """Measure several configurations, on a worker; an exception becomes a sentence."""
+    """Measure several configurations, on a worker, which may not see the study; an exception becomes a sentence."""
     try:
-        yield [dict(measure_one(flat)) for flat in flats]
+        init = Path(flats[0]["init"])
+        seen = (init.is_file() and _digest(init) == shared) or not keeper.there_is_one()
+        with nullcontext(flats[0]) if seen else keeper.with_start(flats[0], study) as first:
+            yield [dict(measure_one({**flat, "init": first["init"]})) for flat in flats]
+    except RayError:
+        raise
     except Exception as error:
         yield Failed(reason=f"{type(error).__name__}: {error}")
 

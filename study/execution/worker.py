@@ -1,7 +1,8 @@
 """The worker: a Ray actor that trains one configuration after another, one epoch per call.
 
 It writes only into the directory of its trial, and an epoch is on disk before the driver hears of it. So a trial that
-is resumed, by another worker or for another driver, first repeats what is on disk but not in the record.
+is resumed, by another worker or for another driver, first repeats what is on disk but not in the record. On a machine
+that does not see the study it writes into a copy, which the keeper writes to disk.
 """
 
 import contextlib
@@ -13,14 +14,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import tomli_w
 from ray import tune
+from ray.exceptions import RayError
 
 import trainables
-from study.execution import run_folder
+from study.execution import keeper, run_folder
 from study.execution.cluster import keep_to_given_gpus
 from study.store.lease import is_current
-from study_common import digests, layout
+from study.store.versions import code_digest
+from study_common import layout
 from study_common.errors import NO_ROOM, LinkError, ModelImportError
 from study_common.files import open_without_links
 
@@ -45,6 +47,10 @@ class Job:
     """The last epoch that the record knows."""
     data: str = ""
     """The fingerprint of the images."""
+    host: str = field(default_factory=socket.gethostname)
+    """The machine that made the job: the driver's."""
+    code: str = field(default_factory=code_digest)
+    """The digest of this package there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,27 +104,28 @@ class Worker(tune.Trainable):
 
 def reports(job: Job, train: Train) -> Generator[Report, None, None]:
     """Yield what is on disk and not in the record, then train on; an exception becomes the last report."""
-    worker = f"{socket.gethostname()}:{os.getpid()}"
-    if not job.study.is_dir():
-        reason = f"{job.study} is not on {socket.gethostname()}; use a --runs-dir that all machines share"
-        yield Report(error=reason, halts=True, worker=worker)
-        return
+    host = socket.gethostname()
+    worker = f"{host}:{os.getpid()}"
     try:
-        mine = run_folder.identity(job.flat, job.study, job.data)
-        notice = run_folder.prepare(job.directory, mine, job.study)
-        with digests.sealed(job.directory / layout.CONFIG_FILE) as part:
-            part.write_text(tomli_w.dumps(job.flat), encoding="utf-8")
-        with _logging_to(job.directory / layout.LOG_FILE):
-            try:
-                for report in _epochs(job, train):
-                    last = report.epoch == job.flat["epochs"]
-                    yield replace(report, last=last, worker=worker, notice=notice)
-                    notice = ""
-            except Exception:
-                log.exception("failed")
-                raise
+        if job.host != host and job.code != code_digest():
+            raise _HaltedError(
+                f"{host} has another version of this package than {job.host}; install the same on both"
+            )
+        with _opened(job) as run:
+            notice = run.notice
+            with _logging_to(run.directory / layout.LOG_FILE):
+                try:
+                    for report in _epochs(job, run, train):
+                        last = report.epoch == job.flat["epochs"]
+                        yield replace(report, last=last, worker=worker, notice=notice)
+                        notice = ""
+                except Exception:
+                    log.exception("failed")
+                    raise
+    except RayError:  # the keeper cannot be asked: as if this worker had died
+        raise
     except Exception as error:
-        refused = isinstance(error, LinkError | ModelImportError)
+        refused = isinstance(error, LinkError | ModelImportError | _HaltedError)
         full = isinstance(error, OSError) and error.errno in NO_ROOM
         reason = (
             f"the disk is full ({error})"
@@ -130,19 +137,70 @@ def reports(job: Job, train: Train) -> Generator[Report, None, None]:
         yield Report(error=reason, halts=full or refused, worker=worker)
 
 
-def _epochs(job: Job, train: Train) -> Iterator[Report]:
-    saved = saved_epochs(job.directory, job.flat["epochs"])
+class _HaltedError(Exception):
+    """No trial can be trained on this machine."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run:
+    """A run that a worker has in hand."""
+
+    directory: Path
+    flat: Mapping[str, Any]
+    """With files that this machine has."""
+    notice: str
+    save: Callable[[trainables.Epoch], bool]
+    """Write an epoch to disk; False if another driver has the study, so that what we wrote would be in its way."""
+
+
+@contextlib.contextmanager
+def _opened(job: Job) -> Iterator[_Run]:
+    """Prepare the folder of the run, or a copy of it where that is not seen."""
+    if is_current(job.study, job.token) or not keeper.there_is_one():
+        if not job.study.is_dir():
+            raise _HaltedError(
+                f"{job.study} is not on {socket.gethostname()}; use a --runs-dir that all machines share"
+            )
+
+        def save(epoch: trainables.Epoch) -> bool:
+            current = is_current(job.study, job.token)
+            if current:
+                epoch.save(job.directory)
+            return current
+
+        notice = run_folder.begin(job.directory, job.study, job.flat, job.data)
+        yield _Run(directory=job.directory, flat=job.flat, notice=notice, save=save)
+        return
+    notice, files = keeper.ask("begin", job.directory, job.study, job.flat, job.data)
+    with (
+        keeper.temporary_folder(job.directory.name) as folder,
+        keeper.with_start(job.flat, job.study) as flat,
+    ):
+        copy = keeper.Copy(job.directory, job.study, job.token, files, folder)
+
+        def save(epoch: trainables.Epoch) -> bool:
+            epoch.save(folder)
+            return copy.hand_back()
+
+        try:
+            yield _Run(directory=folder, flat=flat, notice=notice, save=save)
+        finally:
+            with contextlib.suppress(RayError):  # what the log has since the last epoch
+                copy.hand_back()
+
+
+def _epochs(job: Job, run: _Run, train: Train) -> Iterator[Report]:
+    saved = saved_epochs(run.directory, job.flat["epochs"])
     yield from (report for report in saved if report.epoch > job.recorded)
     done = saved[-1].epoch if saved else 0
     if done == job.flat["epochs"]:
         return
     if not done:
-        (job.directory / layout.CURVE_FILE).unlink(missing_ok=True)  # what was altered
+        (run.directory / layout.CURVE_FILE).unlink(missing_ok=True)  # what was altered
     log.info("training from epoch %d", done + 1)
-    for epoch in train(job.flat, job.directory):
-        if not is_current(job.study, job.token):
-            os._exit(1)  # another driver has the study: what we wrote now would be in its way
-        epoch.save(job.directory)
+    for epoch in train(run.flat, run.directory):
+        if not run.save(epoch):
+            os._exit(1)
         if epoch.number > done:
             yield Report(epoch=epoch.number, seconds=epoch.seconds, metrics=epoch.metrics, is_new=True)
 

@@ -1,11 +1,16 @@
 """With which libraries and which code a study runs: at its launch, and whenever that changes."""
 
+import hashlib
 import platform
 import subprocess
 from collections.abc import Mapping
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
+PACKAGES = ("study", "trainables", "results", "search_spaces", "study_common")
+"""The import packages that this project installs."""
 _DISTRIBUTIONS = {"torch": "torch", "ray": "ray", "optuna": "optuna", "sgt_pact_study": "sgt-pact-study"}
 
 
@@ -27,6 +32,21 @@ def git_commit() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
+
+
+@cache
+def code_digest() -> str:
+    """Return a digest of the sources of this package, which machines of one study must have in common."""
+    digest = hashlib.sha256()
+    for name in PACKAGES:
+        spec = find_spec(name)
+        assert spec is not None, "it is installed with this module"
+        for folder in spec.submodule_search_locations or []:
+            for file in sorted(Path(folder).rglob("*.py")):
+                digest.update(
+                    f"{name}/{file.relative_to(folder)}".encode() + b"\0" + file.read_bytes() + b"\0"
+                )
+    return digest.hexdigest()
 
 
 def differences(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:

@@ -69,3 +69,18 @@ def test_each_package_that_differs_is_told_and_no_other(before: dict[str, str], 
 
 def test_a_package_that_is_new_or_gone_has_a_question_mark() -> None:
     assert differences({"ray": "2.50"}, {"torch": "2.9"}) == ["ray 2.50 -> ?", "torch ? -> 2.9"]
+
+
+def test_the_digest_of_the_code_is_that_of_its_files_wherever_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "PACKAGES", ("travelling",))
+    found = []
+    for number, text in enumerate(("value = 1", "value = 1", "value = 2")):
+        source = tmp_path / str(number) / "travelling" / "part" / "module.py"
+        source.parent.mkdir(parents=True)
+        source.write_text(text)
+        with monkeypatch.context() as patch:
+            patch.syspath_prepend(str(tmp_path / str(number)))
+            found.append(module.code_digest.__wrapped__())
+    assert found[0] == found[1] != found[2]
