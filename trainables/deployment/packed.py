@@ -88,9 +88,10 @@ def read(path: Path) -> Packed:
         if header.pop("digest", None) != _digest(header, body):
             raise UserError("it was altered since it was written")
         tensors: dict[str, Tensor] = {}
+        rest = memoryview(body)
         for entry, length in zip(header["tensors"], lengths, strict=True):
-            tensors[entry["name"]] = unpack(body[:length], entry["shape"], entry["bits"])
-            body = body[length:]
+            tensors[entry["name"]] = unpack(rest[:length], entry["shape"], entry["bits"])
+            rest = rest[length:]
         for entry in header["tensors"]:
             if entry["bits"] < 32:
                 _dequantise(tensors, entry)
@@ -124,7 +125,7 @@ def pack(tensor: Tensor, bits: int) -> bytes:
     return bytes(string[: -(-len(values) * bits // 8)])
 
 
-def unpack(blob: bytes, shape: list[int], bits: int) -> Tensor:
+def unpack(blob: bytes | memoryview, shape: list[int], bits: int) -> Tensor:
     """The inverse of `pack`, as float32 of the given shape."""
     if bits == 32:
         return torch.from_numpy(np.frombuffer(blob, "<f4").astype(np.float32)).view(shape)
@@ -168,4 +169,4 @@ def _dequantise(tensors: dict[str, Tensor], entry: dict[str, Any]) -> None:
     """Turn the codes of one weight into the weight, dropping its step and zero."""
     name = entry["name"]
     zero = entry["zero"] if "zero" in entry else tensors.pop(f"{name}.zero")
-    tensors[name] = (tensors[name] - zero) * tensors.pop(f"{name}.step")
+    tensors[name].sub_(zero).mul_(tensors.pop(f"{name}.step"))
