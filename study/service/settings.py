@@ -55,7 +55,15 @@ class Settings:
         return name in ours or is_address(name)
 
     def check_study(self, request: Mapping[str, Any]) -> None:
-        """Raise UserError unless the study of this `study.toml` trains only what the service may run."""
+        """Raise UserError unless the study of this `study.toml` trains only what the service may run.
+
+        It may have been copied here, and altered: `plan` lets no trial choose its own model or images.
+        """
+        space = request.get("space", {})
+        points = [*request.get("queue", []), *space.get("points", [])]
+        chosen = {*space.get("parameters", {}), *(name for point in points for name in point)}
+        if own := sorted(chosen & {"dataset", "model", *PLACES}):
+            raise UserError(f"{own[0]} differs among the trials of this study; continue it in a terminal")
         asked = {**request.get("fixed", {}), **request.get("request", {})}
         check_allowed("data set", asked.get("dataset") or EMBEDDED, self.datasets, "--allow-dataset")
         check_allowed("model", asked.get("model") or MODELS[0], self.models, "--allow-model")

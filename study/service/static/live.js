@@ -78,7 +78,7 @@ function follow() {
   const source = new EventSource(now.dataset.events);
   source.addEventListener("standing", (event) => {
     const standing = JSON.parse(event.data);
-    say(standing.problem);
+    say(document.querySelector("#now > .warning") ? "" : standing.problem); // once is enough
     document.getElementById("told").textContent = standing.state;
     if (String(standing.version) !== document.getElementById("now").dataset.version) update();
   });

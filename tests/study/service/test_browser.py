@@ -31,6 +31,10 @@ values = [2, 4, 8]
 """
 
 
+SAID = "[...document.querySelectorAll('.warning:not([hidden])')]"
+"""What a page says is wrong."""
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as driver:
@@ -115,9 +119,12 @@ def test_a_record_that_goes_away_is_said_and_the_page_goes_on(
     page = opened(browser, f"{address}studies/fragile")
     drawn(page)
     record.rename(runs / "hidden.db")
-    page.wait_for_selector("text=study.db is missing", timeout=30_000)
+    page.wait_for_selector("#now[data-whole]", timeout=30_000)
+    page.wait_for_selector("#told:not(:empty)", state="attached")
+    (said,) = page.evaluate(f"{SAID}.map((one) => one.textContent)")
+    assert "study.db is missing" in said
     (runs / "hidden.db").rename(record)
-    page.wait_for_selector("html[data-ready]", timeout=30_000)
+    drawn(page)
     page.close()
 
 
@@ -145,6 +152,8 @@ def test_a_phone_in_the_dark_reads_without_scrolling_sideways(
     page.wait_for_selector("h1")
     assert page.evaluate("document.documentElement.scrollWidth") <= 360
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(22, 23, 27)"
+    tables = "[...document.querySelectorAll('.scroll:has(.studies, .open)')]"
+    assert page.evaluate(f"{tables}.every((one) => one.scrollWidth <= one.clientWidth)")
     page.close()
 
 
@@ -153,7 +162,7 @@ def test_a_phone_in_the_dark_reads_without_scrolling_sideways(
 def test_a_study_is_started_watched_stopped_resumed_and_its_report_opened(
     browser: Browser, served: tuple[str, Path]
 ) -> None:
-    """By keyboard alone, from the login to the start."""
+    """By keyboard alone, from the login to the report."""
     address, runs = served
     page = opened(browser, address)
     log_in(page, served)
@@ -167,15 +176,15 @@ def test_a_study_is_started_watched_stopped_resumed_and_its_report_opened(
     page.wait_for_url("**/studies/mine", timeout=120_000)
     page.wait_for_selector("#data", state="attached", timeout=300_000)
     page.wait_for_selector("text=/[1-9] (complete|paused|stopped)/", timeout=300_000)
-    page.click("text=Stop")
+    page.locator("#now button >> text=Stop").press("Enter")
     page.wait_for_selector("#now .state >> text=interrupted", timeout=300_000)
     page.wait_for_selector("#now button >> text=Resume", timeout=60_000)
     page.fill("[name=trials]", "5")  # the new total, so that it ends soon
-    page.click("#now button >> text=Resume")
+    page.locator("#now button >> text=Resume").press("Enter")
     page.wait_for_selector("#now .state >> text=complete", timeout=300_000)
     page.wait_for_selector(".cards .card")
     assert page.errors == []  # type: ignore[attr-defined]
-    page.click("text=The report that the driver wrote last")
+    page.locator("#now a >> text=The report that the driver wrote last").press("Enter")
     drawn(page)
     assert page.inner_text("h1") == "mine"
     assert page.locator("#front-1 .point").count() >= 1

@@ -1,7 +1,9 @@
 """What the service may run, and by which names it goes."""
 
+import json
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -95,6 +97,24 @@ def test_no_setting_of_a_copied_study_names_a_file_of_this_machine(
 ) -> None:
     with pytest.raises(UserError, match=f"^{name} of this study is /etc/passwd"):
         settings.check_study({table: {name: "/etc/passwd"}})
+
+
+@pytest.mark.parametrize("name", ["model", "dataset", *PLACES])
+@pytest.mark.parametrize(
+    "varied",
+    [
+        {"space": {"parameters": {"NAME": {"type": "choice", "values": ["os:system"]}}}},
+        {"space": {"points": [{"lambda1": 0.5}, {"NAME": "os:system"}]}},
+        {"queue": [{"NAME": "os:system"}]},
+    ],
+    ids=["parameter", "point", "queue"],
+)
+def test_no_trial_of_a_copied_study_chooses_files_or_code_of_its_own(
+    settings: Settings, name: str, varied: dict[str, Any]
+) -> None:
+    altered = json.loads(json.dumps(varied).replace("NAME", name))
+    with pytest.raises(UserError, match=f"^{name} differs among the trials"):
+        settings.check_study(altered)
 
 
 def test_a_study_of_an_allowed_folder_may_be_continued(runs: Path, tmp_path: Path) -> None:

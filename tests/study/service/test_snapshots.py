@@ -5,22 +5,28 @@ import os
 import shutil
 import sqlite3
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import optuna
 import pytest
 from starlette.testclient import TestClient
 
 import results
 from study.execution.status_line import status_line
+from study.service.kept import Kept
 from study.service.processes import Processes
 from study.service.settings import Settings
-from study.service.snapshots import Snapshots
+from study.service.snapshots import Snapshots, Standing
 from study.service.workplace import Workplace
-from study.store import known_records
+from study.store import database, known_records
 from study_common import layout
 from tests.results import sample
+from tests.study import postgresql
 from tests.study.service.conftest import planned, write_study
+
+T = TypeVar("T")
 
 
 @pytest.fixture
@@ -176,6 +182,45 @@ def test_a_study_of_another_version_is_told(snapshots: Snapshots, runs: Path) ->
     write_study(runs / "old", [], format=1)
     assert "format 1" in snapshots.standing("old").problem
     assert snapshots.names() == ["old", "sample"]
+
+
+def test_a_database_server_that_is_gone_is_told_and_the_page_goes_on(
+    snapshots: Snapshots, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("study.service.snapshots.COPY_S", 0.05)
+    monkeypatch.setattr("study.service.kept.REST", 0.0)
+    with postgresql.running() as server:
+        monkeypatch.setenv("PGPASSWORD", postgresql.PASSWORD)
+        request = {**planned()["request"], "storage": server.bare_url}
+        write_study(runs / "far", list(sample.trials(10)), name="far", request=request)
+        there = database.connect(server.url, new=True)
+        with sample.opened(runs / "far") as study:
+            copied = optuna.create_study(storage=there, study_name="far", directions=study.directions)
+            copied.add_trials(study.trials)
+        database.close(there)
+        known_records.remember(runs / "far", server.bare_url)
+        (runs / "far" / layout.RECORD_FILE).unlink()
+        kept = Kept(snapshots.signature, snapshots.standing)
+
+        def standing() -> Standing:
+            return kept.get("far").value
+
+        assert standing().snapshot is not None
+        server.stop()
+        problem = until(lambda: standing().problem)
+        assert "127.0.0.1" in problem or "connection" in problem
+        server.start()
+        shown = until(lambda: standing().snapshot)
+        assert len(shown.study.trials) == 10
+
+
+def until(found: Callable[[], T]) -> T:
+    """Wait until there is something."""
+    deadline = time.monotonic() + 60
+    while not (value := found()):
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    return value
 
 
 def test_a_record_elsewhere_is_followed_once_its_study_was_launched_here(

@@ -1,8 +1,11 @@
 """A finished record in other tools: Optuna's command line, its plots, and optuna-dashboard."""
 
 import json
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
@@ -68,6 +71,39 @@ def test_plots_of_optuna_name_the_objectives(url: str) -> None:
         study, target=lambda trial: trial.values[0], target_name="accuracy"
     )
     assert len(lines.data), "an empty figure has none"
+
+
+def test_the_command_of_optuna_dashboard_opens_the_record(url: str) -> None:
+    """As docs/cluster.md has it, in a process of its own."""
+    pytest.importorskip("optuna_dashboard")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+    program = "import sys; from optuna_dashboard._cli import main; sys.exit(main())"
+    words = [sys.executable, "-c", program, url, "--host", "127.0.0.1", "--port", port]
+
+    def ask(path: str) -> bytes:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
+            content: bytes = answer.read()
+        return content
+
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.STDOUT) as process:
+        try:
+            deadline = time.monotonic() + 60
+            while True:
+                try:
+                    page = ask("/dashboard/")
+                    break
+                except OSError:
+                    assert process.poll() is None, "it has ended"
+                    assert time.monotonic() < deadline
+                    time.sleep(0.2)
+            assert b"<title>Optuna Dashboard" in page
+            (summary,) = json.loads(ask("/api/studies"))["study_summaries"]
+            assert summary["study_name"] == "s"
+            trials = json.loads(ask(f"/api/studies/{summary['study_id']}"))["trials"]
+            assert [trial["state"] for trial in trials] == ["Complete", "Complete"]
+        finally:
+            process.terminate()
 
 
 def test_optuna_dashboard_has_the_metrics_of_each_trial(url: str) -> None:
