@@ -88,6 +88,7 @@ def examine(path: Path, *, reference: Path | None = None, data_dir: str = "") ->
     few = slice(None, None, max(1, len(X) // FEW))  # spread out, in case the images are sorted by class
     found = measure_faithfulness(model, data.validation, data, scale, config)
     metrics = found.metrics()
+    tuned = fine_tuned(model, config)
     with extra_pass(model):
         target = predict(model, X)
         metrics |= _robustness(model, X[few], target[few], method, scale)
@@ -95,7 +96,7 @@ def examine(path: Path, *, reference: Path | None = None, data_dir: str = "") ->
             maps, others = (saliency_maps(m, X, target, method=method) for m in (model, other))
             metrics |= agreement(maps, others)
         maps = saliency_maps(model, X, target, method=method)
-        metrics |= f_fidelity(model, fine_tuned(model, config), X, maps, background_of(data, scale))
+        metrics |= f_fidelity(model, tuned, X, maps, background_of(data, scale))
     sanity = cascade(model, redraw(config, data), X[few], target[few], method=method)
     metrics |= {f"sanity.{layer}": correlation for layer, correlation in sanity.items()}
     last = list(sanity.values())[-1]

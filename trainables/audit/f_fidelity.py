@@ -10,6 +10,7 @@ from itertools import islice
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from trainables.data import batches
 from trainables.models.passes import extra_pass
@@ -73,6 +74,7 @@ def fine_tuned(model: nn.Module, config: Config) -> nn.Module:
         model: The model of a finished run; it is not changed.
         config: That of its run.
     """
+    assert not parametrize._cache_enabled, "inside extra_pass the copy would keep its first weights"
     plain = replace(
         config, lambda1=0.0, lambda2=0.0, init="", pretrained="", epochs=1, rungs=(), masks="",
         lr=SLOWER * config.lr, lr_alpha=SLOWER * config.lr_alpha, schedule="cosine",

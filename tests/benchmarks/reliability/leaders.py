@@ -107,9 +107,10 @@ def of_copy(folder: Path) -> dict[str, float]:
     data = data_of(config)
     scale = scale_of(data, torch.device("cpu"))
     X = scale(choose(data.validation, FAITHFULNESS_IMAGES).images)
+    tuned = fine_tuned(model, config)
     with extra_pass(model):
         maps = saliency_maps(model, X, predict(model, X), method=config.attribution)
-        found = f_fidelity(model, fine_tuned(model, config), X, maps, background_of(data, scale))
+        found = f_fidelity(model, tuned, X, maps, background_of(data, scale))
     return {"number": about["number"], "seed": about["seed"], **found}
 
 

@@ -56,6 +56,14 @@ def test_the_sanity_check_forgets_every_layer_and_judges_the_last(examined: Exam
     assert examined.metrics["sanity_passed"] == (examined.metrics[names[-1]] < LIMIT)
 
 
+def test_the_copy_of_f_fidelity_has_learned_and_takes_most_images_for_the_same_class(
+    examined: Examination,
+) -> None:
+    """A copy that trains inside `extra_pass` keeps its first weights, and ends as a constant predictor."""
+    assert examined.metrics["f_fidelity_images"] > 0.7 * examined.metrics["faithfulness_images"]
+    assert examined.metrics["f_fidelity_se"] > 0
+
+
 def test_without_a_reference_there_is_no_agreement(examined: Examination) -> None:
     assert not {"spearman", "top_iou", "ssim"} & examined.metrics.keys()
 
