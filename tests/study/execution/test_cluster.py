@@ -3,7 +3,6 @@
 A node without the disk of the studies has a folder of its own in its place.
 """
 
-import os
 import re
 import subprocess
 import sys
@@ -198,29 +197,3 @@ def test_a_submitted_study_loses_nothing_when_a_node_dies_and_another_joins(
         checkpoint = runs / "s" / "trials" / str(number) / layout.CHECKPOINT_FILE
         assert validation_metrics(checkpoint)["accuracy"] == trials["metrics.accuracy"][number]
     assert "report.html" in shell("results.report", "s", "--runs-dir", runs)
-
-
-@pytest.mark.timeout(900)
-def test_the_commands_of_the_documentation_for_two_nodes_work_as_they_stand(tmp_path: Path) -> None:
-    """All but the first, which installs; among processes, ports and files of their own: the last ends all Rays."""
-    text = (drive.ROOT / "docs" / "cluster.md").read_text()
-    block = text.partition("**Two nodes on one machine**")[2].split("\n\n")[1]
-    install, *commands = (line.strip() for line in block.splitlines())
-    assert install.endswith("pip install '.[study]'")
-    apart = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc", "--net", "--mount"]
-    if subprocess.run([*apart, "true"], capture_output=True).returncode:
-        pytest.skip("processes of their own take root")
-    own = "ip link set lo up; mkdir -p /tmp/ray /tmp/ray-2; for f in ray ray-2; do mount -t tmpfs none /tmp/$f; done"
-    environment = os.environ | {
-        "HOME": str(tmp_path),
-        "PYTHONPATH": str(drive.ROOT),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-    }
-    script = "\n".join(["set -e", own, *commands])
-    ran = subprocess.run([*apart, "bash", "-c", script], cwd=tmp_path, env=environment, timeout=800, **PIPED)  # type: ignore[call-overload]
-    assert ran.returncode == 0, ran.stdout
-    (study,) = (tmp_path / "runs").iterdir()
-    trials = results.load(study).trials
-    assert set(trials["state"]) == {"complete"}
-    assert len(trials) == 4
-    assert f"report: {study / layout.REPORT_FILE}" in ran.stdout
