@@ -134,8 +134,14 @@ class _Batch(Generic[Item, Said]):
         patience: Patience,
         names: Sequence[str],
     ) -> None:
-        # without retries of Ray's own, which never end when memory runs low
-        options = {"num_cpus": 1, "num_gpus": gpus, "max_retries": 0, "num_returns": "streaming"}
+        options = {
+            "num_cpus": 1,
+            "num_gpus": gpus,
+            "max_retries": 0,  # Ray's own would never end when memory runs low
+            "num_returns": "streaming",
+            # A worker goes on when it was heard: one that froze before its first word would be waited for without end.
+            "_generator_backpressure_num_objects": 1,
+        }
         self._task = ray.remote(**options)(_done)  # type: ignore[call-overload]
         self._items, self._work, self._patience, self._names = items, work, patience, names
         self._deaths: Counter[int] = Counter()
