@@ -2,6 +2,7 @@
 
 import math
 import os
+import resource
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,6 +21,15 @@ def available_memory(root: Path = Path("/")) -> int:
     """Return how many bytes of memory this process may use: the smaller of what is installed and its cgroup's limit."""
     installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return int(min(installed, _limit(root, _memory_v1, _memory_v2)))
+
+
+def peak_memory() -> int:
+    """Return the most bytes of memory that this process has had."""
+    status = Path("/proc/self/status")
+    if status.exists():  # ru_maxrss counts the process that started this one, before it became this program
+        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        return 1024 * int(fields["VmHWM"].split()[0])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def _limit(root: Path, v1: Callable[[Path], float], v2: Callable[[Path], float]) -> float:

@@ -69,10 +69,14 @@ def _sent(address: str, launch: str, environment: dict[str, Any]) -> str:
             if "No available agent" in why and time.monotonic() < deadline:
                 time.sleep(3.0)
                 continue
-            raise UserError(
-                f"the Ray at {address} takes no job: {why}; give the address of its dashboard, such as "
-                "http://HEAD:8265, and give this machine its ~/.ray/auth_token"
-            ) from None
+            remedy = (
+                "another Ray of its machine may have the port of its agent; start it with another "
+                "--dashboard-agent-listen-port"
+                if "No available agent" in why
+                else "give the address of its dashboard, such as http://HEAD:8265, and give this machine its "
+                "~/.ray/auth_token"
+            )
+            raise UserError(f"the Ray at {address} takes no job: {why}; {remedy}") from None
 
 
 def check(spec: Spec) -> None:
@@ -85,9 +89,8 @@ def check(spec: Spec) -> None:
             "~/.pgpass on the machines of the Ray"
         )
     weights = {"--weights": spec.weights, "--set pretrained": str(spec.fixed.get("pretrained", ""))}
-    places = {
-        flag: value for flag, value in weights.items() if Path(value).is_file()
-    }  # not those with a name
+    # weights may also have a name, which is no place
+    places = {flag: value for flag, value in weights.items() if Path(value).is_file()}
     places |= {"--runs-dir": spec.runs_dir, "--set init": str(spec.fixed.get("init", ""))}
     for name in IMAGE_PLACES:
         places[f"--{name.replace('_', '-')}"] = getattr(spec, name)

@@ -2,8 +2,6 @@
 
 import contextlib
 import os
-import resource
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +10,7 @@ from search_spaces import Domain, Float
 from study.planning import initial_points
 from study.search.scheduler import expected_epochs
 from study.store.request import Request
-from study_common.machine import available_cpus, available_memory
+from study_common.machine import available_cpus, available_memory, peak_memory
 from study_common.objectives import COSTS
 
 
@@ -31,15 +29,16 @@ def describe(request: Request) -> str:
     with contextlib.nullcontext() if request.gpus_per_trial else _without_gpus():
         seconds = next(trainables.epochs(request.config(extremes[0]))).seconds
     workers = min(request.workers or available_cpus(), available_cpus())
-    bytes_of_start = 0
+    each = peak_memory()  # imports, the images and an epoch, as in a worker
     if (start := request.start()) is not None:
-        passes, bytes_of_start = 3 if start.widths else 1, _quantiser_bytes(start)
+        passes, quantisers = 3 if start.widths else 1, _quantiser_bytes(start)
+        each += quantisers
         lines.append(
             f"start: {start.epochs} epochs of about {passes * seconds:.1f} s for the {request.init} model, on one "
             f"worker, take {start.epochs * passes * seconds / 60:.0f} min; "
-            f"its quantisers take {bytes_of_start / 1e6:.1f} MB"
+            f"its quantisers take {quantisers / 1e6:.1f} MB"
         )
-    lines.append(_memory(workers, _peak_bytes() + bytes_of_start, available_memory()))
+    lines.append(_memory(workers, each, available_memory()))
     minutes = expected_epochs(request) * seconds / workers / 60
     lines.append(
         f"time: {request.attainable} trials of up to {request.epochs} epochs of {seconds:.1f} s on {workers} workers "
@@ -59,12 +58,6 @@ def _memory(workers: int, each: int, available: int) -> str:
     if workers * each <= available:
         return said
     return f"{said}: too much; give fewer --workers, or a smaller batch_size by --set"
-
-
-def _peak_bytes() -> int:
-    """Return the most memory that this process has had: its imports, the images and an epoch, as in a worker."""
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _quantiser_bytes(config: trainables.Config) -> int:

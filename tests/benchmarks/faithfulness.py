@@ -272,7 +272,7 @@ def incompleteness(model: torch.nn.Module, X: torch.Tensor, steps: int) -> float
     from captum.attr import IntegratedGradients
 
     target = predict(model, X)
-    found = IntegratedGradients(model).attribute(X, target=target, n_steps=steps, internal_batch_size=100)
+    found = IntegratedGradients(model).attribute(X, target=target, n_steps=steps, internal_batch_size=len(X))
     with torch.no_grad():
         rise = (model(X) - model(torch.zeros_like(X))).gather(1, target[:, None])[:, 0]
     return ((found.flatten(1).sum(1) - rise).abs().mean() / rise.abs().mean()).item()

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from study_common.machine import peak_memory
 from trainables.deployment import packed
 from trainables.quantisation.quantisers import quantise
 from trainables.training.config import Config
@@ -43,10 +44,10 @@ def measured(name: str, path: Path) -> dict[str, float]:
     """The CPU seconds of one of both, and its memory over that of the weights."""
     work: Callable[[], object] = writing(path) if name == "write" else lambda: packed.read(path)
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
-    before, began = peak_bytes(), time.process_time()
+    before, began = peak_memory(), time.process_time()
     work()
     seconds = time.process_time() - began
-    share = (peak_bytes() - before) / (4 * INPUTS * OUTPUTS)
+    share = (peak_memory() - before) / (4 * INPUTS * OUTPUTS)
     return {
         f"{name}_cpu_s": seconds,
         f"{name}_memory_over_weights": share,
@@ -60,12 +61,6 @@ def writing(path: Path) -> Callable[[], object]:
     model = nn.Sequential(nn.Linear(INPUTS, OUTPUTS, bias=False))
     quantise(model, w_bits={"0": 8}, a_bits={}, weight_quantiser="lsq", alpha=6.0, norms={})
     return lambda: packed.write(path, model, Config.parse({}), dict.fromkeys(DESCRIBED))
-
-
-def peak_bytes() -> int:
-    """The most memory that this process has had since its peak was reset."""
-    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
-    return int(status["VmHWM"].split()[0]) * 1024
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from study_common.machine import available_cpus, available_memory
+from study_common.machine import available_cpus, available_memory, peak_memory
 
 GROUPS = {
     "0::/": {"cpu.max": "150000 100000"},
@@ -75,3 +75,11 @@ def test_a_limit_of_memory_counts(groups: str, files: dict[str, str], limited: b
     assert (found == 65536) == limited
     if not limited:
         assert found == os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def test_the_peak_is_of_this_process_and_lasts() -> None:
+    before = peak_memory()
+    held = bytearray(os.urandom(1)) * (before + 10**8)
+    assert (peak := peak_memory()) > before + 9 * 10**7
+    del held
+    assert peak_memory() > peak - 10**7  # the kernel counts pages in parts, and reads a little less at times

@@ -92,10 +92,9 @@ def examine(path: Path, *, reference: Path | None = None, data_dir: str = "") ->
     with extra_pass(model):
         target = predict(model, X)
         metrics |= _robustness(model, X[few], target[few], method, scale)
-        if other:
-            maps, others = (saliency_maps(m, X, target, method=method) for m in (model, other))
-            metrics |= agreement(maps, others)
         maps = saliency_maps(model, X, target, method=method)
+        if other:
+            metrics |= agreement(maps, saliency_maps(other, X, target, method=method))
         metrics |= f_fidelity(model, tuned, X, maps, background_of(data, scale))
     sanity = cascade(model, redraw(config, data), X[few], target[few], method=method)
     metrics |= {f"sanity.{layer}": correlation for layer, correlation in sanity.items()}

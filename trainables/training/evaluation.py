@@ -39,9 +39,7 @@ from trainables.training.sgt import keep, kl_divergence, saliency
 FAITHFULNESS_IMAGES = 250  # of the split: faithfulness at the end of a run is measured on so many
 RUNG_IMAGES = 100  # the same at rungs, and where maps point at any time
 DONORS = 200  # training images that removed pixels are taken from
-KL_IMAGES = (
-    200  # the masked pass is measured on so many images of the split: its backward pass is most of the time
-)
+KL_IMAGES = 200  # of the split: the masked pass, most of whose time is a gradient, is measured on so many
 FILL_SEED = 0
 
 
