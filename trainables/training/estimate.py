@@ -20,7 +20,7 @@ PASSES_OF_MAP = 14
 """Forward passes of an image for its faithfulness: its class, its map (3), five fractions removed in two orders."""
 PASSES_OF_STEP = 12
 """Those that an image costs in a step of a shared model: three configurations of about four each, measured on a CPU."""
-SHARE = 0.5
+SHARE = 0.25
 """What all estimates together may cost, as a share of the shared model's training."""
 
 
@@ -54,7 +54,7 @@ def affordable(epochs: int, train: int, validation: int) -> int:
         validation: Validation images.
 
     >>> affordable(4, train=4000, validation=1000)
-    80
+    40
     """
     training = PASSES_OF_STEP * train * epochs
     one = min(validation, IMAGES) + PASSES_OF_MAP * min(validation, MAPS)
