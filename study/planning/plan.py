@@ -99,6 +99,7 @@ def plan(spec: Spec) -> Request:
         queue=queue,
         objectives=goals,
         constraints=constraints,
+        init_epochs=spec.init_epochs or 0,
         target=_place_of_target(spec.target),
         log=spec.log,
         rungs=rungs(config.epochs, spec.reduction_factor),
@@ -128,6 +129,8 @@ def _check_values(spec: Spec) -> None:
     check_choices(Spec, vars(spec))
     check_rules(Spec, vars(spec))
     check_log(spec.log)
+    if spec.init_epochs and not spec.init:
+        raise UserError("--init-epochs is for the model that --init trains; add --init float or --init shared")
     if not spec.address and (spec.workers or 0) > (cpus := available_cpus()):
         warnings.warn(
             f"--workers is {spec.workers} and this process may use {cpus} CPUs: more trials at a time are not faster; "

@@ -106,6 +106,13 @@ class Spec(Options):
             metavar="NAME|FILE",
         ),
     )
+    init_epochs: int | None = field(
+        default=None,
+        metadata=flag(
+            "epochs of the model that --init trains (default: the preset's)",
+            parse=int, metavar="N", rule=ABOVE_0,
+        ),
+    )  # fmt: skip
     warm_start: str = field(
         default="", metadata=flag("try the front of that study after the corners", metavar="NAME")
     )

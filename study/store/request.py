@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self, get_type_hints
 
@@ -41,6 +41,8 @@ class Request(Options):
     """Searched values to try first: the corners of the space, then the points of a warm start."""
     objectives: dict[str, Objective]
     constraints: dict[str, float]
+    init_epochs: int = 0
+    """Epochs of the model that `init` trains; 0: as the preset says."""
     target: str = ""
     """The device that every trial is for, by name or as the absolute path of its file; "" for none."""
     log: str = ""
@@ -86,9 +88,11 @@ class Request(Options):
             seed: Its seed; None is that of the study.
         """
         config = self.config(self.central | ({} if seed is None else {"seed": seed}))
-        if self.init == "shared":
-            return shared_config(config, self.space.widths())
-        return float_config(config) if self.init else None
+        if not self.init:
+            return None
+        shared = self.init == "shared"
+        made = shared_config(config, self.space.widths()) if shared else float_config(config)
+        return replace(made, epochs=self.init_epochs or made.epochs)
 
     def is_replicate(self, known: Mapping[str, object]) -> bool:
         """Tell whether a trial with this `Result` is a replicate: its seed is not that of the study."""
@@ -155,6 +159,7 @@ class Request(Options):
             "space": {"name": self.space.name} | self.space.to_document(),
             "objectives": rules.document(self.objectives),
             "constraints": self.constraints,
+            **({"init_epochs": self.init_epochs} if self.init_epochs else {}),
             **({"target": self.target} if self.target else {}),
             **({"log": self.log} if self.log else {}),
             "data": self.data,
@@ -181,6 +186,7 @@ class Request(Options):
         return cls(
             **{name: document[name] for name in (*_TOP, "queue", "constraints", "data", "versions")},
             **{option.name: request[option.name] for option in fields(Options)},
+            init_epochs=document.get("init_epochs", 0),
             target=document.get("target", ""),
             log=document.get("log", ""),
             rungs=tuple(request["rungs"]),

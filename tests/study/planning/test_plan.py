@@ -242,3 +242,17 @@ def test_the_shared_model_has_the_settings_of_the_trials_and_all_widths(request_
     assert request.start(7).seed == 7
     assert request_of(init="float").start().widths == {}
     assert request_of().start() is None
+
+
+@pytest.mark.parametrize("init", ["float", "shared"])
+def test_the_first_model_trains_for_as_long_as_asked(request_of: RequestOf, init: str) -> None:
+    request = request_of(init=init, init_epochs=2, epochs=1)
+    assert request.start().epochs == request.start(7).epochs == 2
+    assert replace(request_of(init=init, epochs=1).start(), epochs=2) == request.start()
+    with pytest.raises(UserError, match="--init-epochs is 0; it must be above 0"):
+        request_of(init=init, init_epochs=0)
+
+
+def test_epochs_of_a_first_model_that_nobody_trains_are_rejected(request_of: RequestOf) -> None:
+    with pytest.raises(UserError, match="add --init float or --init shared"):
+        request_of(init_epochs=2)
