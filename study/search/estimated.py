@@ -1,7 +1,7 @@
 """Which configurations to estimate with a shared model, and which of them deserve a trial.
 
-All configurations are estimated if that costs at most a quarter of the training of the shared model. Otherwise as many as
-that allows: first the corners and random ones; then, round by round, changes of those that look best so far (an
+All configurations are estimated if that costs at most a quarter of the training of the shared model. Otherwise as many
+as that allows: first the corners and random ones; then, round by round, changes of those that look best so far (an
 evolutionary search, with the selection of SMS-EMOA). Parameters that are no widths have the values that the shared
 model was trained with.
 """
