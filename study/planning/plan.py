@@ -130,7 +130,9 @@ def _check_values(spec: Spec) -> None:
     check_rules(Spec, vars(spec))
     check_log(spec.log)
     if spec.init_epochs and not spec.init:
-        raise UserError("--init-epochs is for the model that --init trains; add --init float or --init shared")
+        raise UserError(
+            "--init-epochs is for the model that --init trains; add --init float or --init shared"
+        )
     if not spec.address and (spec.workers or 0) > (cpus := available_cpus()):
         warnings.warn(
             f"--workers is {spec.workers} and this process may use {cpus} CPUs: more trials at a time are not faster; "

@@ -7,6 +7,7 @@ All replay the same recorded learning curves on a virtual clock with 1, 4 and 64
 what is judged is the mean of seeds 1 and 2, on which nothing was chosen. The figures of seed 1 alone and of seed 0, on
 which choices were made, end in `_seed1` and `_seed0`. A ratio is the median over the numbers of workers. Who knows the
 table shows how few epochs would do: when its first trial is complete, all other workers have trained for as long.
+Last, the front that a study as long as the main job recommends on one seed, at its true means: those of the other two.
 """
 
 import argparse
@@ -16,14 +17,18 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import moocore
 import numpy as np
 import optuna
 from numpy.typing import NDArray
 from optuna.samplers import RandomSampler, TPESampler
 
+from results.analysis.fronts import volume
+from study.execution.worker import Report
 from study.planning.spec import Spec
 from study.simulation.replay import Driver, Engine, replay
 from study.simulation.table import Table
+from study.store.options import DEFAULT_TRIALS
 from tests.benchmarks import tables
 from tests.benchmarks.peers import Clairvoyant, OptunaFifo, mo_rea, moasha
 
@@ -57,6 +62,11 @@ def main() -> None:
         print(*paths)
         found = measured(tables.read(paths), seeds, workers)
         figures |= {name + ending: figure for name, figure in found.items()}
+    fronts = recommended(seeds)
+    figures["front_at_true_means"], error = fronts.mean(), fronts.std(ddof=1) / len(fronts) ** 0.5
+    print(
+        f"front of {DEFAULT_TRIALS} trials at its true means: {fronts.mean():.3f} +- {error:.3f} of the table's"
+    )
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=2))
 
@@ -81,6 +91,42 @@ def measured(table: Table, seeds: int, workers: Sequence[int]) -> dict[str, Any]
         figures[f"{name}_interval"] = low, high = interval(spent, peers)
         print(f"{name} {figures[name]:.3f} ({low:.3f} to {high:.3f})")
     return figures
+
+
+class Watched(Engine):
+    """Ours, and the rows of the table that it trained to the end."""
+
+    def __init__(self, table: Table, seed: int) -> None:
+        given = {"sampler": Spec.sampler, "scheduler": Spec.scheduler, "trials": DEFAULT_TRIALS, "seed": seed}
+        super().__init__(table, table.launched(**given))
+        self.rows: dict[str, int] = {}
+        self.complete: list[int] = []
+
+    def start(self) -> tuple[str, int, int] | None:
+        """Remember the row."""
+        if started := super().start():
+            self.rows[started[0]] = started[1]
+        return started
+
+    def report(self, trial: str, report: Report) -> bool:
+        """Remember an end."""
+        if report.last:
+            self.complete.append(self.rows[trial])
+        return super().report(trial, report)
+
+
+def recommended(seeds: int) -> NDArray[np.float64]:
+    """Return each study's front at the mean of the other recorded seeds: its share of the table's hypervolume."""
+    each, found = tables.aligned(list(tables.RECORDED.values())), []
+    for table in each:
+        true = np.mean([other.gains for other in each if other is not table], axis=0)
+        for seed in range(seeds):
+            engine = Watched(table, seed)
+            replay(table, engine, workers=2)
+            rows = np.array(engine.complete)
+            front = rows[moocore.is_nondominated(table.gains[rows], maximise=True)]
+            found.append(volume(1 - true[front]) / volume(1 - true))
+    return np.array(found)
 
 
 def ratio(spent: Spent, peers: Sequence[str]) -> float:

@@ -15,6 +15,7 @@ from study.execution.worker import Report
 from study.simulation.table import ABOUT, Table
 from study.store.request import Request
 from study_common.errors import UserError
+from tests.benchmarks.tables import RECORDED
 from tests.study.toys import metrics_of
 
 SPACE = search_spaces.parse(
@@ -35,6 +36,10 @@ CONDITIONAL = search_spaces.parse(
     },
     "conditional",
 )
+
+
+def test_the_committed_tables_are_of_this_version() -> None:
+    assert {len(Table.read(path).points) for path in RECORDED.values()} == {243}
 
 
 def table_over(space: Space, request: Request) -> Table:
