@@ -15,6 +15,7 @@ from trainables.data import Data
 from trainables.models import cost
 from trainables.models.catalogue import build, layer_names
 from trainables.models.pretrained import load_pretrained, published
+from trainables.quantisation.quantisers import clipping_levels
 from trainables.training import checkpoint
 from trainables.training.config import Config
 from trainables.training.description import check_finished
@@ -87,7 +88,8 @@ def load_start(model: nn.Module, config: Config) -> bool:
 
     Args:
         model: The model of `config`, which is changed in place. Of a float model it takes the weights, under its
-            quantisers; of a shared model the quantisers of its widths too.
+            quantisers; of a shared model the quantisers of its widths too. An `alpha_init` other than the shared
+            model's, with `alpha_start` "init", multiplies every learned alpha by the ratio of the two.
         config: The run.
 
     Returns:
@@ -98,13 +100,21 @@ def load_start(model: nn.Module, config: Config) -> bool:
             fit.
     """
     path = Path(config.init)
-    tensors, _ = checkpoint.read(path)
+    tensors, about = checkpoint.read(path)
     is_shared = any(name.startswith(ANY_WIDTH) for name in tensors)
     if is_shared:
         load_shared(model, tensors, config, path)
+        if config.alpha_start == "init":
+            _scale_alphas(model, config.alpha_init / about["config"]["alpha_init"])
     else:
         _load_float(model, tensors, path)
     return is_shared
+
+
+@torch.no_grad()
+def _scale_alphas(model: nn.Module, factor: float) -> None:
+    for alpha in clipping_levels(model):
+        alpha.mul_(factor)
 
 
 def _load_float(model: nn.Module, tensors: Mapping[str, Tensor], path: Path) -> None:

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +14,7 @@ from torch.nn.utils import parametrize
 from study_common.errors import UserError
 from trainables import Config, shared_config
 from trainables.quantisation.any_width import place
-from trainables.quantisation.quantisers import Pact, quantiser_of
+from trainables.quantisation.quantisers import Pact, clipping_levels, quantiser_of
 from trainables.training import checkpoint, sandwich
 from trainables.training.network import load_checkpoint, new_model
 from trainables.training.run import Run, epochs
@@ -95,7 +96,7 @@ def test_at_each_configuration_it_is_an_ordinary_network(model_settings: Setting
 
 def test_a_trial_that_starts_from_it_is_that_network(model_settings: Settings, tmp_path: Path) -> None:
     run = stepped(config_of(model_settings))
-    checkpoint.write(tmp_path / "shared", run.sandwich.state(), {})
+    checkpoint.write(tmp_path / "shared", run.sandwich.state(), {"config": run.config.flat()})
     for widths in all_widths(run.config):
         config = replace(run.config.at(widths), widths={}, init=str(tmp_path / "shared"))
         trial, by_hand = Run(config), ordinary(run, widths)
@@ -104,6 +105,20 @@ def test_a_trial_that_starts_from_it_is_that_network(model_settings: Settings, t
         assert found.keys() == expected.keys()
         for name in found:
             assert found[name].equal(expected[name]), (widths, name)
+
+
+def test_alpha_init_multiplies_the_alphas_that_a_trial_takes(settings: Settings, tmp_path: Path) -> None:
+    run = stepped(config_of(settings, alpha_init=2.0))
+    checkpoint.write(tmp_path / "shared", run.sandwich.state(), {"config": run.config.flat()})
+    config = replace(run.config, widths={}, init=str(tmp_path / "shared"))
+
+    def alphas(**changes: Any) -> list[float]:
+        return [alpha.item() for alpha in clipping_levels(Run(replace(config, **changes)).model)]
+
+    learned = alphas()
+    assert 2.0 not in learned
+    assert alphas(alpha_init=5.0) == pytest.approx([2.5 * alpha for alpha in learned])
+    assert alphas(alpha_init=5.0, alpha_start="percentile") == learned
 
 
 def test_the_gradient_of_a_step_is_the_sum_of_three_ordinary_ones(model_settings: Settings) -> None:
@@ -201,7 +216,7 @@ def test_a_resumed_shared_run_equals_the_unbroken_one(settings: Settings, tmp_pa
 def test_a_shared_model_that_does_not_fit_is_rejected(settings: Settings, tmp_path: Path) -> None:
     run = Run(config_of(settings))
     path = tmp_path / "shared"
-    checkpoint.write(path, run.sandwich.state(), {})
+    checkpoint.write(path, run.sandwich.state(), {"config": run.config.flat()})
     start = {**settings, "init": str(path)}
     with pytest.raises(UserError, match="conv1:3"):
         Run(Config.parse({**start, "bits": 8, "bits.conv1": 3}))
