@@ -12,6 +12,7 @@ LEAST = 5
 """Trials that a rank correlation takes."""
 LEAST_LOSSES = 3
 """Different losses that a line takes."""
+ALPHA = "params.alpha_init"
 
 
 def by_loss(table: pd.DataFrame) -> pd.DataFrame:
@@ -40,8 +41,8 @@ def by_loss(table: pd.DataFrame) -> pd.DataFrame:
 def agreement(study: Study, table: pd.DataFrame) -> pd.DataFrame:
     """Return Kendall's tau between estimates and trials, for each objective that is no cost.
 
-    A trial is compared with the row of its widths, whatever its other parameters. Complete trials with finite
-    objectives count.
+    A trial is compared with the row of its widths, and of its `alpha_init` if the table varies it. Complete trials
+    with finite objectives count.
 
     Args:
         study: The study.
@@ -52,10 +53,11 @@ def agreement(study: Study, table: pd.DataFrame) -> pd.DataFrame:
         a bootstrap over trials. There are no rows of fewer than `LEAST` trials.
     """
     widths = [n for n in map(str, table) if n.startswith("params.") and is_width(n.removeprefix("params."))]
-    if not widths or any(name not in study.trials for name in widths):
+    varied = [*widths, ALPHA] if ALPHA in table and table[ALPHA].nunique() > 1 else widths
+    if not widths or any(name not in study.trials for name in varied):
         return pd.DataFrame(columns=["objective", "trials", "tau", "low", "high"])
     complete = study.trials[study.trials["state"] == "complete"]
-    both = complete.merge(by_loss(table).drop_duplicates(widths), on=widths, suffixes=("", " of table"))
+    both = complete.merge(by_loss(table).drop_duplicates(varied), on=varied, suffixes=("", " of table"))
     rows = []
     for name in study.objectives:
         columns = [f"metrics.{name}", f"metrics.{name} of table"]

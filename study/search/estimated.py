@@ -2,8 +2,9 @@
 
 All configurations are estimated if that costs at most a quarter of the training of the shared model. Otherwise as many
 as that allows: first the corners and random ones; then, round by round, changes of those that look best so far (an
-evolutionary search, with the selection of SMS-EMOA). Parameters that are no widths have the values that the shared
-model was trained with.
+evolutionary search, with the selection of SMS-EMOA). Configurations differ in what a trained shared model can answer for:
+the widths, and `alpha_init`, which multiplies the learned alphas. Other parameters have the values that it was trained
+with.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import trainables
-from search_spaces import Point
+from search_spaces import Choice, Domain, Point
 from study.search.encoding import identity
 from study.search.feasible import FeasibleSpace
 from study.search.ranking import best, hypervolume_improvements
@@ -30,39 +31,49 @@ PARENTS = 40
 """The best so far, of which those of the next round are changes."""
 TRIES = 50
 """Draws of a new configuration before a round ends with fewer."""
+ALPHA = "alpha_init"
+LEVELS = 5
+"""Values of a range of `ALPHA` that are estimated, beside the central one."""
 
 
 @dataclass(frozen=True)
 class Estimable:
-    """The configurations of a study that differ in widths alone."""
+    """The configurations of a study that differ in widths and `ALPHA` alone."""
 
     space: FeasibleSpace
     others: Mapping[str, Any]
-    """The values of the parameters that are no widths."""
+    """The values of the other parameters."""
+    alpha: Mapping[str, float]
+    """The central value of `ALPHA`, that of the shared model; empty if the space does not vary it."""
     most: int
     """Configurations that are estimated at most."""
 
     @classmethod
     def of(cls, request: Request) -> Self:
         """Return those of a study with --init shared."""
-        others = request.central
-        space = request.space.fix(others)
-        fixed = replace(request, space=space, fixed={**request.fixed, **others})
         shared = request.start()
         assert shared
+        others = dict(request.central)
+        alpha = {ALPHA: others.pop(ALPHA)} if ALPHA in others and shared.alpha_start == "init" else {}
+        space = request.space.fix(others)
+        if alpha:
+            domain = space.parameters[ALPHA]
+            levels = Choice(values=_levels(domain, alpha[ALPHA]), when=domain.when)
+            space = replace(space, parameters={**space.parameters, ALPHA: levels})
+        fixed = replace(request, space=space, fixed={**request.fixed, **others})
         most = trainables.affordable(shared.epochs, request.data["train"], request.data["validation"])
         feasible = FeasibleSpace(space, fixed if request.constraints else None)
-        return cls(feasible, others, min(MAX_ESTIMATED, most))
+        return cls(feasible, others, alpha, min(MAX_ESTIMATED, most))
 
-    def point(self, widths: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the whole configuration with these widths."""
-        return {**self.others, **widths}
+    def point(self, varied: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the whole configuration with these widths and this `ALPHA`."""
+        return {**self.others, **varied}
 
     def next(self, known: Sequence[Point], gains: Array, seed: int) -> list[dict[str, Any]]:
-        """Return the widths to estimate next; none if there are enough.
+        """Return the widths, and the `ALPHA`, to estimate next; none if there are enough.
 
         Args:
-            known: The widths that were estimated, (n,).
+            known: Those that were estimated, (n,).
             gains: Their gains, (n, m).
             seed: Of the random draws.
         """
@@ -76,22 +87,36 @@ class Estimable:
     def _new(
         self, known: Sequence[Point], gains: Array, seen: set[Any], random: np.random.Generator
     ) -> Iterator[dict[str, Any]]:
-        """Yield new feasible widths: the corners and random ones, or changes of the best of `known`."""
+        """Yield new feasible ones: the corners and random ones, or changes of the best of `known`."""
         widths = self.space.space.widths()
+        values = {name: domain.finite() or () for name, domain in self.space.space.parameters.items()}
         parents = [known[i] for i in best(gains, min(PARENTS, len(known)))] if len(known) else []
-        first = [] if parents else [{n: pick(w) for n, w in widths.items()} for pick in (min, max)]
+        corners = ({n: pick(w) for n, w in widths.items()} | self.alpha for pick in (min, max))
+        first: list[dict[str, Any]] = [] if parents else list(corners)
         for _ in range(self.most * TRIES):
-            point = first.pop() if first else {n: w[random.integers(len(w))] for n, w in widths.items()}
+            point = first.pop() if first else {n: v[random.integers(len(v))] for n, v in values.items()}
             if parents:
                 point = dict(parents[random.integers(len(parents))])
                 for name in random.choice(
-                    list(widths), min(random.geometric(0.5), len(widths)), replace=False
+                    list(values), min(random.geometric(0.5), len(values)), replace=False
                 ):
-                    point[str(name)] = widths[name][random.integers(len(widths[name]))]
+                    point[str(name)] = values[name][random.integers(len(values[name]))]
             found = self.space.project(point, random)
             if found is not None and identity(found) not in seen:
                 seen.add(identity(found))
                 yield found
+
+
+def _levels(domain: Domain, central: float) -> tuple[float, ...]:
+    """Return the values of a finite domain; of a range `LEVELS`, from end to end, and the central one.
+
+    >>> [round(level, 2) for level in _levels(Float(low=0.5, high=8.0, log=True), 3.0)]
+    [0.5, 1.0, 2.0, 3.0, 4.0, 8.0]
+    """
+    if finite := domain.finite():
+        return tuple(map(float, finite))
+    space = np.geomspace if domain.log else np.linspace
+    return tuple(sorted({*map(float, space(domain.low, domain.high, LEVELS)), central}))
 
 
 def promising(points: Sequence[Point], gains: Array, count: int) -> list[Point]:

@@ -1,5 +1,6 @@
 """How well a width table ranks the trials."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -40,6 +41,19 @@ def test_tau_is_that_of_all_pairs_of_complete_trials(study: Study) -> None:
     assert row["tau"] == pytest.approx(expected)
     assert row["low"] < row["tau"] < row["high"]
     assert row["trials"] == complete.sum()
+
+
+def test_a_trial_of_another_alpha_init_is_not_compared(study: Study) -> None:
+    table = table_of(study, 0.05)
+    alpha = "params.alpha_init"
+    same = study.trials.assign(**{alpha: 3.0})
+    other = same.assign(**{alpha: np.where(same["number"] % 2, 3.0, 7.5)})
+    for trials, values, count in ((same, 3.0, 1.0), (other, 3.0, 1.0), (other, (3.0, 9.0), 0.5)):
+        known = pd.concat([table.assign(**{alpha: value}) for value in np.atleast_1d(values)])
+        found = agreement(replace(study, trials=trials), known)
+        complete = trials[trials["state"] == "complete"]
+        kept = complete if count == 1 else complete[complete[alpha] == 3.0]
+        assert (found["trials"] == len(kept)).all()
 
 
 def test_too_few_trials_have_no_tau(study: Study) -> None:

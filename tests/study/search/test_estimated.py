@@ -15,6 +15,8 @@ from study.search.estimated import Estimable, promising
 from study.store.request import Request
 
 RequestOf = Callable[..., Request]
+ALPHA = {"alpha_init": 3.0}
+"""Fixed, so that widths alone are estimated."""
 
 
 def gains_of(points: list[dict[str, int]]) -> np.ndarray:
@@ -38,11 +40,13 @@ def test_of_few_widths_all_are_estimated_once(request_of: RequestOf, tmp_path: P
 
 def test_constraints_hold(request_of: RequestOf) -> None:
     bound = 1.2e8
-    request = request_of(init="shared", max_bops=bound)
+    request = request_of(init="shared", max_bops=bound, fixed=ALPHA)
     found = replace(Estimable.of(request), most=1000).next([], np.empty((0, 3)), 0)
     bops = [trainables.costs(request.config(point))["bops"] for point in found]
     assert max(bops) <= bound
-    whole = replace(Estimable.of(request_of(init="shared")), most=1000).next([], np.empty((0, 3)), 0)
+    whole = replace(Estimable.of(request_of(init="shared", fixed=ALPHA)), most=1000).next(
+        [], np.empty((0, 3)), 0
+    )
     expected = sum(trainables.costs(request.config(point))["bops"] <= bound for point in whole)
     assert 1 < len(found) == expected < len(whole) == 5**4
 
@@ -64,7 +68,7 @@ def test_of_many_widths_rounds_close_in_on_the_front(
     request_of: RequestOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(estimated, "ROUNDS", 3)
-    estimable = replace(Estimable.of(request_of(init="shared")), most=300)
+    estimable = replace(Estimable.of(request_of(init="shared", fixed=ALPHA)), most=300)
     known: list[dict[str, int]] = []
     rounds = []
     while batch := estimable.next(known, gains_of(known), 3):
@@ -81,6 +85,29 @@ def test_of_many_widths_rounds_close_in_on_the_front(
     assert all(
         point in known for point in front
     )  # 300 random ones of 625 have all five in a fortieth of cases
+
+
+def test_alpha_init_is_estimated_too_from_end_to_end(request_of: RequestOf) -> None:
+    request = request_of(init="shared")
+    estimable = replace(Estimable.of(request), most=300)
+    first = estimable.next([], np.empty((0, 2)), 3)
+    levels = sorted({point["alpha_init"] for point in first})
+    assert levels == pytest.approx([0.5, 10 / 20**0.75, 5**0.5, 3.0, 10 / 20**0.25, 10.0])
+    assert all(estimable.point(point) in request.space for point in first)
+    assert {**dict.fromkeys(request.space.widths(), 2), "alpha_init": 3.0} in first
+    known = first
+    while batch := estimable.next(known, np.array([[p["alpha_init"], p["bits.fc1"]] for p in known]), 3):
+        known = known + batch
+    late = known[len(first) :]
+    assert np.mean([p["alpha_init"] for p in late]) > np.mean([p["alpha_init"] for p in first]) + 1
+    assert len({identity(point) for point in known}) == len(known) == 300
+
+
+def test_alphas_that_alpha_init_does_not_decide_are_estimated_as_they_are(request_of: RequestOf) -> None:
+    request = request_of(init="shared", fixed={"alpha_start": "percentile"})
+    estimable = Estimable.of(request)
+    assert "alpha_init" in estimable.others
+    assert "alpha_init" not in estimable.next([], np.empty((0, 2)), 3)[0]
 
 
 def test_the_promising_have_the_most_hypervolume() -> None:
