@@ -3,7 +3,7 @@
 All configurations are estimated if that costs at most a quarter of the training of the shared model. Otherwise as many
 as that allows: first the corners and random ones; then, round by round, changes of those that look best so far (an
 evolutionary search, with the selection of SMS-EMOA). They differ in what a trained shared model can answer for: the
-widths, and `alpha_init`, which multiplies the learned alphas. Other parameters have the values that it was trained with.
+widths, and `alpha_init`, which multiplies the learned alphas. Other parameters have the values of its training.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
