@@ -90,7 +90,7 @@ class Estimable:
         widths = self.space.space.widths()
         values = {name: domain.finite() or () for name, domain in self.space.space.parameters.items()}
         parents = [known[i] for i in best(gains, min(PARENTS, len(known)))] if len(known) else []
-        corners = ({n: pick(w) for n, w in widths.items()} | self.alpha for pick in (min, max))
+        corners = ({**{n: pick(w) for n, w in widths.items()}, **self.alpha} for pick in (min, max))
         first: list[dict[str, Any]] = [] if parents else list(corners)
         for _ in range(self.most * TRIES):
             point = first.pop() if first else {n: v[random.integers(len(v))] for n, v in values.items()}
@@ -112,8 +112,8 @@ def _levels(domain: Domain, central: float) -> tuple[float, ...]:
     >>> [round(level, 2) for level in _levels(Float(low=0.5, high=8.0, log=True), 3.0)]
     [0.5, 1.0, 2.0, 3.0, 4.0, 8.0]
     """
-    if finite := domain.finite():
-        return tuple(map(float, finite))
+    if isinstance(domain, Choice) or domain.finite():
+        return tuple(map(float, domain.finite() or ()))
     space = np.geomspace if domain.log else np.linspace
     return tuple(sorted({*map(float, space(domain.low, domain.high, LEVELS)), central}))
 
