@@ -109,6 +109,7 @@ class Estimable:
 def _levels(domain: Domain, central: float) -> tuple[float, ...]:
     """Return the values of a finite domain; of a range `LEVELS`, from end to end, and the central one.
 
+    >>> from search_spaces import Float
     >>> [round(level, 2) for level in _levels(Float(low=0.5, high=8.0, log=True), 3.0)]
     [0.5, 1.0, 2.0, 3.0, 4.0, 8.0]
     """
