@@ -13,6 +13,7 @@ LEAST = 5
 LEAST_LOSSES = 3
 """Different losses that a line takes."""
 ALPHA = "params.alpha_init"
+COLUMNS = ["objective", "trials", "tau", "low", "high", "gain", "gain_se"]
 
 
 def by_loss(table: pd.DataFrame) -> pd.DataFrame:
@@ -39,7 +40,7 @@ def by_loss(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def agreement(study: Study, table: pd.DataFrame) -> pd.DataFrame:
-    """Return Kendall's tau between estimates and trials, for each objective that is no cost.
+    """Return Kendall's tau between estimates and trials, and their mean difference, for each objective that is no cost.
 
     A trial is compared with the row of its widths, and of its `alpha_init` if the table varies it. Complete trials
     with finite objectives count.
@@ -50,12 +51,13 @@ def agreement(study: Study, table: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         Rows of `objective`, `trials` (how many were compared), `tau`, `low` and `high`: tau-b and its 90 % interval by
-        a bootstrap over trials. There are no rows of fewer than `LEAST` trials.
+        a bootstrap over trials; `gain` and `gain_se`: the mean of trial less estimate, and its standard error over
+        trials. There are no rows of fewer than `LEAST` trials.
     """
     widths = [n for n in map(str, table) if n.startswith("params.") and is_width(n.removeprefix("params."))]
     varied = [*widths, ALPHA] if ALPHA in table and table[ALPHA].nunique() > 1 else widths
     if not widths or any(name not in study.trials for name in varied):
-        return pd.DataFrame(columns=["objective", "trials", "tau", "low", "high"])
+        return pd.DataFrame(columns=COLUMNS)
     complete = study.trials[study.trials["state"] == "complete"]
     both = complete.merge(by_loss(table).drop_duplicates(varied), on=varied, suffixes=("", " of table"))
     rows = []
@@ -65,8 +67,10 @@ def agreement(study: Study, table: pd.DataFrame) -> pd.DataFrame:
             continue
         values = both[columns].replace([np.inf, -np.inf], np.nan).dropna().to_numpy(dtype=float)
         if len(values) >= LEAST:
-            rows.append({"objective": name, "trials": len(values), **_tau(values)})
-    return pd.DataFrame(rows, columns=["objective", "trials", "tau", "low", "high"])
+            more = values[:, 0] - values[:, 1]
+            gain = {"gain": more.mean(), "gain_se": more.std(ddof=1) / len(more) ** 0.5}
+            rows.append({"objective": name, "trials": len(values), **_tau(values), **gain})
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _tau(values: np.ndarray) -> dict[str, float]:

@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from results import Study
 from results.analysis.estimates import LEAST, agreement
@@ -41,6 +42,9 @@ def test_tau_is_that_of_all_pairs_of_complete_trials(study: Study) -> None:
     assert row["tau"] == pytest.approx(expected)
     assert row["low"] < row["tau"] < row["high"]
     assert row["trials"] == complete.sum()
+    more = own["metrics.accuracy"].to_numpy() - np.array(other)
+    assert row["gain"] == pytest.approx(more.mean())
+    assert row["gain_se"] == pytest.approx(stats.sem(more))
 
 
 def test_a_trial_of_another_alpha_init_is_not_compared(study: Study) -> None:
