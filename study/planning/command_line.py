@@ -37,7 +37,8 @@ def parse(module: str, description: str, argv: Sequence[str] | None) -> Asked:
     )
     given = vars(parser.parse_args(argv))
     dry_run, to = given.pop("dry_run"), given.pop("submit")
-    given["fixed"] = dict(given.get("fixed", ()))
+    for repeated in ("fixed", "init_settings"):
+        given[repeated] = dict(given.get(repeated, ()))
     return Asked(Spec(**given, command=command(module, argv)), dry_run, to)
 
 

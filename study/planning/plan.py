@@ -24,7 +24,7 @@ from study_common.layout import find_study
 from study_common.machine import available_cpus
 from study_common.objectives import COSTS, Objective
 from trainables import Config
-from trainables.training.config import IMAGE_PLACES
+from trainables.training.config import IMAGE_PLACES, OF_START
 
 _OURS = ("rungs", "refit")
 _FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, *IMAGES, "epochs", "seed")} | {
@@ -99,7 +99,7 @@ def plan(spec: Spec) -> Request:
         queue=queue,
         objectives=goals,
         constraints=constraints,
-        init_epochs=spec.init_epochs or 0,
+        init_settings=dict(spec.init_settings),
         target=_place_of_target(spec.target),
         log=spec.log,
         rungs=rungs(config.epochs, spec.reduction_factor),
@@ -129,10 +129,10 @@ def _check_values(spec: Spec) -> None:
     check_choices(Spec, vars(spec))
     check_rules(Spec, vars(spec))
     check_log(spec.log)
-    if spec.init_epochs and not spec.init:
-        raise UserError(
-            "--init-epochs is for the model that --init trains; add --init float or --init shared"
-        )
+    if spec.init_settings and not spec.init:
+        raise UserError("--init-set is for the model that --init trains; add --init float or --init shared")
+    with located("--init-set"):
+        check_known("setting", spec.init_settings, OF_START)
     if not spec.address and (spec.workers or 0) > (cpus := available_cpus()):
         warnings.warn(
             f"--workers is {spec.workers} and this process may use {cpus} CPUs: more trials at a time are not faster; "

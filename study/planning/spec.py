@@ -106,11 +106,12 @@ class Spec(Options):
             metavar="NAME|FILE",
         ),
     )
-    init_epochs: int | None = field(
-        default=None,
+    init_settings: Mapping[str, Any] = field(
+        default_factory=dict,
         metadata=flag(
-            "epochs of the model that --init trains (default: the preset's)",
-            parse=int, metavar="N", rule=ABOVE_0,
+            "a setting of the model that --init trains, where it differs from the trials, such as epochs or lr; may be "
+            "repeated",
+            name="--init-set", parse=setting, metavar="KEY=VALUE", repeated=True,
         ),
     )  # fmt: skip
     warm_start: str = field(

@@ -38,7 +38,6 @@ class Launch(Body):
     scheduler: Literal[SCHEDULERS] | None = None  # type: ignore[valid-type]
     reduction_factor: Annotated[int, Field(ge=2, le=100)] | None = None
     init: Literal[INITS] | None = None  # type: ignore[valid-type]
-    init_epochs: Annotated[int, Field(ge=1, le=10_000)] | None = None
     seed: Annotated[int, Field(ge=0, lt=2**31)] | None = None
     dataset: str | None = Field(None, pattern=NAMES, description="a data set that the service allows")
     model: str | None = Field(None, pattern=MODEL_NAMES, description="a model that the service allows")

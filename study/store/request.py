@@ -2,7 +2,7 @@
 
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self, get_type_hints
 
@@ -41,8 +41,8 @@ class Request(Options):
     """Searched values to try first: the corners of the space, then the points of a warm start."""
     objectives: dict[str, Objective]
     constraints: dict[str, float]
-    init_epochs: int = 0
-    """Epochs of the model that `init` trains; 0: as the preset says."""
+    init_settings: Mapping[str, Any] = field(default_factory=dict)
+    """The settings of the model that `init` trains, where they were asked to be others than the trials'."""
     target: str = ""
     """The device that every trial is for, by name or as the absolute path of its file; "" for none."""
     log: str = ""
@@ -88,11 +88,9 @@ class Request(Options):
             seed: Its seed; None is that of the study.
         """
         config = self.config(self.central | ({} if seed is None else {"seed": seed}))
-        if not self.init:
-            return None
-        shared = self.init == "shared"
-        made = shared_config(config, self.space.widths()) if shared else float_config(config)
-        return replace(made, epochs=self.init_epochs or made.epochs)
+        if self.init == "shared":
+            return shared_config(config, self.space.widths(), self.init_settings)
+        return float_config(config, self.init_settings) if self.init else None
 
     def is_replicate(self, known: Mapping[str, object]) -> bool:
         """Tell whether a trial with this `Result` is a replicate: its seed is not that of the study."""
@@ -159,7 +157,7 @@ class Request(Options):
             "space": {"name": self.space.name} | self.space.to_document(),
             "objectives": rules.document(self.objectives),
             "constraints": self.constraints,
-            **({"init_epochs": self.init_epochs} if self.init_epochs else {}),
+            **({"init_settings": dict(self.init_settings)} if self.init_settings else {}),
             **({"target": self.target} if self.target else {}),
             **({"log": self.log} if self.log else {}),
             "data": self.data,
@@ -186,7 +184,7 @@ class Request(Options):
         return cls(
             **{name: document[name] for name in (*_TOP, "queue", "constraints", "data", "versions")},
             **{option.name: request[option.name] for option in fields(Options)},
-            init_epochs=document.get("init_epochs", 0),
+            init_settings=document.get("init_settings", {}),
             target=document.get("target", ""),
             log=document.get("log", ""),
             rungs=tuple(request["rungs"]),

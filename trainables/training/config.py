@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from importlib.resources import files
+from types import MappingProxyType
 from typing import Any, Self
 
 from search_spaces import WIDTHS, is_width, owners
@@ -266,17 +267,24 @@ _SHARED = (
 )  # fmt: skip
 
 
-def float_config(config: Config) -> Config:
+OF_START = (
+    "epochs", "batch_size", "optimizer", "lr", "lr_alpha", "weight_decay", "schedule", "lambda1", "lambda2", "eta",
+    "mask_ratio",
+)  # fmt: skip
+"""Settings in which the model that all trials of a study start from may differ from them."""
+
+
+def float_config(config: Config, given: Mapping[str, Any] = MappingProxyType({})) -> Config:
     """The configuration of the float model of `--init float`, from which every trial of a study starts.
 
-    It has the `_SHARED` settings of `config` and those of the preset's `[init]`. A `batch_size` below the preset's, for
-    few images, also holds for this model.
+    It has the `_SHARED` settings of `config`, those of the preset's `[init]`, and those `given`, names of `OF_START`. A
+    `batch_size` below the preset's, for few images, also holds for this model.
     """
     same = {name: getattr(config, name) for name in _SHARED}
     floats = Config.parse({**same, **preset(config.preset)["init"]})
     if config.batch_size < Config.parse({"preset": config.preset}).batch_size:
-        return replace(floats, batch_size=min(floats.batch_size, config.batch_size))
-    return floats
+        floats = replace(floats, batch_size=min(floats.batch_size, config.batch_size))
+    return Config.parse({**floats.flat(), **given})
 
 
 def check_model_name(name: str) -> None:
@@ -285,16 +293,19 @@ def check_model_name(name: str) -> None:
         raise unknown("model", name, MODEL_FORMS)
 
 
-def shared_config(config: Config, widths: Mapping[str, tuple[int, ...]]) -> Config:
+def shared_config(
+    config: Config, widths: Mapping[str, tuple[int, ...]], given: Mapping[str, Any] = MappingProxyType({})
+) -> Config:
     """The configuration of the shared model of `--init shared`, from which every trial of a study starts.
 
     Args:
         config: That of a trial, at any widths; all its other settings hold for the shared model too, except `epochs`
-            if the preset's `[shared]` states them.
+            if the preset's `[shared]` states them, and those `given`.
         widths: The widths among which names such as `bits.conv1` vary in the study.
+        given: Other values of names of `OF_START`.
     """
-    epochs = preset(config.preset)["shared"].get("epochs", config.epochs)
-    made = replace(config, epochs=epochs, rungs=(), init="", widths=dict(widths))
+    own = {"epochs": config.epochs, **preset(config.preset)["shared"], **given}
+    made = replace(Config.parse({**config.flat(), **own, "rungs": ()}), init="", widths=dict(widths))
     return made.at({name: max(values) for name, values in widths.items()})
 
 

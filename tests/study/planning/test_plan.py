@@ -245,14 +245,21 @@ def test_the_shared_model_has_the_settings_of_the_trials_and_all_widths(request_
 
 
 @pytest.mark.parametrize("init", ["float", "shared"])
-def test_the_first_model_trains_for_as_long_as_asked(request_of: RequestOf, init: str) -> None:
-    request = request_of(init=init, init_epochs=2, epochs=1)
+def test_the_first_model_has_the_settings_that_it_is_given(request_of: RequestOf, init: str) -> None:
+    fixed = {"lr": 1e-4, "batch_size": 32}
+    request = request_of(init=init, init_settings={"epochs": 2, "lr": 0.01}, epochs=1, fixed=fixed)
     assert request.start().epochs == request.start(7).epochs == 2
-    assert replace(request_of(init=init, epochs=1).start(), epochs=2) == request.start()
-    with pytest.raises(UserError, match="--init-epochs is 0; it must be above 0"):
-        request_of(init=init, init_epochs=0)
+    plain = request_of(init=init, epochs=1, fixed=fixed)
+    assert replace(plain.start(), epochs=2, lr=0.01) == request.start()
+    assert request.config({}) == plain.config({})
+    for given, told in (
+        ({"epochs": -1}, "epochs is -1"), ({"model": "small_cnn"}, "unknown setting 'model'"),
+        ({"epoch": 3}, "the nearest is 'epochs'"), ({"lr": "fast"}, "lr is 'fast'"),
+    ):  # fmt: skip
+        with pytest.raises(UserError, match=told):
+            request_of(init=init, init_settings=given)
 
 
-def test_epochs_of_a_first_model_that_nobody_trains_are_rejected(request_of: RequestOf) -> None:
+def test_settings_of_a_first_model_that_nobody_trains_are_rejected(request_of: RequestOf) -> None:
     with pytest.raises(UserError, match="add --init float or --init shared"):
-        request_of(init_epochs=2)
+        request_of(init_settings={"epochs": 2})

@@ -14,7 +14,7 @@ def test_every_option_is_kept_and_read_back(request_of: Callable[..., Request], 
     given = {
         "trials": 7, "epochs": 5, "time_budget_s": 60.0, "workers": 1, "gpus_per_trial": 0.5, "sampler": "tpe",
         "scheduler": "fifo", "reduction_factor": 4, "init": "float", "seed": 8, "max_bops": 1e9,
-        "log": "tensorboard", "init_epochs": 3,
+        "log": "tensorboard", "init_settings": {"lr": 0.1},
     }  # fmt: skip
     request = request_of(**given)
     request.write(tmp_path)
