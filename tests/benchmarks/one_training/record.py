@@ -3,7 +3,7 @@
 Rows are added to `rows.csv`, one per measurement, as soon as each is there; a row that is there is not measured again.
 Kinds: `grid`, a training of each configuration from random weights; `table`, the shared model, and each configuration
 with its weights; `tuned`, each configuration fine-tuned from it, first those that the tables find promising; `curves`,
-the trainings of `grid` again, measured after each epoch, in `curves.csv`, one seed after the other.
+the trainings of `grid` again, measured at rungs and ended after the last, in `curves.csv`, one seed after the other.
 """
 
 import argparse
@@ -45,15 +45,16 @@ def main() -> None:
 
 
 def record_curves() -> None:
-    """Record the missing curves; all epochs of a training are added together, when it is at its end."""
+    """Record the missing curves; all rungs of a training are added together, when the last is measured."""
     for seed, point in product(problem.SEEDS, problem.POINTS):
-        if (rows.epoch(problem.EPOCHS), seed, point) in rows.known(rows.CURVES):
+        if (rows.epoch(problem.RUNGS[-1]), seed, point) in rows.known(rows.CURVES):
             continue
         began, run = time.process_time(), Run(problem.config(point, seed=seed))
         found = []
-        for number in range(1, problem.EPOCHS + 1):
+        for number in range(1, problem.RUNGS[-1] + 1):
             run.epoch(number)
-            found.append((number, measured(run), time.process_time() - began))
+            if number in problem.RUNGS:
+                found.append((number, measured(run), time.process_time() - began))
         for number, metrics, spent in found:
             rows.add(rows.epoch(number), seed, point, metrics, spent, rows.CURVES)
 

@@ -8,8 +8,7 @@ import pandas as pd
 
 FILE = Path(__file__).with_name("rows.csv")
 CURVES = FILE.with_name("curves.csv")
-"""The trainings of kind `grid` after each of their epochs, which is the kind here (`epoch`); its seconds of CPU are
-those from the start, measurements included."""
+"""The trainings of kind `grid` at rungs, whose kind is the epoch (`epoch`); seconds of CPU are from the start."""
 METRICS = ("accuracy", "loss", "faithfulness", "faithfulness_se", "flops")
 COLUMNS = ("kind", "seed", "widths", *METRICS, "cpu_s")
 
