@@ -137,7 +137,7 @@ def primo(seed: int, trainings: Trainings, *, is_helped: bool = False) -> None:
     best = {name: 0 if name == "flops" else len(problem.WIDTHS) - 1 for name in problem.goals()}
     priors = {
         "prior_centers": {name: dict.fromkeys(layers, place) for name, place in best.items()},
-        "prior_confidences": {name: dict.fromkeys(layers, 0.75) for name in best},
+        "prior_confidences": {name: dict.fromkeys(layers, 0.5) for name in best},
     }
     optimizer = neps.algorithms.primo(space, **(priors if is_helped else {"prior_centers": {}}))
     search = neps.AskAndTell(optimizer)
