@@ -24,6 +24,7 @@ import pandas as pd
 from tests.benchmarks.one_training import judgement, problem, record, rows
 from tests.benchmarks.one_training.judgement import Array, Curves, Point
 from tests.benchmarks.one_training.peers import EARLY, OURS, PEERS, SLOW, Trainings
+from tests.benchmarks.reliability.judgement import consistency
 
 SEARCHES = 10
 """Seeds of each peer, on the recording of each seed of the grid; of a slow one a single seed."""
@@ -60,8 +61,8 @@ def measured(frame: pd.DataFrame, searches: int) -> dict[str, Any]:
     names = list(problem.goals())
     for name in problem.MEASURED:
         column = names.index(name)
-        figures[f"icc_table_{name}"] = judgement.icc(grid[..., column])
-        figures[f"icc_shared_{name}"] = judgement.icc(tables[..., column])
+        figures[f"icc_table_{name}"] = consistency(grid[..., column])
+        figures[f"icc_shared_{name}"] = consistency(tables[..., column])
         figures[f"tau_ceiling_{name}"] = judgement.ceiling(grid[..., column])
         figures[f"tau_additive_{name}"] = judgement.additive_tau(grid[..., column], points)
         figures[f"tau_{name}"] = judgement.table_tau(tables[..., column], grid[..., column])
@@ -70,7 +71,7 @@ def measured(frame: pd.DataFrame, searches: int) -> dict[str, Any]:
         tuned = judgement.cube(frame, "tuned", points)
         for name in problem.MEASURED:
             column = names.index(name)
-            figures[f"icc_tuned_{name}"] = judgement.icc(tuned[..., column])
+            figures[f"icc_tuned_{name}"] = consistency(tuned[..., column])
             figures[f"tau_ceiling_tuned_{name}"] = judgement.ceiling(tuned[..., column])
             figures[f"tau_tuned_{name}"] = judgement.table_tau(tables[..., column], tuned[..., column])
         figures |= compared(frame, tables, grid, points, searches)
