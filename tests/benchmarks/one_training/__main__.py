@@ -12,9 +12,7 @@ enough: more than half of the searches end below.
 import argparse
 import json
 import tempfile
-from collections.abc import Callable
 from functools import cache
-from importlib.util import find_spec
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -22,30 +20,17 @@ from typing import Any
 import numpy as np
 import optuna
 import pandas as pd
-from optuna.samplers import BaseSampler, GPSampler, NSGAIISampler, RandomSampler, TPESampler
-from optuna.trial import TrialState
 
-from study import SmsEgoSampler
 from tests.benchmarks.one_training import judgement, problem, record, rows
-from tests.benchmarks.one_training.judgement import Array, Point
+from tests.benchmarks.one_training.judgement import Array, Curves, Point
+from tests.benchmarks.one_training.peers import EARLY, OURS, PEERS, SLOW, Trainings
+from tests.benchmarks.reliability.judgement import consistency
 
 SEARCHES = 10
 """Seeds of each peer, on the recording of each seed of the grid; of a slow one a single seed."""
-SLOW = "optuna gp"
-"""It takes a second for each proposal."""
 REPEATED = 6
 """Configurations that --quick measures again."""
 LIMIT = 4.0
-MO_REA = "syne tune mo-rea"
-"""Runs with the extra [bench]."""
-PEERS: dict[str, Callable[[int], BaseSampler] | None] = {
-    "optuna default": lambda seed: default(seed),
-    "optuna tpe": lambda seed: TPESampler(seed=seed),
-    "optuna nsga2": lambda seed: NSGAIISampler(seed=seed),
-    "optuna gp": lambda seed: GPSampler(seed=seed),
-    "random": lambda seed: RandomSampler(seed=seed),
-    "ours, trainings from random weights": lambda seed: SmsEgoSampler(seed, bounds=[(1.0, 0.0)] * 3),
-} | ({MO_REA: None} if find_spec("syne_tune") else {})
 
 
 def main() -> int:
@@ -76,8 +61,8 @@ def measured(frame: pd.DataFrame, searches: int) -> dict[str, Any]:
     names = list(problem.goals())
     for name in problem.MEASURED:
         column = names.index(name)
-        figures[f"icc_table_{name}"] = judgement.icc(grid[..., column])
-        figures[f"icc_shared_{name}"] = judgement.icc(tables[..., column])
+        figures[f"icc_table_{name}"] = consistency(grid[..., column])
+        figures[f"icc_shared_{name}"] = consistency(tables[..., column])
         figures[f"tau_ceiling_{name}"] = judgement.ceiling(grid[..., column])
         figures[f"tau_additive_{name}"] = judgement.additive_tau(grid[..., column], points)
         figures[f"tau_{name}"] = judgement.table_tau(tables[..., column], grid[..., column])
@@ -86,7 +71,7 @@ def measured(frame: pd.DataFrame, searches: int) -> dict[str, Any]:
         tuned = judgement.cube(frame, "tuned", points)
         for name in problem.MEASURED:
             column = names.index(name)
-            figures[f"icc_tuned_{name}"] = judgement.icc(tuned[..., column])
+            figures[f"icc_tuned_{name}"] = consistency(tuned[..., column])
             figures[f"tau_ceiling_tuned_{name}"] = judgement.ceiling(tuned[..., column])
             figures[f"tau_tuned_{name}"] = judgement.table_tau(tables[..., column], tuned[..., column])
         figures |= compared(frame, tables, grid, points, searches)
@@ -105,22 +90,17 @@ def compared(
 ) -> dict[str, Any]:
     """Return what a front costs, here and with the peers."""
     figures = ours(frame, tables, grid, points)
+    curves = judgement.curves(rows.read(rows.CURVES), grid, points)
+    figures["seeds_with_curves"] = sum(len(at) > 1 for at in curves)
     for name in PEERS:
-        figures[f"epochs of {name}"], figures[f"share of {name}"] = peer(name, grid, points, searches)
+        figures[f"epochs of {name}"], figures[f"share of {name}"] = peer(name, curves, points, searches)
     whole = problem.EPOCHS * len(problem.POINTS)
     spent, most = figures["epochs"], whole / 2  # where a peer stops; one that has not enough then needs more
-    peers = [figures[f"epochs of {name}"] for name in PEERS if "ours" not in name]
+    peers = [figures[f"epochs of {name}"] for name in PEERS if name != OURS]
     figures["epochs_over_grid"] = spent / whole
     figures["epochs_over_optuna"] = spent / min(figures["epochs of optuna default"], most)
-    figures["epochs_over_best_peer"] = spent / min(*peers, most)
+    figures["epochs_over_best_peer"] = spent / np.nanmin([*peers, most])
     return figures
-
-
-def default(seed: int) -> BaseSampler:
-    """Return the sampler that Optuna takes for several objectives if it is given none, with a seed."""
-    chosen = optuna.create_study(directions=["maximize"] * len(problem.goals())).sampler
-    made: BaseSampler = type(chosen)(seed=seed)  # type: ignore[call-arg]
-    return made
 
 
 def ours(frame: pd.DataFrame, tables: Array, grid: Array, points: list[Point]) -> dict[str, Any]:
@@ -149,59 +129,25 @@ def epoch_cpu(frame: pd.DataFrame) -> float:
     return (cpu(frame, "grid") - cpu(frame, "table")) / problem.EPOCHS
 
 
-def peer(name: str, grid: Array, points: list[Point], searches: int) -> tuple[float, float]:
-    """Return the median epochs until a sampler's recommended front has enough, and its share after all trials."""
-    told = []
-    for index, seed in product(range(len(grid)), range(1 if name == SLOW else searches)):
-        true = judgement.others(grid, index)
-        make = PEERS[name]
-        tried = order(make(seed), grid[index], points) if make else evolved(seed, grid[index], points)
-        told.append(judgement.trials_to_enough(tried, grid[index], true, true))
-    trials, shares = np.median(np.array(told), axis=0)
-    return float(problem.EPOCHS * trials), float(shares)
+def peer(name: str, curves: list[Curves], points: list[Point], searches: int) -> tuple[float, float]:
+    """Return the median epochs until a search's recommended front has enough, and its share at its end.
 
-
-def order(sampler: BaseSampler, seen: Array, points: list[Point]) -> list[int]:
-    """Return the configurations that a sampler tries, each once, until half of the grid was tried.
-
-    Widths are ordered: a sampler chooses their place. A point that was not recorded counts as not tried.
+    NaN if the peer stops trainings early and no seed has its curves.
     """
-    study = optuna.create_study(directions=["maximize"] * seen.shape[1], sampler=sampler)
-    rows = {point: row for row, point in enumerate(points)}
-    found: dict[int, None] = {}
-    for _ in range(4 * len(seen)):
-        if len(found) >= len(seen) // 2:
-            break
-        trial = study.ask()
-        point = tuple(
-            problem.WIDTHS[trial.suggest_int(layer, 0, len(problem.WIDTHS) - 1)] for layer in problem.LAYERS
-        )
-        if point not in rows:
-            study.tell(trial, state=TrialState.FAIL)
+    told = []
+    grid = np.array([at[problem.EPOCHS] for at in curves])
+    for index, seed in product(range(len(curves)), range(1 if name in SLOW else searches)):
+        if name in EARLY and len(curves[index]) == 1:
             continue
-        found[rows[point]] = None
-        study.tell(trial, seen[rows[point]].tolist())
-    return list(found)
-
-
-def evolved(seed: int, seen: Array, points: list[Point]) -> list[int]:
-    """Return the same for Syne Tune's multi-objective regularised evolution, its own defaults."""
-    from syne_tune.config_space import ordinal
-    from syne_tune.optimizer.schedulers.multiobjective.multi_objective_regularized_evolution import (
-        MultiObjectiveRegularizedEvolution,
-    )
-
-    space = {layer: ordinal(list(problem.WIDTHS), kind="equal") for layer in problem.LAYERS}
-    searcher = MultiObjectiveRegularizedEvolution(space, random_seed=seed)
-    found: dict[int, None] = {}
-    for number in range(4 * len(seen)):
-        if len(found) >= len(seen) // 2:
-            break
-        config = searcher.suggest()
-        row = points.index(tuple(config[layer] for layer in problem.LAYERS))
-        found[row] = None
-        searcher.on_trial_complete(number, config, (-seen[row]).tolist())
-    return list(found)
+        true, trainings = judgement.others(grid, index), Trainings(curves[index], points)
+        PEERS[name](seed, trainings)
+        ended, spent = zip(*trainings.ended, strict=True)
+        count, share = judgement.trials_to_enough(ended, grid[index], true, true)
+        told.append((spent[int(count) - 1] if np.isfinite(count) else count, share))
+    if not told:
+        return float("nan"), float("nan")
+    epochs, shares = np.median(np.array(told), axis=0)
+    return float(epochs), float(shares)
 
 
 def repeated(frame: pd.DataFrame, seed: int) -> float:

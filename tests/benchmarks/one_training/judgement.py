@@ -17,7 +17,7 @@ from results.analysis.estimates import by_loss
 from results.analysis.fronts import volume
 from study.search.estimated import promising
 from study_common import objectives
-from tests.benchmarks.one_training import problem
+from tests.benchmarks.one_training import problem, rows
 
 Array = NDArray[np.float64]
 TRIED = 12
@@ -25,6 +25,8 @@ TRIED = 12
 ENOUGH = 0.98
 """The share of the full grid's hypervolume that is asked for."""
 Point = tuple[int, ...]
+Curves = dict[int, Array]
+"""By epoch: the gains of configurations after it, (n, 3)."""
 
 
 def gains(frame: pd.DataFrame) -> Array:
@@ -45,6 +47,26 @@ def cube(frame: pd.DataFrame, kind: str, points: Sequence[Point]) -> Array:
     of = frame[frame["kind"] == kind].set_index(["seed", "point"])
     parts = [of.loc[[(seed, point) for point in points]] for seed in problem.JUDGED]
     return np.array([gains(estimated(part) if kind == "table" else part) for part in parts])
+
+
+def curves(frame: pd.DataFrame, grid: Array, points: Sequence[Point]) -> list[Curves]:
+    """Return what trainings of each judged seed measure at their end, and at rungs if all of `points` are recorded.
+
+    Args:
+        frame: The recorded rungs.
+        grid: The gains at the end, (seeds, n, 3).
+        points: The configurations, n.
+    """
+    found = []
+    for seed, last in zip(problem.JUDGED, grid, strict=True):
+        of = frame[frame["seed"] == seed].set_index(["kind", "point"])
+        keys = {number: [(rows.epoch(number), point) for point in points] for number in problem.RUNGS}
+        is_whole = of.index.isin([key for some in keys.values() for key in some]).sum() == len(keys) * len(
+            points
+        )
+        rungs = {number: gains(of.loc[some]) for number, some in keys.items()} if is_whole else {}
+        found.append(rungs | {problem.EPOCHS: last})
+    return found
 
 
 def estimated(table: pd.DataFrame) -> pd.DataFrame:

@@ -16,6 +16,8 @@ from trainables import Config
 WIDTHS = (2, 4, 8)
 EPOCHS = 6
 """Epochs of a training from random weights, and of the shared model, of which each costs as much as three."""
+RUNGS = (1, 2, 3)
+"""Epochs after which peers that stop trainings early compare them: MOASHA after 1 and 3, PriMO after 2."""
 TUNED = 2
 """Epochs of a trial that starts from the shared model."""
 PASSES = 3

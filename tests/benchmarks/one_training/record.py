@@ -2,7 +2,8 @@
 
 Rows are added to `rows.csv`, one per measurement, as soon as each is there; a row that is there is not measured again.
 Kinds: `grid`, a training of each configuration from random weights; `table`, the shared model, and each configuration
-with its weights; `tuned`, each configuration fine-tuned from it, first those that the tables find promising.
+with its weights; `tuned`, each configuration fine-tuned from it, first those that the tables find promising; `curves`,
+the trainings of `grid` again, measured at rungs and ended after the last, in `curves.csv`, one seed after the other.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from trainables.training.evaluation import evaluate, measure_faithfulness
 from trainables.training.network import costs
 from trainables.training.run import Run, epochs
 
-KINDS = ("grid", "table", "tuned")
+KINDS = ("grid", "table", "tuned", "curves")
 
 
 def main() -> None:
@@ -30,6 +31,9 @@ def main() -> None:
     arguments = parser.parse_args()
     trainables.prepare_process()
     for kind in arguments.kinds:
+        if kind == "curves":
+            record_curves()
+            continue
         for point, seed in product(wanted(kind), problem.SEEDS):
             if (kind, seed, point) in rows.known():
                 continue
@@ -38,6 +42,21 @@ def main() -> None:
             began = time.process_time()
             metrics = measure(kind, point, seed, arguments.work)
             rows.add(kind, seed, point, metrics, time.process_time() - began)
+
+
+def record_curves() -> None:
+    """Record the missing curves; all rungs of a training are added together, when the last is measured."""
+    for seed, point in product(problem.SEEDS, problem.POINTS):
+        if (rows.epoch(problem.RUNGS[-1]), seed, point) in rows.known(rows.CURVES):
+            continue
+        began, run = time.process_time(), Run(problem.config(point, seed=seed))
+        found = []
+        for number in range(1, problem.RUNGS[-1] + 1):
+            run.epoch(number)
+            if number in problem.RUNGS:
+                found.append((number, measured(run), time.process_time() - began))
+        for number, metrics, spent in found:
+            rows.add(rows.epoch(number), seed, point, metrics, spent, rows.CURVES)
 
 
 def wanted(kind: str) -> list[tuple[int, ...]]:
@@ -61,7 +80,12 @@ def trained(config: trainables.Config) -> dict[str, float]:
     run = Run(config)
     for number in range(1, config.epochs + 1):
         run.epoch(number)
-    split = run.data.validation
+    return measured(run)
+
+
+def measured(run: Run) -> dict[str, float]:
+    """Measure a run as it is."""
+    split, config = run.data.validation, run.config
     found = measure_faithfulness(run.model, split, run.data, run.scale, config, whole_suite=False).metrics()
     return {**evaluate(run.model, split, run.scale, config).metrics, **found, **costs(config)}
 
