@@ -241,7 +241,7 @@ def simulated(workers: int, **settings: Any) -> Iterator[None]:
         yield Cluster(dashboard="", cpus=workers)
 
     def install() -> None:
-        driver_tune.RayActorManager = type("Simulated", (SimulatedActors,), settings)
+        driver_tune.RayActorManager = type("Simulated", (SimulatedActors,), settings)  # type: ignore[attr-defined]
 
     from ray.tune.execution import tune_controller as driver_tune
 

@@ -23,6 +23,7 @@ from torch import nn
 from tests.benchmarks.edge_latency import WIDE, at_width, quantised_by_peer, ratios, timed
 from tests.benchmarks.edge_models import FULL, NETWORKS, QUICK, train_all
 from trainables.deployment import folder as exporting
+from trainables.deployment.formats import FILES
 from trainables.deployment import parity, qonnx_graph, runtime
 from trainables.deployment.timing import processor
 from trainables.training.inputs import data_of, test_split_of
@@ -108,7 +109,7 @@ def compared(model: str, checkpoints: dict[str, Path], files: Path) -> Iterator[
         made = exporting.export(checkpoint, out, formats)
         reference[width] = (expected, {"size_bytes": about["metrics"]["size_bytes"]})
         for name in formats:
-            file = out / exporting.FILES[name]
+            file = out / FILES[name]
             label = f"{model} {width}" + {"onnx": "", "lowbit": " lowbit", "qonnx": " qonnx"}[name]
             if name == "qonnx":
                 yield told(label, in_qonnx(file, images[:FEW], expected[:FEW]))

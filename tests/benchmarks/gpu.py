@@ -142,10 +142,10 @@ def timed(rows: dict[str, Callable[[], object]]) -> dict[str, float]:
 
 def cpu_difference() -> float:
     """The largest relative difference between the losses of the same 20 steps on both devices."""
-    chosen = run_module.training_device
+    chosen = run_module.training_device  # type: ignore[attr-defined]
     losses = {}
     for device in ("cuda", "cpu"):
-        run_module.training_device = lambda device=device: torch.device(device)
+        run_module.training_device = lambda device=device: torch.device(device)  # type: ignore[attr-defined]
         run = Run(trainables.Config.parse({"bits": 4, "precision": "float32", "fill": "zero"}))
         run.model.train()
         fill = run.scale.fill("zero", torch.Generator())
@@ -155,7 +155,7 @@ def cpu_difference() -> float:
             for _, (images, y) in zip(range(20), drawn, strict=False)
         ]
         losses[device] = torch.stack(read).cpu()
-    run_module.training_device = chosen
+    run_module.training_device = chosen  # type: ignore[attr-defined]
     return ((losses["cuda"] - losses["cpu"]) / losses["cpu"]).abs().max().item()
 
 

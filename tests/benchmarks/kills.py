@@ -98,7 +98,9 @@ def start(runs: Path, trials: int, init: str, url: str) -> "subprocess.Popen[byt
     return subprocess.Popen(command, cwd=drive.ROOT, stdout=subprocess.DEVNULL)
 
 
-def wait_for(directory: Path, driver: "subprocess.Popen[bytes]", more: int, after: float, url: str) -> None:
+def wait_for(
+    directory: Path, driver: "subprocess.Popen[bytes]", more: int, after: float, url: str = ""
+) -> None:
     """Wait for so many `more` epochs in the record, and then for `after` seconds; or until the driver ends."""
     while not (directory / REQUEST_FILE).exists() and driver.poll() is None:
         time.sleep(POLL)
@@ -118,16 +120,16 @@ def same(known: pd.DataFrame, now: pd.DataFrame) -> bool:
 def table(directory: Path) -> pd.DataFrame:
     """Return the width table, by configuration; nothing if there is none."""
     rows = RunFiles(directory).width_table()
-    return pd.DataFrame() if rows is None else rows.set_index("point", verify_integrity=True)
+    return pd.DataFrame() if rows is None else rows.set_index("point", verify_integrity=True)  # type: ignore[call-overload]
 
 
-def trained(directory: Path, url: str) -> int:
+def trained(directory: Path, url: str = "") -> int:
     """Return the epochs that the record knows of."""
     frame = recorded(directory, url)
     return 0 if frame.empty else int(frame["epochs"].sum())
 
 
-def ended(directory: Path, url: str) -> pd.DataFrame:
+def ended(directory: Path, url: str = "") -> pd.DataFrame:
     """Return the trials that have ended, by number."""
     frame = recorded(directory, url)
     return frame if frame.empty else frame[frame["state"] != "running"].set_index("number")

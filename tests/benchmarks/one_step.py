@@ -27,7 +27,7 @@ import trainables
 try:
     from trainables.training.run import Run
 except ImportError:  # as it was at 179e111
-    from trainables.training import Run
+    from trainables.training import Run  # type: ignore[attr-defined]  # of an old checkout
 
 
 def main() -> None:
@@ -48,7 +48,7 @@ def main() -> None:
     shapes = list(matrix_shapes(run.model, X))
     fill = run.scale.fill("uniform", torch.Generator().manual_seed(0))
     old = "number" in inspect.signature(run.step).parameters
-    step = (lambda: run.step(X, y, fill, 1)) if old else (lambda: run.step(X, y, fill))
+    step = (lambda: run.step(X, y, fill, 1)) if old else (lambda: run.step(X, y, fill))  # type: ignore[call-arg]
     step(), step()
     products = [product(*shape) for shape in shapes]
     useful = 7 * sum(2 * m * k * n for m, k, n in shapes)  # 2 forwards, an input gradient, 2 full backwards

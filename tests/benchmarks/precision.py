@@ -12,7 +12,7 @@ import math
 import statistics
 from pathlib import Path
 
-from trainables import Config, prepare_process
+import trainables
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=4)
     arguments = parser.parse_args()
-    prepare_process()
+    trainables.prepare_process()
     differences = []
     for seed in range(arguments.seeds):
         fast, plain = (accuracy(p, seed, arguments.epochs) for p in ("bfloat16", "float32"))
@@ -39,7 +39,8 @@ def main() -> None:
 
 def accuracy(precision: str, seed: int, epochs: int) -> float:
     """Validation accuracy after the last epoch, in percent."""
-    *_, last = epochs(Config.parse({"precision": precision, "seed": seed, "epochs": epochs, "bits": 4}))
+    config = trainables.Config.parse({"precision": precision, "seed": seed, "epochs": epochs, "bits": 4})
+    *_, last = trainables.epochs(config)
     return 100 * last.metrics["accuracy"]
 
 

@@ -74,8 +74,8 @@ def trial() -> dict[str, float]:
         setattr(
             module.Run, name, timed("starting" if name == "__init__" else name, getattr(module.Run, name))
         )
-    module.evaluate = timed("evaluation", module.evaluate)
-    module.measure_faithfulness = timed("faithfulness", module.measure_faithfulness)
+    module.evaluate = timed("evaluation", module.evaluate)  # type: ignore[attr-defined]
+    module.measure_faithfulness = timed("faithfulness", module.measure_faithfulness)  # type: ignore[attr-defined]
     began = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         for epoch in trainables.epochs(config):

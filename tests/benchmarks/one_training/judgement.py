@@ -77,7 +77,7 @@ def estimated(table: pd.DataFrame) -> pd.DataFrame:
 
 def chosen(table: Array, points: Sequence[Point]) -> list[int]:
     """Return the rows that a width table would try, in order."""
-    return [int(row) for row in promising(range(len(points)), table, TRIED)]  # type: ignore[arg-type]
+    return [int(row) for row in promising(range(len(points)), table, TRIED)]  # type: ignore[call-overload]
 
 
 def candidates(frame: pd.DataFrame) -> list[Point]:

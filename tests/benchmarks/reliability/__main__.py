@@ -139,7 +139,7 @@ def report(rows: pd.DataFrame) -> dict[str, float | bool | str]:
         print(f"what a width costs, {kind}\n{width_costs(rows, kind).to_string()}\n")
     print(f"by the number of images, seeds that judge\n{by_images(judging).to_string()}\n")
     verdict = judge(judging, CHOSEN, margins)
-    of_one_seed, within_it = one_seed(scored(judging, *CHOSEN.removals, CHOSEN.kind, CHOSEN.images))
+    of_one_seed, within_it = one_seed(scored(judging, CHOSEN.removals[0], CHOSEN.kind, CHOSEN.images))
     return {
         "chosen": _name(CHOSEN),
         "picked_by_the_rule": _name(best),
