@@ -23,8 +23,8 @@ from torch import nn
 from tests.benchmarks.edge_latency import WIDE, at_width, quantised_by_peer, ratios, timed
 from tests.benchmarks.edge_models import FULL, NETWORKS, QUICK, train_all
 from trainables.deployment import folder as exporting
-from trainables.deployment.formats import FILES
 from trainables.deployment import parity, qonnx_graph, runtime
+from trainables.deployment.formats import FILES
 from trainables.deployment.timing import processor
 from trainables.training.inputs import data_of, test_split_of
 from trainables.training.network import load_checkpoint
