@@ -27,7 +27,7 @@ from study.execution.searcher import Searcher
 from study.execution.trackers import telling
 from study.execution.view import View
 from study.execution.width_table import Estimate, estimate
-from study.execution.worker import Job, Report, Train, Worker, train
+from study.execution.worker import Job, Report, Train, Worker, saved_epochs, train
 from study.planning.plan import plan
 from study.planning.spec import Spec
 from study.store import database as storage
@@ -299,7 +299,10 @@ def _start_model(
     if not model.exists():  # a user may have deleted the models and kept the curves
         shutil.rmtree(directory, ignore_errors=True)
     kind = {"float": "float model", "shared": "shared model of all widths"}[held.request.init]
-    view.say(f"training the {kind} that all trials start from: {config.epochs} epochs")
+    done = len(saved_epochs(directory, config.epochs))
+    work = "training" if not done else "continuing" if done < config.epochs else "taking"
+    kept = f", {done} of them trained already" if done else ""
+    view.say(f"{work} the {kind} that all trials start from: {config.epochs} epochs{kept}")
     interrupt.start_clock()
     data = str(held.request.data.get("fingerprint", ""))
     job = Job(
@@ -307,7 +310,7 @@ def _start_model(
     )
 
     def show(job: Job, report: Report) -> None:
-        if report.error is None:
+        if report.error is None and report.epoch > done:
             view.say(f"{kind}: epoch {report.epoch} of {config.epochs}")
 
     (report,) = run_all(

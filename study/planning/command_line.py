@@ -37,9 +37,16 @@ def parse(module: str, description: str, argv: Sequence[str] | None) -> Asked:
     )
     given = vars(parser.parse_args(argv))
     dry_run, to = given.pop("dry_run"), given.pop("submit")
-    for repeated in ("fixed", "init_settings"):
-        given[repeated] = dict(given.get(repeated, ()))
+    for flag, repeated in (("--set", "fixed"), ("--init-set", "init_settings")):
+        given[repeated] = _each_once(flag, given.get(repeated, ()))
     return Asked(Spec(**given, command=command(module, argv)), dry_run, to)
+
+
+def _each_once(flag: str, given: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    names = [name for name, _ in given]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise UserError(f"{flag} {twice[0]} is given more than once; give it once")
+    return dict(given)
 
 
 def add_options(parser: argparse.ArgumentParser, options: type) -> None:

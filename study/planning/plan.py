@@ -106,10 +106,22 @@ def plan(spec: Spec) -> Request:
         data={"dataset": config.dataset, **vars(facts)},
         versions=versions(),
     )
-    if (start := request.start()) is not None:
-        with located(f"the {spec.init} model of --init {spec.init}"):
-            trainables.check_run(start)
+    _check_start(request)
     return request if spec.trials else replace(request, trials=request.attainable)
+
+
+def _check_start(request: Request) -> None:
+    """Raise UserError if the model that all trials start from could not be trained."""
+    with located("--init-set"):  # the settings of trials have been parsed before
+        start = request.start()
+    if start is None:
+        return
+    if start.epochs < 1:
+        raise UserError(
+            f"--init-set: epochs is {start.epochs}, and the model of --init is to be trained; give 1 or more"
+        )
+    with located(f"the {request.init} model of --init {request.init}"):
+        trainables.check_run(start)
 
 
 def rungs(epochs: int, reduction_factor: int) -> tuple[int, ...]:
@@ -131,8 +143,11 @@ def _check_values(spec: Spec) -> None:
     check_log(spec.log)
     if spec.init_settings and not spec.init:
         raise UserError("--init-set is for the model that --init trains; add --init float or --init shared")
-    with located("--init-set"):
-        check_known("setting", spec.init_settings, OF_START)
+    if others := spec.init_settings.keys() - set(OF_START):
+        raise UserError(
+            f"--init-set cannot set {min(others)}: in all but {', '.join(OF_START)} the model of --init is as "
+            "the trials are"
+        )
     if not spec.address and (spec.workers or 0) > (cpus := available_cpus()):
         warnings.warn(
             f"--workers is {spec.workers} and this process may use {cpus} CPUs: more trials at a time are not faster; "

@@ -188,3 +188,7 @@ def test_a_study_tries_what_its_table_finds_promising(
     )
     assert len(notes.read_text().splitlines()) == 8
     assert len(results.load(outcome.directory).trials) == 10
+    said = capsys.readouterr().out
+    assert "taking the shared model" in said
+    assert "trained already" in said
+    assert "widths: epoch" not in said

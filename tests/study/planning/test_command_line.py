@@ -33,7 +33,7 @@ def test_every_flag_reaches_its_field() -> None:
     values = {int: "3", float: "0.5", str: "word"}
     words, expected = ["--space", "mixed_bits"], {}
     for name, of in flags(Spec).items():
-        if name in ("space", "fixed", "time_budget_s", "storage"):
+        if name in ("space", "fixed", "init_settings", "time_budget_s", "storage"):
             continue
         if getattr(Spec, name, None) is False:  # a switch takes no value
             words.append(typed(name, of))
@@ -46,6 +46,8 @@ def test_every_flag_reaches_its_field() -> None:
         "bits=4",
         "--set",
         "mask=threshold",
+        "--init-set",
+        "lr=0.1",
         "--time-budget",
         "1h30m",
         "--storage",
@@ -55,6 +57,7 @@ def test_every_flag_reaches_its_field() -> None:
     assert (dry_run, to) == (False, "http://head:8265")
     assert {name: getattr(spec, name) for name in expected} == expected
     assert spec.fixed == {"bits": 4, "mask": "threshold"}
+    assert spec.init_settings == {"lr": 0.1}
     assert spec.time_budget_s == 5400
     assert spec.storage == "sqlite:///x"
     without = {each.name for each in fields(Spec)} - flags(Spec).keys()
@@ -75,3 +78,11 @@ def test_the_kept_line_has_no_password_of_any_storage(storage: list[str]) -> Non
     kept = " ".join(storage).replace("%s", "postgresql://me@old/db")
     assert line == f"python -m study.launch {kept} --storage postgresql://me@db/x --trials 8"
     assert "secret" not in command("study.launch", ["--storage", "me:secret", "--storage=x:y:secret"])
+
+
+@pytest.mark.parametrize("flag", ["--set", "--init-set"])
+def test_a_setting_that_is_given_twice_is_rejected(flag: str) -> None:
+    words = ["--space", "mixed_bits", flag, "epochs=2", flag, "lr=0.1"]
+    assert parse("study.launch", "", words).spec
+    with pytest.raises(UserError, match=f"{flag} epochs is given more than once"):
+        parse("study.launch", "", [*words, flag, "epochs=3"])
