@@ -52,12 +52,12 @@ class Estimable:
         """Return those of a study with --init shared."""
         shared = request.start()
         assert shared
-        others = dict(request.central)
-        alpha = {ALPHA: others.pop(ALPHA)} if ALPHA in others and shared.alpha_start == "init" else {}
+        others, domain = dict(request.central), request.space.parameters.get(ALPHA)
+        acts = domain and not domain.when and shared.alpha_start == "init"
+        alpha = {ALPHA: others.pop(ALPHA)} if acts else {}
         space = request.space.fix(others)
-        if alpha:
-            domain = space.parameters[ALPHA]
-            levels = Choice(values=_levels(domain, alpha[ALPHA]), when=domain.when)
+        if domain and alpha:
+            levels = Choice(values=_levels(domain, alpha[ALPHA]))
             space = replace(space, parameters={**space.parameters, ALPHA: levels})
         fixed = replace(request, space=space, fixed={**request.fixed, **others})
         most = trainables.affordable(shared.epochs, request.data["train"], request.data["validation"])
@@ -88,7 +88,8 @@ class Estimable:
     ) -> Iterator[dict[str, Any]]:
         """Yield new feasible ones: the corners and random ones, or changes of the best of `known`."""
         widths = self.space.space.widths()
-        values = {name: domain.finite() or () for name, domain in self.space.space.parameters.items()}
+        domains = self.space.space.parameters
+        values = {name: domains[name].finite() or () for name in (*widths, *self.alpha)}
         parents = [known[i] for i in best(gains, min(PARENTS, len(known)))] if len(known) else []
         corners = ({**{n: pick(w) for n, w in widths.items()}, **self.alpha} for pick in (min, max))
         first: list[dict[str, Any]] = [] if parents else list(corners)

@@ -110,6 +110,18 @@ def test_alphas_that_alpha_init_does_not_decide_are_estimated_as_they_are(reques
     assert "alpha_init" not in estimable.next([], np.empty((0, 2)), 3)[0]
 
 
+def test_an_alpha_init_of_some_configurations_alone_is_not_estimated(
+    request_of: RequestOf, tmp_path: Path
+) -> None:
+    space = tmp_path / "some.toml"
+    space.write_text('[parameters]\n"bits.conv2" = { type = "choice", values = [2, 8] }\n'
+                     'alpha_init = { type = "float", low = 1.0, high = 9.0, when = { "bits.conv2" = [8] } }\n'
+                     '[bits]\nlayers = ["fc*", "conv1"]\nvalues = [2, 4, 8]\n')  # fmt: skip
+    found = Estimable.of(request_of(space=str(space), init="shared")).next([], np.empty((0, 2)), 0)
+    assert found
+    assert not any("alpha_init" in point for point in found)
+
+
 def test_the_promising_have_the_most_hypervolume() -> None:
     random = np.random.default_rng(0)
     gains = random.random((30, 2))
