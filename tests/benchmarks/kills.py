@@ -120,7 +120,10 @@ def same(known: pd.DataFrame, now: pd.DataFrame) -> bool:
 def table(directory: Path) -> pd.DataFrame:
     """Return the width table, by configuration; nothing if there is none."""
     rows = RunFiles(directory).width_table()
-    return pd.DataFrame() if rows is None else rows.set_index("point", verify_integrity=True)  # type: ignore[call-overload]
+    if rows is None:
+        return pd.DataFrame()
+    assert rows["point"].is_unique, "a configuration was measured twice"
+    return rows.set_index("point")
 
 
 def trained(directory: Path, url: str = "") -> int:
