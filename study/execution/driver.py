@@ -300,9 +300,7 @@ def _start_model(
         shutil.rmtree(directory, ignore_errors=True)
     kind = {"float": "float model", "shared": "shared model of all widths"}[held.request.init]
     done = len(saved_epochs(directory, config.epochs))
-    work = "training" if not done else "continuing" if done < config.epochs else "taking"
-    kept = f", {done} of them trained already" if done else ""
-    view.say(f"{work} the {kind} that all trials start from: {config.epochs} epochs{kept}")
+    view.say(f"all trials start from a {kind}: {done} of its {config.epochs} epochs are trained")
     interrupt.start_clock()
     data = str(held.request.data.get("fingerprint", ""))
     job = Job(
