@@ -75,6 +75,12 @@ def check_frozen(path: Path) -> None:
         ) from None
 
 
+def of(path: Path) -> str:
+    """Return the SHA-256 digest of a file of any size, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _known(folder: Path) -> dict[str, list[str]]:
     """Return the digests of the files of a folder by name; a line that is damaged counts for nothing."""
     try:
@@ -106,5 +112,4 @@ def _digest(path: Path) -> str:
         raise ValueError("it is not a regular file")
     if about.st_size > MAX_UNPACKED_BYTES:
         raise ValueError(f"it is larger than {MAX_UNPACKED_BYTES >> 20} MiB")
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return of(path)

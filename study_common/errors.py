@@ -5,7 +5,7 @@ Every other exception is a fault of this program: a command shows its traceback 
 """
 
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 
@@ -88,6 +88,16 @@ def check_known(what: str, names: Iterable[str], valid: Iterable[str]) -> None:
     for name in names:
         if name not in valid:
             raise unknown(what, name, valid)
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Return names as a message shows them: the first ones, and how many more there are.
+
+    >>> listed(["lr", "seed"]), listed(["conv1", "conv2", "fc1", "fc2"], most=2)
+    ('lr, seed', 'conv1, conv2 and 2 more')
+    """
+    rest = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + rest
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from study_common import digests, layout
 from study_common.commands import Parser
-from study_common.errors import UserError
+from study_common.errors import UserError, listed
 from study_common.files import expanded, read_text, real
 from trainables.training import command_line
 from trainables.training.config import IMAGE_PLACES, Config
@@ -64,7 +64,7 @@ def _check(out: Path, config: Config) -> None:
     _, about = checkpoint.read(out / layout.CHECKPOINT_FILE)
     check_begun(out / layout.CHECKPOINT_FILE, about)
     if other := config.unlike(about["config"]):
-        raise UserError(f"{out} holds a run of other settings ({', '.join(other)}); give another --out")
+        raise UserError(f"{out} holds a run of other settings ({listed(other)}); give another --out")
     half_saved = any((out / name).exists() for name in (layout.RESUME_FILE, layout.PREVIOUS_FILE))
     curve = out / layout.CURVE_FILE
     if not curve.exists() or half_saved:

@@ -14,6 +14,7 @@ import results
 import trainables
 from results.analysis.formatting import format_metric
 from results.analysis.terminal import print_table
+from study.execution import run_folder
 from study.execution.batch import InterruptedBatchError, run_all
 from study.execution.cluster import check_importable, connected
 from study.execution.interrupt import Interrupt
@@ -123,7 +124,7 @@ def confirm(
         fresh = range(request.seed + 1, request.seed + 1 + seeds)
         wanted = [(n, seed) for n in numbers for seed in fresh if (n, seed, refit) not in done]
         if wanted:
-            request.check_images()
+            request.check_files()
             with connected(address, request.workers) as cluster, interrupt.catching_signals():
                 cluster.workers(request.workers, request.gpus_per_trial)
                 check_importable(request.fixed.get("model", ""))
@@ -226,3 +227,4 @@ def _train(jobs: list[Job], request: Request, stop: Callable[[], bool], patience
             say(report.notice)
         if report.error:
             raise UserError(f"{job.directory.name} failed: {report.error}; see {job.directory / 'log.txt'}")
+        run_folder.check_model(job.directory, trainables.Config.parse(job.flat), job.data)

@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ray import tune
 
 from search_spaces import Point
-from study.execution import width_table
+from study.execution import run_folder, width_table
 from study.execution.batch import RETRIES, InterruptedBatchError, run_all
 from study.execution.cluster import Cluster, check_importable, connected
 from study.execution.gcs_watch import GcsWatch
@@ -165,7 +165,9 @@ def resume_study(
         tried = len(known) >= asked.trials or not another
         complete = tried and all(trial.state.is_finished() for trial in known)
         if not complete:
-            asked.check_images()
+            asked.check_files()
+            if (start := asked.start()) is not None:
+                run_folder.check_model(directory / INIT_DIR, start, str(asked.data.get("fingerprint", "")))
         if asked != request:
             directories.rewrite(asked, directory)
         if complete:

@@ -6,7 +6,6 @@ restored, is renamed, and the run starts from the beginning.
 """
 
 import csv
-import hashlib
 import json
 from collections.abc import Mapping
 from itertools import count
@@ -17,10 +16,11 @@ import tomli_w
 
 from study_common import digests, layout
 from study_common.documents import parse_json
-from study_common.errors import UserError
+from study_common.errors import UserError, listed
 from study_common.files import read_text, refuse_links, replacing
 from trainables.training import checkpoint
-from trainables.training.description import check_resumable
+from trainables.training.config import Config
+from trainables.training.description import check_begun, check_resumable
 
 RUN_VERSION = 1
 """Increased when a change of the code changes the result of a run with the same settings."""
@@ -93,6 +93,34 @@ def _not_ours(directory: Path, mine: Mapping[str, Any]) -> str:
     return "held another configuration's run" if found else f"has no readable {layout.IDENTITY_FILE}"
 
 
+def check_model(directory: Path, config: Config, data: str) -> None:
+    """Check that the model in the directory of a run, if there is one, is of that run.
+
+    Args:
+        directory: The directory of the run.
+        config: The configuration that is trained there.
+        data: The fingerprint of the images.
+
+    Raises:
+        UserError: It is of another configuration or of other images, or it is damaged.
+    """
+    path = directory / layout.CHECKPOINT_FILE
+    if not path.exists():
+        return
+    try:
+        _, about = checkpoint.read(path)
+        check_begun(path, about)
+        other = config.unlike(about["config"])
+        if about["fingerprint"] != data:
+            other.append("the images")
+        if other:
+            raise UserError(
+                f"{path} is of another run, which differs in {listed(other)}; restore the study's own"
+            )
+    except UserError as error:
+        raise UserError(f"{error}; if you remove {directory}, the study trains it again") from None
+
+
 def curve(directory: Path) -> list[dict[str, float]]:
     """Return the epochs of a run so far: epoch, seconds and metrics of each.
 
@@ -134,9 +162,4 @@ def _content(path: Path, study: Path) -> str:
     """Return what identifies a file of weights: its path in the study, its digest, or its name if it is missing."""
     if path.is_relative_to(study):
         return str(path.relative_to(study))
-    return _digest(path) if path.is_file() else str(path)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return digests.of(path) if path.is_file() else str(path)

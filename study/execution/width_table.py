@@ -5,7 +5,6 @@ study that was cut off measures what is missing. A table that was altered, or th
 measured again.
 """
 
-import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
@@ -72,7 +71,7 @@ def measure(
         UserError: A configuration cannot be measured.
     """
     path = directory / layout.WIDTHS_FILE
-    shared = _digest(Path(settings["init"]))
+    shared = digests.of(Path(settings["init"]))
     estimable = Estimable.of(request)
     rows = _read(path, shared, request, estimable, say)
     while wanted := estimable.next(
@@ -119,7 +118,7 @@ def _several(
     """Measure several configurations, on a worker, which may not see the study; an exception becomes a sentence."""
     try:
         init = Path(flats[0]["init"])
-        seen = (init.is_file() and _digest(init) == shared) or not keeper.there_is_one()
+        seen = (init.is_file() and digests.of(init) == shared) or not keeper.there_is_one()
         with nullcontext(flats[0]) if seen else keeper.with_start(flats[0], study) as first:
             yield [dict(measure_one({**flat, "init": first["init"]})) for flat in flats]
     except RayError:
@@ -165,8 +164,3 @@ def _read(
         reason = str(error)
     say(f"{path} cannot be used ({reason}); it is measured again")
     return []
-
-
-def _digest(model: Path) -> str:
-    with model.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -45,6 +45,8 @@ class Request(Options):
     """The settings of the model that `init` trains, where they were asked to be others than the trials'."""
     target: str = ""
     """The device that every trial is for, by name or as the absolute path of its file; "" for none."""
+    weights_digest: str = ""
+    """`digest_of_weights` at the launch."""
     log: str = ""
     """The tool in which the trials are shown too, one of `LOGS`; "" for none."""
     trials: int
@@ -105,18 +107,19 @@ class Request(Options):
         """Return that configuration by flat names, defaults included."""
         return self.config(values).flat()
 
-    def check_images(self) -> None:
-        """Raise UserError if the images or their masks are missing or differ from those at the launch."""
+    def check_files(self) -> None:
+        """Raise UserError if the images, their masks or pretrained weights are not those of the launch."""
         facts = dataset_facts(self.config({}))
         images = self.fixed.get("data_dir") or self.fixed["dataset"]
         for place, what, found, known in (
             (images, "images", facts.fingerprint, self.data.get("fingerprint")),
             (self.fixed.get("masks"), "masks", facts.masks, self.data.get("masks", "")),
+            (self.fixed.get("pretrained"), "weights", digest_of_weights(self.fixed), self.weights_digest),
         ):
             if found != known:
                 raise UserError(
-                    f"{place} holds other {what} than when the study {self.name} began; restore them, or launch a new "
-                    "study"
+                    f"{place} does not hold the {what} with which the study {self.name} began; restore them, or launch "
+                    "a new study"
                 )
 
     def is_feasible(self, values: Mapping[str, Any]) -> bool:
@@ -159,6 +162,7 @@ class Request(Options):
             "constraints": self.constraints,
             **({"init_settings": dict(self.init_settings)} if self.init_settings else {}),
             **({"target": self.target} if self.target else {}),
+            **({"weights_digest": self.weights_digest} if self.weights_digest else {}),
             **({"log": self.log} if self.log else {}),
             "data": self.data,
             "versions": self.versions,
@@ -186,6 +190,7 @@ class Request(Options):
             **{option.name: request[option.name] for option in fields(Options)},
             init_settings=document.get("init_settings", {}),
             target=document.get("target", ""),
+            weights_digest=document.get("weights_digest", ""),
             log=document.get("log", ""),
             rungs=tuple(request["rungs"]),
             fixed={name: request[name] for name in BASIC if request[name]} | document["fixed"],
@@ -222,6 +227,12 @@ class Request(Options):
         """Write `study.toml` into `directory`, in one step."""
         with digests.sealed(directory / REQUEST_FILE) as part:
             part.write_text(tomli_w.dumps(self.document()), encoding="utf-8")
+
+
+def digest_of_weights(fixed: Mapping[str, Any]) -> str:
+    """Return the digest of the file of pretrained weights in the settings of a study; "" if they are no file."""
+    path = Path(fixed.get("pretrained", ""))
+    return digests.of(path) if path.is_absolute() and path.is_file() else ""
 
 
 _TOP = ("name", "created", "command", "git_commit")

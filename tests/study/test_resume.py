@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+import torch
 
 from study.execution import driver
 from study.execution.searcher import Searcher
@@ -19,9 +20,13 @@ from study.store import directory as directories
 from study.store.options import LOGS
 from study.store.record import Record
 from study.store.request import Request
+from study_common import layout
 from study_common.layout import RECORD_FILE, VERSIONS
 from tests.conftest import Command
 from tests.study.toys import metrics_of
+from trainables import Config
+from trainables.models.catalogue import build
+from trainables.training import checkpoint
 
 RequestOf = Callable[..., Request]
 
@@ -129,3 +134,106 @@ def test_other_versions_are_told_once_and_noted(complete: Path, monkeypatch: pyt
         (noted,) = record.attributes()[VERSIONS]
         assert (noted["torch"], noted["git_commit"]) == ("99.0", request.git_commit)
         assert noted["since"]
+
+
+@pytest.fixture
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong has to be found before Ray starts."""
+    monkeypatch.setattr(driver, "connected", lambda *_: pytest.fail("it was not found"))
+
+
+def begun(request: Request, runs: Path) -> Path:
+    """Begin a study of which nothing is trained yet; where its start model belongs."""
+    directory = directories.create(request, str(runs))
+    with Record.open(database.url_in(directory), request.name, request.objectives, new=True):
+        return directory / layout.INIT_DIR / layout.CHECKPOINT_FILE
+
+
+def write_model(path: Path, config: Config, fingerprint: str) -> None:
+    """Write the checkpoint of a training, without its weights."""
+    path.parent.mkdir(exist_ok=True)
+    about = {"config": config.flat(), "fingerprint": fingerprint}
+    checkpoint.write(path, {"weight": torch.zeros(9)}, about)
+
+
+def refusal(command: Command, directory: Path) -> str:
+    """Resume a study with other options, and return the one line that refuses; nothing is written."""
+    before = (directory / layout.REQUEST_FILE).read_bytes()
+    code, out, error = command(
+        "study.resume", directory.name, "--trials", "3", "--runs-dir", str(directory.parent)
+    )
+    assert (code, out, error.count("\n")) == (2, "", 1), error
+    assert (directory / layout.REQUEST_FILE).read_bytes() == before
+    return error
+
+
+@pytest.mark.usefixtures("no_ray")
+@pytest.mark.parametrize(
+    ("init", "other", "differs"),
+    [
+        ("float", {"seed": 5}, "seed"),
+        ("float", {"model": "small_cnn"}, "model"),
+        ("float", {"init": "shared"}, "widths.bits.conv1"),
+        ("float", {"init_settings": {"epochs": 4}}, "epochs"),
+        ("shared", {"seed": 5}, "seed"),
+        ("shared", {"model": "small_cnn"}, "model"),
+        ("shared", {"init": "float"}, "widths.bits.conv1"),
+        ("shared", {"init_settings": {"epochs": 4}}, "epochs"),
+        ("shared", {"fixed": {"lambda1": 0.2}}, "lambda1"),
+        ("shared", {"fixed": {"bits.conv1": 8}}, "widths.bits.conv1"),
+        ("shared", {"fixed": {"bits.fc2": 4}}, "w_bits.fc2"),
+    ],
+    ids=str,
+)
+def test_the_start_model_of_another_study_is_not_continued_with(
+    init: str, other: dict[str, Any], differs: str, command: Command, request_of: RequestOf, tmp_path: Path
+) -> None:
+    """Trials of two start models cannot be compared. It was found after Ray had begun, or not at all."""
+    both = ({"init": init}, {"init": init, **other})
+    for name, mine, theirs in (("a", *both), ("b", *reversed(both))):
+        model = begun(request_of(name=name, **mine), tmp_path)
+        start = request_of(name="t", **theirs).start()
+        assert start is not None
+        write_model(model, start, fingerprint=request_of().data["fingerprint"])
+        says = refusal(command, model.parents[1])
+        assert f"{model} is of another run, which differs in " in says
+        assert differs in says
+        assert says.endswith(f"; if you remove {model.parent}, the study trains it again\n")
+
+
+@pytest.mark.usefixtures("no_ray")
+@pytest.mark.parametrize("init", ["float", "shared"])
+def test_a_start_model_of_other_images_or_a_damaged_one_is_not_continued_with(
+    init: str, command: Command, request_of: RequestOf, tmp_path: Path
+) -> None:
+    request = request_of(name="s", init=init)
+    model = begun(request, tmp_path)
+    start = request.start()
+    assert start is not None
+    write_model(model, start, fingerprint="0" * 64)
+    assert "differs in the images" in refusal(command, tmp_path / "s")
+    whole = model.read_bytes()
+    model.write_bytes(whole[:-7])
+    assert "is not a complete checkpoint" in refusal(command, tmp_path / "s")
+    model.write_bytes(whole[:-7] + b"changed")
+    assert "was altered since it was written" in refusal(command, tmp_path / "s")
+    checkpoint.write(model, {}, {})
+    assert "its description: it holds {}" in refusal(command, tmp_path / "s")
+
+
+@pytest.mark.usefixtures("no_ray")
+@pytest.mark.parametrize("harm", ["other", "gone"])
+def test_a_study_goes_on_with_its_own_pretrained_weights_only(
+    harm: str, command: Command, request_of: RequestOf, tmp_path: Path
+) -> None:
+    """Later trials started from the new weights, and nothing told."""
+    model, weights = "tests.trainables.models.nets:Plain", tmp_path / "weights.pth"
+    torch.save(build(model, channels=1, size=28, classes=10).state_dict(), weights)
+    request = request_of(name="s", model=model, weights=str(weights))
+    begun(request, tmp_path)
+    Request.read(tmp_path / "s").check_files()
+    weights.unlink()
+    if harm == "other":
+        torch.save(build(model, channels=1, size=28, classes=10).state_dict(), weights)
+    says = refusal(command, tmp_path / "s")
+    assert f"{weights} does not hold the weights with which the study s began; restore them" in says

@@ -12,7 +12,8 @@ from typing import Any
 
 from study.execution.worker import train
 from study_common import digests, layout
-from trainables import Epoch
+from trainables import Config, Epoch, dataset_facts
+from trainables.training import checkpoint
 
 ESTIMATED = "estimated.txt"
 """A file beside a shared model: the configurations that were estimated with it."""
@@ -74,9 +75,10 @@ def estimate(flat: Mapping[str, Any], pause: float = 0.0) -> Mapping[str, float]
 
 
 def saving(flat: Mapping[str, Any], directory: Path, pause: float = 0.0) -> Iterator[ToyEpoch]:
-    """Train nothing and leave a model."""
+    """Train nothing and leave a model without weights."""
+    data = dataset_facts(Config.parse(flat)).fingerprint
     for epoch in toy(flat, directory, pause):
-        (directory / layout.CHECKPOINT_FILE).touch()
+        checkpoint.write(directory / layout.CHECKPOINT_FILE, {}, {"config": dict(flat), "fingerprint": data})
         yield epoch
 
 

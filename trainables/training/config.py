@@ -221,10 +221,14 @@ class Config:
     def unlike(self, saved: Mapping[str, Any]) -> list[str]:
         """Return the flat names whose values differ in a `saved` configuration, apart from the locations of files.
 
+        A setting that `saved` lacks, because it is older than the setting, is no difference; a layer's width is.
+
         >>> Config.parse({}).unlike(Config.parse({"lr": 0.5, "init": "moved"}).flat())
         ['lr']
         """
-        return [n for n, value in self.flat().items() if n not in PLACES and saved.get(n, value) != value]
+        mine = self.flat()
+        newer = set(self.names()) - saved.keys()
+        return [n for n in {**mine, **saved} if n not in {*PLACES, *newer} and mine.get(n) != saved.get(n)]
 
     def shareable(self) -> dict[str, Any]:
         """Return `flat()` for a file that leaves this machine: without the locations of files on it.

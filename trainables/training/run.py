@@ -22,7 +22,7 @@ from torch.nn.utils import parametrize
 
 from study_common import layout
 from study_common.digests import sealed
-from study_common.errors import NonFiniteError, UserError
+from study_common.errors import NonFiniteError, UserError, listed
 from trainables.data import augmentation, batches
 from trainables.quantisation.batchnorm import IMAGES, norms_of, settle
 from trainables.quantisation.learned import collapsed_inputs, dead_inputs, learned
@@ -320,7 +320,7 @@ class Run:
             check_images(path, about, self.data, self.config.data_dir)
             if other := self.config.unlike(about["config"]):
                 raise UserError(
-                    f"{path} is of a run of other settings ({', '.join(other)}); give it another folder"
+                    f"{path} is of a run of other settings ({listed(other)}); give it another folder"
                 )
             self.adopt(tensors)
             self.curve = about["curve"]

@@ -4,20 +4,26 @@ import contextlib
 import math
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from study.execution import confirmation
 from study.execution.batch import InterruptedBatchError
 from study.execution.confirmation import confirm
 from study.execution.interrupt import Interrupt
+from study.execution.patience import Patience
 from study.execution.searcher import Searcher
 from study.execution.worker import Report
 from study.store import database
 from study.store import directory as directories
 from study.store.record import Record
 from study.store.request import Request
+from study_common.errors import UserError
 from study_common.layout import (
+    CHECKPOINT_FILE,
     CONFIRMATIONS,
     RECORD_FILE,
     REPORT_FILE,
@@ -27,6 +33,7 @@ from study_common.layout import (
 )
 from tests.conftest import Command
 from tests.study.toys import metrics_of
+from trainables.training import checkpoint
 
 
 @pytest.fixture(params=["in the directory", "elsewhere"])
@@ -105,3 +112,20 @@ def test_a_confirmation_that_is_stopped_has_not_looked_at_the_test_split(runs: P
     with Record.open(directories.record_url(asked, runs / "s"), "s", asked.objectives) as record:
         assert [done["seed"] for done in record.attributes()[CONFIRMATIONS]] == [1]
         assert TEST_READS not in record.attributes()
+
+
+def test_a_retraining_whose_model_is_of_another_run_is_not_measured(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The test split was looked at with whatever model was in the folder."""
+    asked = Request.read(runs / "s")
+    start = asked.config({})
+    job = confirmation._job(asked, runs / "s", "token", "0-1", start.flat())
+    monkeypatch.setattr(confirmation, "run_all", lambda jobs, *_: [Report(epoch=9, last=True)] * len(jobs))
+    for config, refused in ((start, False), (replace(start, seed=8), True)):
+        about = {"config": config.flat(), "fingerprint": asked.data["fingerprint"]}
+        job.directory.mkdir(parents=True, exist_ok=True)
+        checkpoint.write(job.directory / CHECKPOINT_FILE, {"weight": torch.zeros(9)}, about)
+        says = pytest.raises(UserError, match=r"0-1/checkpoint\.safetensors is of another run.*in seed")
+        with says if refused else contextlib.nullcontext():
+            confirmation._train([job], asked, lambda: False, Patience(1.0))

@@ -73,13 +73,13 @@ def test_localisation_is_an_objective_where_there_are_masks(
     request = request_of(objectives=goals, space="uniform_bits", **given)
     assert request.objectives["pointing_game"].reference == 0.0
     assert request.fixed["masks"] == str(tmp_path / "masks")
-    request.check_images()
+    request.check_files()
     load_masks.cache_clear()
     for path in (tmp_path / "masks").rglob("*.png"):
         path.unlink()
         shutil.copy(tmp_path / "images" / path.relative_to(tmp_path / "masks"), path)
-    with pytest.raises(UserError, match="masks holds other masks than when the study"):
-        request.check_images()
+    with pytest.raises(UserError, match="masks does not hold the masks with which the study"):
+        request.check_files()
 
 
 def test_costs_that_cannot_vary_are_left_out_of_the_objectives(request_of: RequestOf) -> None:
