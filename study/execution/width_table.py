@@ -78,6 +78,7 @@ def measure(
         _widths(rows, estimable), gains(request, pd.DataFrame(rows)), request.seed
     ):
         say(f"estimating {len(wanted)} configurations with the shared model; {len(rows)} are in the table")
+        asked = len(rows) + len(wanted)
         points = [estimable.point(widths) for widths in wanted]
         parts = [points[i : i + AT_A_TIME] for i in range(0, len(points), AT_A_TIME)]
         jobs = [[{**request.flat(point), **settings} for point in part] for part in parts]
@@ -91,7 +92,7 @@ def measure(
             with digests.sealed(path) as part:
                 pd.DataFrame(rows).to_parquet(part, index=False)
             if len(rows) // SAY_EVERY > before // SAY_EVERY:
-                say(f"width table: {len(rows)} configurations")
+                say(f"width table: {len(rows)} of {asked} configurations")
     return pd.DataFrame(rows)
 
 

@@ -33,18 +33,26 @@ def describe(request: Request) -> str:
     if (start := request.start()) is not None:
         passes, quantisers = 3 if start.widths else 1, _quantiser_bytes(start)
         each += quantisers
-        lines.append(
+        line = (
             f"start: {start.epochs} epochs of about {passes * seconds:.1f} s for the {request.init} model, on one "
-            f"worker, take {start.epochs * passes * seconds / 60:.0f} min; "
-            f"its quantisers take {quantisers / 1e6:.1f} MB"
+            f"worker, take {_time(start.epochs * passes * seconds)}"
         )
+        lines.append(line + (f"; its quantisers take {quantisers / 1e6:.1f} MB" if start.widths else ""))
     lines.append(_memory(workers, each, available_memory()))
-    minutes = expected_epochs(request) * seconds / workers / 60
     lines.append(
         f"time: {request.attainable} trials of up to {request.epochs} epochs of {seconds:.1f} s on {workers} workers "
-        f"take about {minutes:.0f} min"
+        f"take about {_time(expected_epochs(request) * seconds / workers)}"
     )
     return "\n".join(lines)
+
+
+def _time(seconds: float) -> str:
+    """Return a time as a reader plans with it.
+
+    >>> _time(8.6), _time(200)
+    ('9 s', '3 min')
+    """
+    return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
 
 
 def _memory(workers: int, each: int, available: int) -> str:

@@ -274,3 +274,15 @@ def test_a_model_of_many_layers_counts_without_listing():
     layers = [f"layer{n}" for n in range(56)]
     space = search_spaces.parse({"bits": {"layers": "*", "values": [2, 4]}}, "x").resolve(layers)
     assert space.size() == 2**56
+
+
+@pytest.mark.parametrize("name", search_spaces.names())
+def test_what_a_setting_turns_off_does_not_vary(name: str) -> None:
+    """Trials that differed in it alone were the same training twice."""
+    space, usual = search_spaces.load(name), {"alpha_start": "init", "mask": "ratio"}
+    varied = space.settle(usual).parameters
+    assert varied.keys() == space.parameters.keys()
+    assert not any(domain.when for domain in varied.values())
+    for off, fixed in {"alpha_init": {"alpha_start": "mse"}, "mask_ratio": {"mask": "threshold"}}.items():
+        kept = space.fix(fixed).settle(usual | fixed).parameters
+        assert kept.keys() == varied.keys() - {off}

@@ -101,9 +101,10 @@ def test_more_workers_than_cpus_make_nothing_faster(small: RequestOf) -> None:
 def test_a_dry_run_tells_what_the_shared_model_takes(small: Callable[..., Request]) -> None:
     line = next(line for line in describe(small(init="shared")).splitlines() if "start:" in line)
     assert re.fullmatch(
-        r"start: 9 epochs of about [\d.]+ s for the shared model, on one worker, take \d+ min; "
+        r"start: 9 epochs of about [\d.]+ s for the shared model, on one worker, take \d+ s; "
         r"its quantisers take 0.0 MB", line
     )  # fmt: skip
+    assert "quantisers" not in describe(small(init="float"))
 
 
 def test_a_dry_run_tells_what_memory_the_workers_take(

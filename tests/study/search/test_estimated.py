@@ -103,8 +103,14 @@ def test_alpha_init_is_estimated_too_from_end_to_end(request_of: RequestOf) -> N
     assert len({identity(point) for point in known}) == len(known) == 300
 
 
-def test_alphas_that_alpha_init_does_not_decide_are_estimated_as_they_are(request_of: RequestOf) -> None:
-    request = request_of(init="shared", fixed={"alpha_start": "percentile"})
+def test_alphas_that_alpha_init_does_not_decide_are_estimated_as_they_are(
+    request_of: RequestOf, tmp_path: Path
+) -> None:
+    space = tmp_path / "all.toml"
+    space.write_text('[bits]\nlayers = "*"\nvalues = [2, 4, 8]\n[parameters]\n'
+                     'alpha_init = { type = "float", low = 1.0, high = 9.0 }\n'
+                     'alpha_start = { type = "choice", values = ["percentile", "mse"] }\n')  # fmt: skip
+    request = request_of(space=str(space), init="shared")
     estimable = Estimable.of(request)
     assert "alpha_init" in estimable.others
     assert "alpha_init" not in estimable.next([], np.empty((0, 2)), 3)[0]
