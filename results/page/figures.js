@@ -105,6 +105,8 @@ function ink(figure) {
   return change;
 }
 
+const touched = matchMedia("(pointer: coarse)").matches;
+
 function prepare(plot, figure) {
   kindOf(figure).prepare(figure);
   for (const [path, value] of Object.entries(ink(figure))) {
@@ -112,15 +114,18 @@ function prepare(plot, figure) {
     const owner = keys.slice(0, -1).reduce((part, key) => (part[key] ??= {}), figure.layout);
     owner[keys.at(-1)] = value;
   }
-  if (matchMedia("(pointer: coarse)").matches && !figure.layout.scene) figure.layout.dragmode = false; // a finger scrolls
-  if (figure.layout.scene && plot.clientWidth < 600) figure.layout.scene.camera = { eye: { x: 1.9, y: 1.9, z: 1.3 } };
+  if (touched && !figure.layout.scene) figure.layout.dragmode = false; // a finger scrolls
+  if (figure.layout.scene && plot.clientWidth < 600) { // so that the titles of its axes fit
+    figure.layout.height = 440;
+    figure.layout.scene.camera = { eye: { x: 2.3, y: 2.3, z: 1.6 } };
+  }
 }
 
 async function draw(id, figure) {
   const plot = document.getElementById(id);
   prepare(plot, figure);
   await Plotly.newPlot(plot, figure.data, figure.layout, { responsive: true, scrollZoom: false, displaylogo: false,
-    displayModeBar: figure.layout.scene ? "hover" : false,
+    displayModeBar: figure.layout.scene && !touched ? "hover" : false,
     modeBarButtonsToRemove: ["toImage", "sendChartToCloud"], plotlyServerURL: "" }); // the report sends nothing anywhere
   let pressed = false; // a 3-D scene repeats the click with every frame while the button is down
   plot.addEventListener("pointerdown", () => { pressed = true; }, true);
