@@ -158,32 +158,48 @@ def resume_study(
         directories.remove_temporary(directory)
         asked = changes.applied(request)
         known = record.trials(asked.epochs)
-        more = replace(asked, trials=len(known) + 1)
-        another = more.attainable > len(known)
-        if EXHAUSTED in record.attributes():
-            another = more.replicates_left([trial.user_attrs[RESULT] for trial in known]) > 0
+        held = _Held(request=asked, directory=directory, record=record, lease=lease, trials=known)
+        another = _has_another(held)
         tried = len(known) >= asked.trials or not another
         complete = tried and all(trial.state.is_finished() for trial in known)
         if not complete:
-            asked.check_files()
-            if (start := asked.start()) is not None:
-                run_folder.check_model(directory / INIT_DIR, start, str(asked.data.get("fingerprint", "")))
+            _check_files(held)
         if asked != request:
             directories.rewrite(asked, directory)
         if complete:
-            directories.write_results(asked, directory, record)
-            with View(asked, directory) as view:
-                waiting = sum(row.state == TrialState.WAITING for row in record.foreign())
-                hint = "--trials N runs more" if another else "its space has no more"
-                hint += f"; {waiting} that were enqueued wait" if waiting and another else ""
-                view.say(f"study {asked.name} is complete with {len(known)} trials; {hint}")
-                view.end("", None)
-            return Outcome(directory=directory, reason="", code=0)
-        held = _Held(request=asked, directory=directory, record=record, lease=lease, trials=known)
+            return _tell_complete(held, another)
         with connected(address, asked.workers) as cluster:
             cluster.workers(asked.workers, asked.gpus_per_trial)
             check_importable(asked.fixed.get("model", ""))
             return _drive(held, cluster, train, estimate)
+
+
+def _has_another(held: _Held) -> bool:
+    """Tell whether the space has a trial that the study did not have yet."""
+    known = held.trials
+    if EXHAUSTED in held.record.attributes():
+        return held.request.replicates_left([trial.user_attrs[RESULT] for trial in known]) > 0
+    return replace(held.request, trials=len(known) + 1).attainable > len(known)
+
+
+def _check_files(held: _Held) -> None:
+    """Raise UserError unless images, pretrained weights and the model of --init are those of the trials so far."""
+    held.request.check_files()
+    if (start := held.request.start()) is not None:
+        run_folder.check_model(held.directory / INIT_DIR, start, str(held.request.data["fingerprint"]))
+
+
+def _tell_complete(held: _Held, another: bool) -> Outcome:
+    """Write the results of a study that has nothing to run, and say so."""
+    request, directory = held.request, held.directory
+    directories.write_results(request, directory, held.record)
+    with View(request, directory) as view:
+        waiting = sum(row.state == TrialState.WAITING for row in held.record.foreign())
+        hint = "--trials N runs more" if another else "its space has no more"
+        hint += f"; {waiting} that were enqueued wait" if waiting and another else ""
+        view.say(f"study {request.name} is complete with {len(held.trials)} trials; {hint}")
+        view.end("", None)
+    return Outcome(directory=directory, reason="", code=0)
 
 
 def _drive(held: _Held, cluster: Cluster, train: Train, estimate: Estimate) -> Outcome:

@@ -173,11 +173,11 @@ def refusal(command: Command, directory: Path) -> str:
     [
         ("float", {"seed": 5}, "seed"),
         ("float", {"model": "small_cnn"}, "model"),
-        ("float", {"init": "shared"}, "widths.bits.conv1"),
+        ("float", {"init": "shared"}, "more; restore"),
         ("float", {"init_settings": {"epochs": 4}}, "epochs"),
         ("shared", {"seed": 5}, "seed"),
         ("shared", {"model": "small_cnn"}, "model"),
-        ("shared", {"init": "float"}, "widths.bits.conv1"),
+        ("shared", {"init": "float"}, "more; restore"),
         ("shared", {"init_settings": {"epochs": 4}}, "epochs"),
         ("shared", {"fixed": {"lambda1": 0.2}}, "lambda1"),
         ("shared", {"fixed": {"bits.conv1": 8}}, "widths.bits.conv1"),
