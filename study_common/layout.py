@@ -99,6 +99,9 @@ EXHAUSTED = "exhausted"
 LEASE = "lease"
 """User attribute of the study: the `Holder` of the study; {} if nobody runs it."""
 
+START_MODEL = "start_model"
+"""User attribute of the study: the digest of the weights of the model of --init, once it is trained."""
+
 VERSIONS = "versions"
 """User attribute of the study: a list of the package versions that replaced those of the launch, each with `since`, the
 time from which they trained."""

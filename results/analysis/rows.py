@@ -100,6 +100,7 @@ ATTRIBUTES: dict[str, Any] = {
     layout.REJECTED: dict[str, int],
     layout.RESUMED_BY_SAMPLER: int,
     layout.EXHAUSTED: bool,
+    layout.START_MODEL: str,
     layout.VERSIONS: list[dict[str, str]],
     layout.LEASE: layout.Holder,
 }

@@ -227,4 +227,6 @@ def _train(jobs: list[Job], request: Request, stop: Callable[[], bool], patience
             say(report.notice)
         if report.error:
             raise UserError(f"{job.directory.name} failed: {report.error}; see {job.directory / 'log.txt'}")
-        run_folder.check_model(job.directory, trainables.Config.parse(job.flat), job.data)
+        run_folder.check_model(
+            job.directory / layout.CHECKPOINT_FILE, trainables.Config.parse(job.flat), job.data
+        )

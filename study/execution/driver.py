@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from ray import tune
 
 from search_spaces import Point
-from study.execution import run_folder, width_table
+from study.execution import start_model, width_table
 from study.execution.batch import RETRIES, InterruptedBatchError, run_all
 from study.execution.cluster import Cluster, check_importable, connected
 from study.execution.gcs_watch import GcsWatch
@@ -163,7 +163,8 @@ def resume_study(
         tried = len(known) >= asked.trials or not another
         complete = tried and all(trial.state.is_finished() for trial in known)
         if not complete:
-            _check_files(held)
+            asked.check_files()
+            start_model.check(asked, directory, record)
         if asked != request:
             directories.rewrite(asked, directory)
         if complete:
@@ -180,13 +181,6 @@ def _has_another(held: _Held) -> bool:
     if EXHAUSTED in held.record.attributes():
         return held.request.replicates_left([trial.user_attrs[RESULT] for trial in known]) > 0
     return replace(held.request, trials=len(known) + 1).attainable > len(known)
-
-
-def _check_files(held: _Held) -> None:
-    """Raise UserError unless images, pretrained weights and the model of --init are those of the trials so far."""
-    held.request.check_files()
-    if (start := held.request.start()) is not None:
-        run_folder.check_model(held.directory / INIT_DIR, start, str(held.request.data["fingerprint"]))
 
 
 def _tell_complete(held: _Held, another: bool) -> Outcome:
@@ -314,7 +308,7 @@ def _start_model(
     study = held.directory.absolute()
     directory = study / INIT_DIR
     model = directory / layout.CHECKPOINT_FILE
-    if not model.exists():  # a user may have deleted the models and kept the curves
+    if start_model.is_gone(directory):  # a user may have deleted the models and kept the curves
         shutil.rmtree(directory, ignore_errors=True)
     kind = {"float": "float model", "shared": "shared model of all widths"}[held.request.init]
     done = len(saved_epochs(directory, config.epochs))
@@ -336,4 +330,5 @@ def _start_model(
         view.say(report.notice)
     if report.error:
         raise UserError(f"the {kind} failed: {report.error}")
+    start_model.note(model, held.record, view.say)
     return {"init": str(model)}

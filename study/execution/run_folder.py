@@ -8,6 +8,7 @@ restored, is renamed, and the run starts from the beginning.
 import csv
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -93,32 +94,57 @@ def _not_ours(directory: Path, mine: Mapping[str, Any]) -> str:
     return "held another configuration's run" if found else f"has no readable {layout.IDENTITY_FILE}"
 
 
-def check_model(directory: Path, config: Config, data: str) -> None:
-    """Check that the model in the directory of a run, if there is one, is of that run.
+def check(directory: Path, study: Path, config: Config, data: str) -> None:
+    """Check that what is in the directory of a run, which may not exist, is of that run.
 
     Args:
         directory: The directory of the run.
+        study: The directory of the study.
         config: The configuration that is trained there.
         data: The fingerprint of the images.
 
     Raises:
-        UserError: It is of another configuration or of other images, or it is damaged.
+        UserError: It is of another run, its model is damaged, or something is a link or no file.
     """
-    path = directory / layout.CHECKPOINT_FILE
-    if not path.exists():
+    refuse_links(directory, study)
+    if not directory.exists():
         return
+    if not directory.is_dir():
+        raise UserError(f"{directory} is not a folder")
+    for file in directory.iterdir():
+        refuse_links(file, study)
+    if why := _not_ours(directory, identity(config.flat(), study, data)):
+        raise UserError(f"{directory} {why}")
+    if (model := directory / layout.CHECKPOINT_FILE).exists():
+        check_model(model, config, data)
+    for name in (layout.RESUME_FILE, layout.PREVIOUS_FILE):
+        with suppress(_DamagedError):  # a run goes on from the file before it
+            if (directory / name).exists():
+                check_model(directory / name, config, data)
+
+
+def check_model(path: Path, config: Config, data: str) -> None:
+    """Check that a model, or a file to resume from, is of the run with this configuration and these images.
+
+    Raises:
+        UserError: It is of another run, missing or damaged.
+    """
     try:
         _, about = checkpoint.read(path)
         check_begun(path, about)
-        other = config.unlike(about["config"])
-        if about["fingerprint"] != data:
-            other.append("the images")
-        if other:
-            raise UserError(
-                f"{path} is of another run, which differs in {listed(other)}; restore the study's own"
-            )
     except UserError as error:
-        raise UserError(f"{error}; if you remove {directory}, the study trains it again") from None
+        raise _DamagedError(str(error)) from None
+    other = config.unlike(about["config"])
+    if about["fingerprint"] != data:
+        other.append("the images")
+    if other:
+        raise UserError(
+            f"{path} is of another run, which differs in {listed(other)}; restore the study's own"
+        )
+
+
+class _DamagedError(UserError):
+    """A file of weights cannot be used."""
 
 
 def curve(directory: Path) -> list[dict[str, float]]:

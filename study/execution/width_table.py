@@ -29,6 +29,7 @@ from study.store.request import Request
 from study_common import digests, layout, objectives
 from study_common.documents import parse_json
 from study_common.errors import UserError
+from trainables.training import checkpoint
 
 Estimate = Callable[[Mapping[str, Any]], Mapping[str, float]]
 """Measures a flat configuration, whose `init` is the shared model."""
@@ -37,7 +38,7 @@ AT_A_TIME = 4
 SAY_EVERY = 100
 """Rows after which a line says how far it is."""
 POINT, SHARED = "point", "shared_model"
-"""Columns: the searched values as JSON, and the digest of the shared model; beside them `params.*` and `metrics.*`."""
+"""Columns: the searched values as JSON, the digest of the shared weights; beside them `params.*` and `metrics.*`."""
 
 
 def estimate(flat: Mapping[str, Any]) -> Mapping[str, float]:
@@ -71,7 +72,8 @@ def measure(
         UserError: A configuration cannot be measured.
     """
     path = directory / layout.WIDTHS_FILE
-    shared = digests.of(Path(settings["init"]))
+    model = Path(settings["init"])
+    shared, file = checkpoint.digest_of_weights(model), digests.of(model)
     estimable = Estimable.of(request)
     rows = _read(path, shared, request, estimable, say)
     while wanted := estimable.next(
@@ -83,7 +85,7 @@ def measure(
         parts = [points[i : i + AT_A_TIME] for i in range(0, len(points), AT_A_TIME)]
         jobs = [[{**request.flat(point), **settings} for point in part] for part in parts]
         names = [f"part {number + 1} of {len(jobs)} of the width table" for number in range(len(jobs))]
-        work = partial(_several, measure_one=measure_one, study=directory.absolute(), shared=shared)
+        work = partial(_several, measure_one=measure_one, study=directory.absolute(), file=file)
         for number, found in do_all(jobs, work, request.gpus_per_trial, stop, patience, names, say):
             if isinstance(found, Failed):
                 raise UserError(f"the width table cannot be measured: {found.reason}")
@@ -114,12 +116,15 @@ def gains(request: Request, table: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def _several(
-    flats: Sequence[dict[str, Any]], measure_one: Estimate, study: Path, shared: str
+    flats: Sequence[dict[str, Any]], measure_one: Estimate, study: Path, file: str
 ) -> Iterator[list[dict[str, float]] | Failed]:
-    """Measure several configurations, on a worker, which may not see the study; an exception becomes a sentence."""
+    """Measure several configurations, on a worker, which may not see the study; an exception becomes a sentence.
+
+    `file` is the digest of the shared model's file, by which a worker knows that it sees the driver's.
+    """
     try:
         init = Path(flats[0]["init"])
-        seen = (init.is_file() and digests.of(init) == shared) or not keeper.there_is_one()
+        seen = (init.is_file() and digests.of(init) == file) or not keeper.there_is_one()
         with nullcontext(flats[0]) if seen else keeper.with_start(flats[0], study) as first:
             yield [dict(measure_one({**flat, "init": first["init"]})) for flat in flats]
     except RayError:

@@ -144,6 +144,11 @@ def _check_values(spec: Spec) -> None:
     check_log(spec.log)
     if spec.init_settings and not spec.init:
         raise UserError("--init-set is for the model that --init trains; add --init float or --init shared")
+    if spec.init == "shared" and spec.sampler == "grid":
+        raise UserError(
+            "--init shared is for choosing among configurations, and --sampler grid tries them all; use another "
+            "sampler, or --init float"
+        )
     if others := spec.init_settings.keys() - set(OF_START):
         raise UserError(
             f"--init-set cannot set {min(others)}: in all but {', '.join(OF_START)} the model of --init is as "
@@ -233,14 +238,10 @@ def _check_shared(spec: Spec, space: Space) -> None:
     if spec.init != "shared":
         return
     if not space.widths():
+        what = "lists its configurations" if space.points else "varies none"
         raise UserError(
-            f"--init shared trains one model of all widths, and space {space.name} varies none; add a [bits] table to "
-            "it, or use --init float"
-        )
-    if spec.sampler == "grid":
-        raise UserError(
-            "--init shared is for choosing among configurations, and --sampler grid tries them all; use another "
-            "sampler, or --init float"
+            f"--init shared trains one model of all widths, and space {space.name} {what}; choose a space with a "
+            "[bits] table, or use --init float"
         )
 
 

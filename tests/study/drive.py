@@ -36,7 +36,7 @@ def command(
 
 def drive(runs: str, trials: str, pause: str, address: str, init: str, storage: str, name: str) -> int:
     """Run the study to its end and return the exit code."""
-    train = partial(toys.saving if init else toys.toy, pause=float(pause))
+    train = partial(toys.toy, pause=float(pause))
     estimate = partial(toys.estimate, pause=float(pause) / 20)
     directory = Path(runs) / name
     if (directory / REQUEST_FILE).exists():

@@ -58,11 +58,16 @@ def metrics_of(flat: Mapping[str, Any], epoch: int) -> dict[str, float]:
 
 
 def toy(flat: Mapping[str, Any], directory: Path, pause: float = 0.0) -> Iterator[ToyEpoch]:
-    """Train nothing, going on from the learning curve in `directory`."""
+    """Train nothing, going on from the learning curve in `directory`; leave a model that trials can start from."""
     path = directory / "curve.csv"
     done = len(path.read_text().splitlines()) - 1 if path.exists() else 0
     for number in range(done + 1, flat["epochs"] + 1):
         time.sleep(pause)
+        if directory.name == layout.INIT_DIR:
+            data = dataset_facts(Config.parse(flat)).fingerprint
+            checkpoint.write(
+                directory / layout.CHECKPOINT_FILE, {}, {"config": dict(flat), "fingerprint": data}
+            )
         yield ToyEpoch(number, pause, metrics_of(flat, number))
 
 
@@ -72,14 +77,6 @@ def estimate(flat: Mapping[str, Any], pause: float = 0.0) -> Mapping[str, float]
     with (Path(flat["init"]).parent / ESTIMATED).open("a") as file:
         file.write(f"{[flat[name] for name in flat if name.startswith('w_bits')]}\n")
     return metrics_of(flat, flat["epochs"])
-
-
-def saving(flat: Mapping[str, Any], directory: Path, pause: float = 0.0) -> Iterator[ToyEpoch]:
-    """Train nothing and leave a model without weights."""
-    data = dataset_facts(Config.parse(flat)).fingerprint
-    for epoch in toy(flat, directory, pause):
-        checkpoint.write(directory / layout.CHECKPOINT_FILE, {}, {"config": dict(flat), "fingerprint": data})
-        yield epoch
 
 
 def noting_gpus(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:

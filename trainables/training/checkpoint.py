@@ -64,6 +64,16 @@ def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     return tensors, about
 
 
+def digest_of_weights(path: Path) -> str:
+    """Return what identifies the weights in a file of `write`, whenever and wherever they were trained.
+
+    Raises:
+        UserError: As `read`.
+    """
+    tensors, _ = read(path)
+    return _digest(tensors, {})
+
+
 def _digest(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> str:
     digest = hashlib.sha256(json.dumps(about, sort_keys=True).encode())
     for name, tensor in sorted(tensors.items()):

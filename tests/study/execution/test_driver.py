@@ -148,16 +148,16 @@ def test_a_warm_start_tries_the_earlier_front(twins: list[Path]) -> None:
 
 
 def test_the_float_model_is_trained_once_unless_it_is_gone(spec_of: SpecOf) -> None:
-    directory = study.run_study(spec_of(trials=2, init="float"), train=toys.saving).directory
+    directory = study.run_study(spec_of(trials=2, init="float"), train=toys.toy).directory
     model, log = directory / INIT_DIR / layout.CHECKPOINT_FILE, directory / INIT_DIR / "log.txt"
     for number in range(2):
         flat = tomllib.loads((directory / f"trials/{number}/config.toml").read_text())
         assert flat["init"] == str(model)
     written = log.stat().st_mtime_ns
-    assert study.resume_study(directory, trials=3, train=toys.saving).code == 0
+    assert study.resume_study(directory, trials=3, train=toys.toy).code == 0
     assert (log.stat().st_mtime_ns, log.read_text().count("from epoch 1")) == (written, 1)
     model.unlink()
-    assert study.resume_study(directory, trials=4, train=toys.saving).code == 0
+    assert study.resume_study(directory, trials=4, train=toys.toy).code == 0
     assert model.exists()
 
 
@@ -174,7 +174,7 @@ def test_a_resume_without_the_gpus_of_its_trials_says_so(
     request = request_of(gpus_per_trial=2, init=init)
     directory = create(request, str(tmp_path))
     with pytest.raises(UserError, match="no machine of this Ray has more than 1"):
-        study.resume_study(directory, train=toys.saving)
+        study.resume_study(directory, train=toys.toy)
 
 
 def test_no_room_for_the_directory_is_bad_input(spec_of: SpecOf, small_disk: Path) -> None:

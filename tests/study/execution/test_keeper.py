@@ -165,10 +165,10 @@ def test_trials_and_estimates_start_from_a_model_that_is_not_here(
         return {"size": len(Path(flat["init"]).read_text()) + flat["bits"]}
 
     flats = [{"init": str(model), "bits": bits} for bits in (2, 4)]
-    found = list(width_table._several(flats, size, tmp_path, shared="of another model"))
+    found = list(width_table._several(flats, size, tmp_path, file="of another model"))
     assert found == [[{"size": 13}, {"size": 15}]]
     model.unlink()
-    (failed,) = width_table._several(flats, size, tmp_path, shared="of another model")
+    (failed,) = width_table._several(flats, size, tmp_path, file="of another model")
     assert isinstance(failed, Failed)
     assert str(model) in failed.reason
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import torch
 
 import results
 import study
@@ -21,6 +22,7 @@ from study.store.request import Request
 from study_common import digests, layout
 from study_common.errors import UserError
 from tests.study import toys
+from trainables.training import checkpoint
 
 pytestmark = pytest.mark.usefixtures("local_ray")
 
@@ -65,7 +67,7 @@ def asked(
     request = request_of(space=space, init="shared")
     directory = create(request, str(tmp_path))
     model = tmp_path / "model"
-    model.write_text("one")
+    checkpoint.write(model, {"weight": torch.zeros(1)}, {})
     return request, directory, {"init": str(model)}
 
 
@@ -109,7 +111,10 @@ def test_a_table_that_cannot_be_used_is_measured_again(asked: tuple[Request, Pat
     edited["metrics.accuracy"] = 1.0
     edited.to_parquet(path, index=False)
     assert measured() == 8
-    Path(settings["init"]).write_text("another")
+    model = Path(settings["init"])
+    checkpoint.write(model, {"weight": torch.zeros(1)}, {"seconds": 2.0})
+    assert measured() == 0, "trained again, to the same weights"
+    checkpoint.write(model, {"weight": torch.ones(1)}, {})
     assert measured() == 8
     assert "another shared model" in said[0]
 
@@ -162,7 +167,7 @@ def test_a_study_tries_what_its_table_finds_promising(
     spec = study.Spec(
         space=space, name="s", runs_dir=str(tmp_path), epochs=3, trials=8, init="shared", workers=2
     )
-    outcome = study.run_study(spec, partial(toys.saving, pause=0.15), toys.estimate)
+    outcome = study.run_study(spec, partial(toys.toy, pause=0.15), toys.estimate)
     assert outcome.code == 0
     said = capsys.readouterr().out
     assert "all trials start from a shared model of all widths: 0 of its 9 epochs are trained" in said
@@ -183,9 +188,7 @@ def test_a_study_tries_what_its_table_finds_promising(
     assert '"widths.bits.conv1" = [\n    2,\n    8,\n]' in start
     notes = outcome.directory / layout.INIT_DIR / toys.ESTIMATED
     assert len(notes.read_text().splitlines()) == len(table) == 8
-    assert (
-        study.resume_study(outcome.directory, trials=10, train=toys.saving, estimate=toys.estimate).code == 0
-    )
+    assert study.resume_study(outcome.directory, trials=10, train=toys.toy, estimate=toys.estimate).code == 0
     assert len(notes.read_text().splitlines()) == 8
     assert len(results.load(outcome.directory).trials) == 10
     said = capsys.readouterr().out
