@@ -8,9 +8,15 @@ from pathlib import Path
 import pytest
 import ray
 
+from study.execution import driver
 from study.planning.plan import plan
 from study.planning.spec import Spec
+from study.store import database
+from study.store import directory as directories
+from study.store.record import Record
 from study.store.request import Request
+from study_common.layout import REQUEST_FILE
+from tests.conftest import Command
 from tests.study import toys
 from tests.trainables.conftest import stripes as stripes
 
@@ -62,6 +68,38 @@ def local_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         with start_ray(metrics_report_interval_ms=500):
             yield
+
+
+def begin(request: Request, runs: Path) -> None:
+    """Begin a study of which nothing is trained yet."""
+    directory = directories.create(request, str(runs))
+    with Record.open(database.url_in(directory), request.name, request.objectives, new=True):
+        pass
+
+
+@pytest.fixture
+def no_ray(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is wrong has to be found before Ray starts."""
+    monkeypatch.setattr(driver, "connected", lambda *_: pytest.fail("it was not found"))
+
+
+Refusal = Callable[[Path], str]
+"""Resumes the study of a directory with other options, and returns the one line that refuses; nothing is written."""
+
+
+@pytest.fixture
+def refusal(command: Command) -> Refusal:
+    """Return a function that resumes a study, in which something has to be wrong."""
+
+    def resume(directory: Path) -> str:
+        before = (directory / REQUEST_FILE).read_bytes()
+        words = ("--trials", "3", "--runs-dir", str(directory.parent))
+        code, out, error = command("study.resume", directory.name, *words)
+        assert (code, out, error.count("\n")) == (2, "", 1), error
+        assert (directory / REQUEST_FILE).read_bytes() == before
+        return error
+
+    return resume
 
 
 @pytest.fixture
