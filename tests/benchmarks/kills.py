@@ -4,8 +4,8 @@
 
 A study of 60 trials on 2 workers; `kill -9` of the driver at 20 random moments, some before the first trial. A kill is
 survived if every trial that had ended is still there as it was, and at the end there are exactly 60 and none runs.
-With --init shared there are 15 trials, and kills fall into the training of the shared model, its table and the trials.
-Then no row of the table may be lost or changed, and at the end it has as many configurations as are to be estimated.
+With --init shared there are 15 trials, and of 10 kills 3 fall into the shared training, 3 into its table, 4 among the
+trials. Then no row of the table may be lost or changed, and at the end it has as many as are to be estimated.
 With --postgresql the record is in a PostgreSQL server of this benchmark's own.
 """
 
@@ -17,6 +17,7 @@ import shutil
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -24,10 +25,11 @@ import pandas as pd
 
 import results
 from results.analysis.run_files import RunFiles
+from study.execution import run_folder
 from study.search.estimated import Estimable
 from study.store.record import Record
 from study.store.request import Request
-from study_common.layout import DIGESTS_FILE, RECORD_FILE, REQUEST_FILE
+from study_common.layout import DIGESTS_FILE, INIT_DIR, RECORD_FILE, REQUEST_FILE
 from tests.study import drive, postgresql
 
 PAUSE = 0.6
@@ -67,8 +69,9 @@ def measure(runs: Path, kills: int, trials: int, init: str, url: str) -> dict[st
     while len(unharmed) < kills:
         kill = len(unharmed)
         driver = start(runs, trials, init, url)
-        more, after = (0, rng.uniform(1.0, 15.0)) if init else (rng.randint(0, 4), rng.uniform(0.0, 0.8))
-        wait_for(directory, driver, more, after, url)
+        phase = (start_epochs, table_rows, trained)[min(kill // 3, 2)] if init else trained
+        more = 1 if init else rng.randint(0, 4)
+        wait_for(directory, driver, more, rng.uniform(0.0, 0.8), url, phase)
         if driver.poll() not in (None, 0):
             continue  # Ray did not start on a busy machine: nothing was killed
         driver.kill()
@@ -77,7 +80,11 @@ def measure(runs: Path, kills: int, trials: int, init: str, url: str) -> dict[st
         unharmed.append(same(known, now) and same(rows, table(directory)))
         rows = table(directory)
         if init:
-            print(f"kill {kill + 1}: the table has {len(rows)} rows", flush=True)
+            epochs = start_epochs(directory)
+            print(
+                f"kill {kill + 1}: the shared model has {epochs} epochs, the table {len(rows)} rows",
+                flush=True,
+            )
         print(
             f"kill {kill + 1}: {len(now)} trials have ended, earlier ones as they were: {unharmed[-1]}",
             flush=True,
@@ -99,13 +106,19 @@ def start(runs: Path, trials: int, init: str, url: str) -> "subprocess.Popen[byt
 
 
 def wait_for(
-    directory: Path, driver: "subprocess.Popen[bytes]", more: int, after: float, url: str = ""
+    directory: Path,
+    driver: "subprocess.Popen[bytes]",
+    more: int,
+    after: float,
+    url: str = "",
+    count: Callable[[Path, str], int] | None = None,
 ) -> None:
-    """Wait for so many `more` epochs in the record, and then for `after` seconds; or until the driver ends."""
+    """Wait until `count` (None: `trained`) is so much `more`, then for `after` seconds; or until the driver ends."""
+    count = count or trained
     while not (directory / REQUEST_FILE).exists() and driver.poll() is None:
         time.sleep(POLL)
-    wanted = trained(directory, url) + more
-    while trained(directory, url) < wanted and driver.poll() is None:
+    wanted = count(directory, url) + more
+    while count(directory, url) < wanted and driver.poll() is None:
         time.sleep(POLL)
     time.sleep(after)
 
@@ -124,6 +137,16 @@ def table(directory: Path) -> pd.DataFrame:
         return pd.DataFrame()
     assert rows["point"].is_unique, "a configuration was measured twice"
     return rows.set_index("point")
+
+
+def table_rows(directory: Path, url: str = "") -> int:
+    """Return how many configurations the width table has."""
+    return len(table(directory))
+
+
+def start_epochs(directory: Path, url: str = "") -> int:
+    """Return the epochs of the shared model, 0 if there is none."""
+    return len(run_folder.curve(directory / INIT_DIR))
 
 
 def trained(directory: Path, url: str = "") -> int:
