@@ -44,6 +44,8 @@ RESUME_FILE = "resume.safetensors"
 """Model and optimiser: what a resume reads."""
 PREVIOUS_FILE = "resume.previous.safetensors"
 """The resume file of the epoch before."""
+RESUME_FILES = (RESUME_FILE, PREVIOUS_FILE)
+"""Both, in the order in which they are tried; they are removed when the last epoch is saved."""
 CURVE_FILE = "curve.csv"
 """The metrics of every epoch so far."""
 DIGESTS_FILE = "SHA256SUMS"

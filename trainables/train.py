@@ -65,7 +65,7 @@ def _check(out: Path, config: Config) -> None:
     check_begun(out / layout.CHECKPOINT_FILE, about)
     if other := config.unlike(about["config"]):
         raise UserError(f"{out} holds a run of other settings ({listed(other)}); give another --out")
-    half_saved = any((out / name).exists() for name in (layout.RESUME_FILE, layout.PREVIOUS_FILE))
+    half_saved = any((out / name).exists() for name in layout.RESUME_FILES)
     curve = out / layout.CURVE_FILE
     if not curve.exists() or half_saved:
         return

@@ -16,7 +16,7 @@ from ray import tune
 
 from search_spaces import Point
 from study.execution import start_model, width_table
-from study.execution.batch import RETRIES, InterruptedBatchError, run_all
+from study.execution.batch import RETRIES, InterruptedBatchError
 from study.execution.cluster import Cluster, check_importable, connected
 from study.execution.gcs_watch import GcsWatch
 from study.execution.interrupt import Interrupt
@@ -27,7 +27,7 @@ from study.execution.searcher import Searcher
 from study.execution.trackers import telling
 from study.execution.view import View
 from study.execution.width_table import Estimate, estimate
-from study.execution.worker import Job, Report, Train, Worker, saved_epochs, train
+from study.execution.worker import Train, Worker, train
 from study.planning.plan import plan
 from study.planning.spec import Spec
 from study.store import database as storage
@@ -37,9 +37,8 @@ from study.store.options import check_log
 from study.store.record import FAULTS, Record, describe_fault, faults_as_user_errors, now
 from study.store.request import Request
 from study.store.versions import differences, git_commit, versions
-from study_common import layout
 from study_common.errors import UserError
-from study_common.layout import EXHAUSTED, INIT_DIR, RESULT, VERSIONS
+from study_common.layout import EXHAUSTED, RESULT, VERSIONS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +212,13 @@ def _drive(held: _Held, cluster: Cluster, train: Train, estimate: Estimate) -> O
                 view.say(line)
         try:
             patience = Patience.of(held.request, held.trials)
-            extra = _start_model(held, train, interrupt, view, patience)
+            extra: dict[str, Any] = {}
+            if held.request.init:
+                interrupt.start_clock()
+                extra = start_model.trained(
+                    held.request, held.directory, held.record, held.lease.token, train, interrupt.stop_all, patience,
+                    view.say,
+                )  # fmt: skip
             promising: list[Point] = []
             if held.request.init == "shared":
                 table = width_table.measure(
@@ -296,39 +301,3 @@ _TUNE_SETTINGS = {
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
-
-
-def _start_model(
-    held: _Held, train: Train, interrupt: Interrupt, view: View, patience: Patience
-) -> dict[str, Any]:
-    """Return the settings by which trials start from the model of --init, training it first if need be."""
-    config = held.request.start()
-    if config is None:
-        return {}
-    study = held.directory.absolute()
-    directory = study / INIT_DIR
-    model = directory / layout.CHECKPOINT_FILE
-    if start_model.is_gone(directory):  # a user may have deleted the models and kept the curves
-        shutil.rmtree(directory, ignore_errors=True)
-    kind = {"float": "float model", "shared": "shared model of all widths"}[held.request.init]
-    done = len(saved_epochs(directory, config.epochs))
-    view.say(f"all trials start from a {kind}: {done} of its {config.epochs} epochs are trained")
-    interrupt.start_clock()
-    data = str(held.request.data.get("fingerprint", ""))
-    job = Job(
-        number=-1, flat=config.flat(), directory=directory, study=study, token=held.lease.token, data=data
-    )
-
-    def show(job: Job, report: Report) -> None:
-        if report.error is None and report.epoch > done:
-            view.say(f"{kind}: epoch {report.epoch} of {config.epochs}")
-
-    (report,) = run_all(
-        [job], train, held.request.gpus_per_trial, interrupt.stop_all, patience, show, view.say
-    )
-    if report.notice:
-        view.say(report.notice)
-    if report.error:
-        raise UserError(f"the {kind} failed: {report.error}")
-    start_model.note(model, held.record, view.say)
-    return {"init": str(model)}

@@ -25,7 +25,7 @@ from trainables.training.description import check_begun, check_resumable
 
 RUN_VERSION = 1
 """Increased when a change of the code changes the result of a run with the same settings."""
-_RESULTS = (layout.CURVE_FILE, layout.CHECKPOINT_FILE, layout.RESUME_FILE, layout.PREVIOUS_FILE)
+_RESULTS = (layout.CURVE_FILE, layout.CHECKPOINT_FILE, *layout.RESUME_FILES)
 """A directory with none of these has no results to protect."""
 _FILES = (
     *_RESULTS, layout.CONFIG_FILE, layout.DIGESTS_FILE, layout.IDENTITY_FILE, layout.SALIENCY_FILE,
@@ -117,7 +117,7 @@ def check(directory: Path, study: Path, config: Config, data: str) -> None:
         raise UserError(f"{directory} {why}")
     if (model := directory / layout.CHECKPOINT_FILE).exists():
         check_model(model, config, data)
-    for name in (layout.RESUME_FILE, layout.PREVIOUS_FILE):
+    for name in layout.RESUME_FILES:
         with suppress(_DamagedError):  # a run goes on from the file before it
             if (directory / name).exists():
                 check_model(directory / name, config, data)
@@ -147,6 +147,11 @@ class _DamagedError(UserError):
     """A file of weights cannot be used."""
 
 
+def half_saved(directory: Path) -> bool:
+    """Tell whether a run has files to resume from, which are removed when its last epoch is saved."""
+    return any((directory / name).exists() for name in layout.RESUME_FILES)
+
+
 def curve(directory: Path) -> list[dict[str, float]]:
     """Return the epochs of a run so far: epoch, seconds and metrics of each.
 
@@ -163,7 +168,7 @@ def curve(directory: Path) -> list[dict[str, float]]:
         ]
     except (OSError, ValueError):
         pass
-    for name in (layout.RESUME_FILE, layout.PREVIOUS_FILE):
+    for name in layout.RESUME_FILES:
         try:
             _, about = checkpoint.read(directory / name)
             check_resumable(directory / name, about)

@@ -4,11 +4,15 @@ The record has the digest of its weights. A resume compares it, and all else tha
 before Ray starts and before anything is written.
 """
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from study.execution import run_folder
-from study.execution.worker import saved_epochs
+from study.execution.batch import run_all
+from study.execution.patience import Patience
+from study.execution.worker import Job, Report, Train, saved_epochs
 from study.store.record import Record
 from study.store.request import Request
 from study_common import layout
@@ -16,8 +20,8 @@ from study_common.errors import LinkError, UserError
 from study_common.layout import INIT_DIR, START_MODEL
 from trainables.training import checkpoint
 
-HALF_TRAINED = (layout.RESUME_FILE, layout.PREVIOUS_FILE)
-"""Files that are there until the last epoch is saved."""
+KINDS = {"float": "float model", "shared": "shared model of all widths"}
+"""How a user is told of it, by --init."""
 
 
 def check(request: Request, directory: Path, record: Record) -> None:
@@ -38,7 +42,7 @@ def check(request: Request, directory: Path, record: Record) -> None:
     try:
         run_folder.check(folder, study, config, str(request.data["fingerprint"]))
         known = record.attributes().get(START_MODEL)
-        if known and (folder / layout.CHECKPOINT_FILE).exists() and not _half_trained(folder):
+        if known and (folder / layout.CHECKPOINT_FILE).exists() and not run_folder.half_saved(folder):
             if checkpoint.digest_of_weights(folder / layout.CHECKPOINT_FILE) != known:
                 raise UserError(f"{folder} has other weights than those that the trials so far started from")
             if len(saved_epochs(folder, config.epochs)) < config.epochs:
@@ -52,9 +56,54 @@ def check(request: Request, directory: Path, record: Record) -> None:
         ) from None
 
 
-def is_gone(folder: Path) -> bool:
-    """Tell whether nothing is left in the folder of a model from which it could be used or trained on."""
-    return not (folder / layout.CHECKPOINT_FILE).exists() and not _half_trained(folder)
+def trained(
+    request: Request,
+    directory: Path,
+    record: Record,
+    token: str,
+    train: Train,
+    stop: Callable[[], bool],
+    patience: Patience,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Return the settings by which trials start from the model, training what it lacks; a connected Ray does the work.
+
+    Args:
+        request: A study with --init.
+        directory: Its directory.
+        record: Its record.
+        token: That of the lease of this driver.
+        train: What trains a configuration.
+        stop: Asked about twice per second whether to stop.
+        patience: How long a worker may say nothing.
+        say: Shows a line to the user.
+
+    Raises:
+        InterruptedBatchError: `stop` returned true.
+        UserError: It cannot be trained.
+    """
+    config, study = request.start(), directory.absolute()
+    assert config, "a study with --init"
+    folder = study / INIT_DIR
+    model = folder / layout.CHECKPOINT_FILE
+    if not model.exists() and not run_folder.half_saved(folder):  # a user may have kept the curves alone
+        shutil.rmtree(folder, ignore_errors=True)
+    kind, done = KINDS[request.init], len(saved_epochs(folder, config.epochs))
+    say(f"all trials start from a {kind}: {done} of its {config.epochs} epochs are trained")
+
+    def show(job: Job, report: Report) -> None:
+        if report.error is None and report.epoch > done:
+            say(f"{kind}: epoch {report.epoch} of {config.epochs}")
+
+    data = str(request.data["fingerprint"])
+    job = Job(number=-1, flat=config.flat(), directory=folder, study=study, token=token, data=data)
+    (report,) = run_all([job], train, request.gpus_per_trial, stop, patience, show, say)
+    if report.notice:
+        say(report.notice)
+    if report.error:
+        raise UserError(f"the {kind} failed: {report.error}")
+    note(model, record, say)
+    return {"init": str(model)}
 
 
 def note(model: Path, record: Record, say: Callable[[str], None]) -> None:
@@ -67,7 +116,3 @@ def note(model: Path, record: Record, say: Callable[[str], None]) -> None:
             "this model was trained again and came out different; trials from now on start from other weights"
         )
     record.set_attribute(START_MODEL, digest)
-
-
-def _half_trained(folder: Path) -> bool:
-    return any((folder / name).exists() for name in HALF_TRAINED)

@@ -214,7 +214,7 @@ def saved_epochs(directory: Path, epochs: int) -> list[Report]:
         Report(epoch=int(row["epoch"]), seconds=row["seconds"], metrics=_metrics(row))
         for row in run_folder.curve(directory)
     ]
-    half_saved = any((directory / name).exists() for name in (layout.RESUME_FILE, layout.PREVIOUS_FILE))
+    half_saved = run_folder.half_saved(directory)
     return [report for report in saved if report.epoch < epochs or not half_saved]
 
 

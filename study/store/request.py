@@ -45,8 +45,8 @@ class Request(Options):
     """The settings of the model that `init` trains, where they were asked to be others than the trials'."""
     target: str = ""
     """The device that every trial is for, by name or as the absolute path of its file; "" for none."""
-    weights_digest: str = ""
-    """`digest_of_weights` at the launch."""
+    pretrained_digest: str = ""
+    """`digest_of_pretrained` at the launch."""
     log: str = ""
     """The tool in which the trials are shown too, one of `LOGS`; "" for none."""
     trials: int
@@ -114,7 +114,12 @@ class Request(Options):
         for place, what, found, known in (
             (images, "images", facts.fingerprint, self.data.get("fingerprint")),
             (self.fixed.get("masks"), "masks", facts.masks, self.data.get("masks", "")),
-            (self.fixed.get("pretrained"), "weights", digest_of_weights(self.fixed), self.weights_digest),
+            (
+                self.fixed.get("pretrained"),
+                "weights",
+                digest_of_pretrained(self.fixed),
+                self.pretrained_digest,
+            ),
         ):
             if found != known:
                 raise UserError(
@@ -162,7 +167,7 @@ class Request(Options):
             "constraints": self.constraints,
             **({"init_settings": dict(self.init_settings)} if self.init_settings else {}),
             **({"target": self.target} if self.target else {}),
-            **({"weights_digest": self.weights_digest} if self.weights_digest else {}),
+            **({"pretrained_digest": self.pretrained_digest} if self.pretrained_digest else {}),
             **({"log": self.log} if self.log else {}),
             "data": self.data,
             "versions": self.versions,
@@ -190,7 +195,7 @@ class Request(Options):
             **{option.name: request[option.name] for option in fields(Options)},
             init_settings=document.get("init_settings", {}),
             target=document.get("target", ""),
-            weights_digest=document.get("weights_digest", ""),
+            pretrained_digest=document.get("pretrained_digest", ""),
             log=document.get("log", ""),
             rungs=tuple(request["rungs"]),
             fixed={name: request[name] for name in BASIC if request[name]} | document["fixed"],
@@ -229,7 +234,7 @@ class Request(Options):
             part.write_text(tomli_w.dumps(self.document()), encoding="utf-8")
 
 
-def digest_of_weights(fixed: Mapping[str, Any]) -> str:
+def digest_of_pretrained(fixed: Mapping[str, Any]) -> str:
     """Return the digest of the file of pretrained weights in the settings of a study; "" if they are no file."""
     path = Path(fixed.get("pretrained", ""))
     return digests.of(path) if path.is_absolute() and path.is_file() else ""

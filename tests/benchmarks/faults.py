@@ -98,7 +98,7 @@ def killed(runs: Path, pictures: Path, kills: int) -> dict[str, int]:
     for _ in range(kills):
         known = ended(runs / "s")
         driver = start(runs, pictures)
-        wait_for(runs / "s", driver, more=rng.randint(0, 2), after=rng.uniform(0, 2))
+        wait_for(runs / "s", driver, trained, more=rng.randint(0, 2), after=rng.uniform(0, 2))
         driver.kill()
         driver.wait()
         now = ended(runs / "s")
@@ -135,7 +135,7 @@ def is_as_in_one_go(study: Path, number: int) -> bool:
 def frozen_driver(runs: Path, pictures: Path) -> dict[str, object]:
     """Freeze a driver, let another one take over, and let the first one go on."""
     frozen = start(runs, pictures)
-    wait_for(runs / "s", frozen, more=3, after=0.5)
+    wait_for(runs / "s", frozen, trained, more=3, after=0.5)
     frozen.send_signal(signal.SIGSTOP)
     known = ended(runs / "s")
     (runs / "s" / layout.LOCK_FILE).unlink()  # as if it ran on another machine, which locks do not reach
@@ -160,7 +160,7 @@ def frozen_driver(runs: Path, pictures: Path) -> dict[str, object]:
 def frozen_worker(runs: Path, pictures: Path) -> dict[str, object]:
     """Freeze a process that trains."""
     driver = start(runs, pictures, trials=4)
-    wait_for(runs / "s", driver, more=1, after=0.0)
+    wait_for(runs / "s", driver, trained, more=1, after=0.0)
     worker = next(pid for pid in descendants(driver.pid) if name_of(pid).startswith("ray::_Inner"))
     os.kill(worker, signal.SIGSTOP)
     start_s, epochs = time.monotonic(), trained(runs / "s")

@@ -71,7 +71,7 @@ def measure(runs: Path, kills: int, trials: int, init: str, url: str) -> dict[st
         driver = start(runs, trials, init, url)
         phase = (start_epochs, table_rows, trained)[min(kill // 3, 2)] if init else trained
         more = 1 if init else rng.randint(0, 4)
-        wait_for(directory, driver, more, rng.uniform(0.0, 0.8), url, phase)
+        wait_for(directory, driver, phase, more, rng.uniform(0.0, 0.8), url)
         if driver.poll() not in (None, 0):
             continue  # Ray did not start on a busy machine: nothing was killed
         driver.kill()
@@ -108,13 +108,12 @@ def start(runs: Path, trials: int, init: str, url: str) -> "subprocess.Popen[byt
 def wait_for(
     directory: Path,
     driver: "subprocess.Popen[bytes]",
+    count: Callable[[Path, str], int],
     more: int,
     after: float,
     url: str = "",
-    count: Callable[[Path, str], int] | None = None,
 ) -> None:
-    """Wait until `count` (None: `trained`) is so much `more`, then for `after` seconds; or until the driver ends."""
-    count = count or trained
+    """Wait until `count` is so much `more`, and then for `after` seconds; or until the driver ends."""
     while not (directory / REQUEST_FILE).exists() and driver.poll() is None:
         time.sleep(POLL)
     wanted = count(directory, url) + more

@@ -15,6 +15,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 import results
 from results.analysis.fronts import volume
@@ -55,13 +56,6 @@ def measured(arm: str, seed: int, runs: Path) -> dict[str, float]:
     }
 
 
-def mean_and_error(values: list[float]) -> tuple[float, float]:
-    """Return the mean and its standard error, NaN for one value."""
-    return float(np.mean(values)), float(np.std(values, ddof=1) / len(values) ** 0.5) if values[
-        1:
-    ] else np.nan
-
-
 def main() -> None:
     """Run both studies of each seed and print how they differ."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -76,10 +70,8 @@ def main() -> None:
             for arm in ARMS:
                 found[arm].append(measured(arm, seed, runs))
                 print(seed, arm, found[arm][-1], flush=True)
-    for name in ("hypervolume", "accuracy", "members"):
-        pairs = zip(found["plain"], found["shared"], strict=True)
-        mean, error = mean_and_error([shared[name] - plain[name] for plain, shared in pairs])
-        print(f"{name}: shared less plain {mean:+.3f} +- {error:.3f} (standard error of the pairs)")
+    less = pd.DataFrame(found["shared"]) - pd.DataFrame(found["plain"])
+    print(pd.DataFrame({"shared less plain": less.mean(), "standard error": less.sem()}).to_string())
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=2))
 

@@ -15,7 +15,7 @@ from study.store import database
 from study.store import directory as directories
 from study.store.record import Record
 from study.store.request import Request
-from study_common.layout import REQUEST_FILE
+from study_common.layout import LOCK_FILE, RECORD_FILE
 from tests.conftest import Command
 from tests.study import toys
 from tests.trainables.conftest import stripes as stripes
@@ -92,14 +92,20 @@ def refusal(command: Command) -> Refusal:
     """Return a function that resumes a study, in which something has to be wrong."""
 
     def resume(directory: Path) -> str:
-        before = (directory / REQUEST_FILE).read_bytes()
+        before = contents(directory)
         words = ("--trials", "3", "--runs-dir", str(directory.parent))
         code, out, error = command("study.resume", directory.name, *words)
         assert (code, out, error.count("\n")) == (2, "", 1), error
-        assert (directory / REQUEST_FILE).read_bytes() == before
+        assert contents(directory) == before
         return error
 
     return resume
+
+
+def contents(directory: Path) -> dict[Path, bytes | None]:
+    """Return the files of a study, without its record and its lock; None stands for what is no file."""
+    kept = (path for path in directory.rglob("*") if not path.name.startswith((RECORD_FILE, LOCK_FILE)))
+    return {path: path.read_bytes() if path.is_file() else None for path in kept}
 
 
 @pytest.fixture

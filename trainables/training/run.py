@@ -306,7 +306,7 @@ class Run:
 
     def restore(self, directory: Path) -> int:
         """Load the newest intact generation in `directory`; the number of its epoch, 0 if there is none."""
-        for path in (directory / layout.RESUME_FILE, directory / layout.PREVIOUS_FILE):
+        for path in (directory / name for name in layout.RESUME_FILES):
             if not os.path.lexists(path):  # a link to nothing is damage, not a file that is not there yet
                 continue
             try:
