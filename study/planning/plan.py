@@ -151,8 +151,7 @@ def _check_values(spec: Spec) -> None:
         )
     if others := spec.init_settings.keys() - set(OF_START):
         raise UserError(
-            f"--init-set cannot set {min(others)}: in all but {', '.join(OF_START)} the model of --init is as "
-            "the trials are"
+            f"--init-set cannot set {min(others)}; it can set {', '.join(OF_START)}, and all else is as in the trials"
         )
     if not spec.address and (spec.workers or 0) > (cpus := available_cpus()):
         warnings.warn(

@@ -257,7 +257,7 @@ def test_the_first_model_has_the_settings_that_it_is_given(request_of: RequestOf
     assert request.config({}) == plain.config({})
     for given, told in (
         ({"epochs": -1}, "--init-set: epochs is -1"), ({"epochs": 0}, "--init-set: epochs is 0.*give 1 or more"),
-        ({"model": "small_cnn"}, "--init-set cannot set model: in all but epochs, batch_size"),
+        ({"model": "small_cnn"}, "--init-set cannot set model; it can set epochs, batch_size"),
         ({"epoch": 3}, "--init-set cannot set epoch"), ({"lr": "fast"}, "--init-set: lr is 'fast'"),
         ({"batch_size": 10**6}, f"the {init} model of --init {init}: batch_size is"),
     ):  # fmt: skip
