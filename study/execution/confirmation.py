@@ -19,6 +19,7 @@ from study.execution.batch import InterruptedBatchError, run_all
 from study.execution.cluster import check_importable, connected
 from study.execution.interrupt import Interrupt
 from study.execution.patience import Patience
+from study.execution.start_model import StartModel
 from study.execution.worker import Job, Report, train
 from study.store import directory as directories
 from study.store.lease import Lease
@@ -150,7 +151,7 @@ def _retrain(
     starts = _starts(request, directory, token, sorted({seed for _, seed in wanted}), refit, stop, patience)
     jobs = [
         _job(request, directory, token, f"{number}-{seed}{_suffix(refit)}",
-             request.flat(params[number]) | {"seed": seed, "refit": refit} | starts.get(seed, {}))
+             request.flat(params[number]) | {"seed": seed, "refit": refit}, starts.get(seed))
         for number, seed in wanted
     ]  # fmt: skip
     _train(jobs, request, stop, patience)
@@ -192,8 +193,8 @@ def _starts(
     refit: bool,
     stop: Callable[[], bool],
     patience: Patience,
-) -> dict[int, dict[str, Any]]:
-    """Train the model of --init of each seed, if trials of the study start from one; the settings that name it."""
+) -> dict[int, StartModel]:
+    """Train the model of --init of each seed, if trials of the study start from one."""
     configs = {seed: config for seed in seeds if (config := request.start(seed))}
     jobs = {
         seed: _job(
@@ -202,16 +203,32 @@ def _starts(
         for seed, config in configs.items()
     }
     _train(list(jobs.values()), request, stop, patience)
-    return {seed: {"init": str(job.directory / layout.CHECKPOINT_FILE)} for seed, job in jobs.items()}
+    models = {seed: job.directory / layout.CHECKPOINT_FILE for seed, job in jobs.items()}
+    return {seed: StartModel.at(model) for seed, model in models.items()}
 
 
 def _suffix(refit: bool) -> str:
     return "-refit" if refit else ""
 
 
-def _job(request: Request, directory: Path, token: str, name: str, flat: dict[str, Any]) -> Job:
-    study, data = directory.absolute(), str(request.data.get("fingerprint", ""))
-    return Job(number=-1, flat=flat, directory=study / DIRECTORY / name, study=study, token=token, data=data)
+def _job(
+    request: Request,
+    directory: Path,
+    token: str,
+    name: str,
+    flat: dict[str, Any],
+    start: StartModel | None = None,
+) -> Job:
+    study = directory.absolute()
+    return Job(
+        number=-1,
+        flat=flat | (start.settings if start else {}),
+        directory=study / DIRECTORY / name,
+        study=study,
+        token=token,
+        data=str(request.data.get("fingerprint", "")),
+        weights=start.weights if start else "",
+    )
 
 
 def _train(jobs: list[Job], request: Request, stop: Callable[[], bool], patience: Patience) -> None:

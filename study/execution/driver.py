@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import ray
 from optuna.trial import FrozenTrial, TrialState
@@ -212,21 +211,28 @@ def _drive(held: _Held, cluster: Cluster, train: Train, estimate: Estimate) -> O
                 view.say(line)
         try:
             patience = Patience.of(held.request, held.trials)
-            extra: dict[str, Any] = {}
+            start = None
             if held.request.init:
                 interrupt.start_clock()
-                extra = start_model.trained(
+                start = start_model.trained(
                     held.request, held.directory, held.record, held.lease.token, train, interrupt.stop_all, patience,
                     view.say,
                 )  # fmt: skip
             promising: list[Point] = []
-            if held.request.init == "shared":
+            if start and held.request.init == "shared":
                 table = width_table.measure(
-                    held.request, held.directory, extra, estimate, interrupt.stop_all, patience, view.say
+                    held.request,
+                    held.directory,
+                    start,
+                    held.lease.token,
+                    estimate,
+                    interrupt.stop_all,
+                    patience,
+                    view.say,
                 )
                 promising = width_table.to_try(held.request, table)
             searcher = Searcher(
-                held.request, held.record, held.directory, held.lease.token, extra, promising, tell
+                held.request, held.record, held.directory, held.lease.token, start, promising, tell
             )
             progress = searcher.progress
             interrupt.faults = lambda: searcher.halted or held.lease.lost or watch.lost

@@ -94,6 +94,26 @@ def _not_ours(directory: Path, mine: Mapping[str, Any]) -> str:
     return "held another configuration's run" if found else f"has no readable {layout.IDENTITY_FILE}"
 
 
+def check_weights(model: Path, weights: str, copy: Path | None = None) -> None:
+    """Check that a model still has the weights that trials start from.
+
+    Args:
+        model: Its checkpoint.
+        weights: The digest of those weights.
+        copy: What is read in its place, on a machine that does not see it.
+
+    Raises:
+        UserError: It has others, is damaged, or is gone.
+    """
+    seen = copy or model
+    try:
+        found = checkpoint.digest_of_weights(seen)
+    except UserError as error:
+        raise UserError(str(error).replace(str(seen), str(model))) from None
+    if found != weights:
+        raise UserError(f"{model} has other weights than those that the trials so far started from")
+
+
 def check(directory: Path, study: Path, config: Config, data: str) -> None:
     """Check that what is in the directory of a run, which may not exist, is of that run.
 

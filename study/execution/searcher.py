@@ -15,6 +15,7 @@ from ray.tune.search import Searcher as TuneSearcher
 from search_spaces import Point
 from study.execution.open_trials import OpenTrial, OpenTrials, Status
 from study.execution.progress import Progress, state_name
+from study.execution.start_model import StartModel
 from study.execution.tracking import Entry
 from study.execution.worker import Job, Report
 from study.search.encoding import identity
@@ -51,7 +52,7 @@ class Searcher(TuneSearcher):
         record: Record,
         directory: Path,
         token: str,
-        extra: dict[str, Any],
+        start_model: StartModel | None = None,
         promising: Sequence[Point] = (),
         tell: Callable[[Entry], None] = lambda entry: None,
     ) -> None:
@@ -62,7 +63,7 @@ class Searcher(TuneSearcher):
             record: Its record, held by this driver.
             directory: Directory of the study.
             token: Token of this driver's lease.
-            extra: Settings that are added to every configuration.
+            start_model: The model that all trials start from, if there is one.
             promising: Configurations that are tried after those of the queue, before the sampler proposes.
             tell: Takes what becomes of each trial, for the tool of --log.
         """
@@ -77,7 +78,7 @@ class Searcher(TuneSearcher):
         self._record = record
         self._directory = directory.absolute()  # workers of a Ray that we joined are elsewhere
         self._token = token
-        self._extra = extra
+        self._start_model = start_model
         self._tell = tell
         self._open = OpenTrials()
         self._replicates = Replicates(request)
@@ -278,15 +279,18 @@ class Searcher(TuneSearcher):
         self._open.run(trial, trial_id)
         trial.known["intervals"].append(RunInterval(worker="", started=now(), ended=None))
         self._tell(_entry(trial, TrialState.RUNNING))
+        start = self._start_model
+        flat = self._request.flat(trial.point) | {"seed": trial.known["seed"]}
         return {
             "job": Job(
                 number=trial.number,
-                flat=self._request.flat(trial.point) | self._extra | {"seed": trial.known["seed"]},
+                flat=flat | (start.settings if start else {}),
                 directory=self._directory / TRIALS_DIR / str(trial.number),
                 study=self._directory,
                 token=self._token,
                 recorded=trial.known["epochs"],
                 data=str(self._request.data.get("fingerprint", "")),
+                weights=start.weights if start else "",
             )
         }
 

@@ -6,8 +6,8 @@ before Ray starts and before anything is written.
 
 import shutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from study.execution import run_folder
 from study.execution.batch import run_all
@@ -19,6 +19,27 @@ from study_common import layout
 from study_common.errors import LinkError, UserError
 from study_common.layout import INIT_DIR, START_MODEL
 from trainables.training import checkpoint
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartModel:
+    """A model that is trained, from which runs start."""
+
+    path: Path
+    """Its checkpoint."""
+    weights: str
+    """The digest of its weights."""
+
+    @classmethod
+    def at(cls, path: Path) -> "StartModel":
+        """Return what is trained there; UserError as `checkpoint.read`."""
+        return cls(path=path, weights=checkpoint.digest_of_weights(path))
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What is added to the configuration of a run that starts from it."""
+        return {"init": str(self.path)}
+
 
 KINDS = {"float": "float model", "shared": "shared model of all widths"}
 """How a user is told of it, by --init."""
@@ -43,8 +64,7 @@ def check(request: Request, directory: Path, record: Record) -> None:
         run_folder.check(folder, study, config, str(request.data["fingerprint"]))
         known = record.attributes().get(START_MODEL)
         if known and (folder / layout.CHECKPOINT_FILE).exists() and not run_folder.half_saved(folder):
-            if checkpoint.digest_of_weights(folder / layout.CHECKPOINT_FILE) != known:
-                raise UserError(f"{folder} has other weights than those that the trials so far started from")
+            run_folder.check_weights(folder / layout.CHECKPOINT_FILE, known)
             if len(saved_epochs(folder, config.epochs)) < config.epochs:
                 raise UserError(f"{folder / layout.CURVE_FILE} is missing or was altered")
     except LinkError:
@@ -65,8 +85,8 @@ def trained(
     stop: Callable[[], bool],
     patience: Patience,
     say: Callable[[str], None],
-) -> dict[str, Any]:
-    """Return the settings by which trials start from the model, training what it lacks; a connected Ray does the work.
+) -> StartModel:
+    """Return the model that trials start from, training what it lacks; a connected Ray does the work.
 
     Args:
         request: A study with --init.
@@ -102,17 +122,18 @@ def trained(
         say(report.notice)
     if report.error:
         raise UserError(f"the {kind} failed: {report.error}")
-    note(model, record, say)
-    return {"init": str(model)}
+    found = StartModel.at(model)
+    note(found, record, say)
+    return found
 
 
-def note(model: Path, record: Record, say: Callable[[str], None]) -> None:
+def note(model: StartModel, record: Record, say: Callable[[str], None]) -> None:
     """Write the digest of a trained model to the record, and say so if that of earlier trials was another."""
-    digest, known = checkpoint.digest_of_weights(model), record.attributes().get(START_MODEL)
-    if digest == known:
+    known = record.attributes().get(START_MODEL)
+    if model.weights == known:
         return
     if known:
         say(
             "this model was trained again and came out different; trials from now on start from other weights"
         )
-    record.set_attribute(START_MODEL, digest)
+    record.set_attribute(START_MODEL, model.weights)

@@ -21,15 +21,16 @@ import trainables
 from results.analysis.estimates import by_loss
 from results.analysis.run_files import read_width_table
 from search_spaces import Point
-from study.execution import keeper
+from study.execution import keeper, run_folder
 from study.execution.batch import Failed, do_all
 from study.execution.patience import Patience
+from study.execution.start_model import StartModel
 from study.search.estimated import Estimable, promising
+from study.store.lease import is_current
 from study.store.request import Request
 from study_common import digests, layout, objectives
 from study_common.documents import parse_json
 from study_common.errors import UserError
-from trainables.training import checkpoint
 
 Estimate = Callable[[Mapping[str, Any]], Mapping[str, float]]
 """Measures a flat configuration, whose `init` is the shared model."""
@@ -50,7 +51,8 @@ def estimate(flat: Mapping[str, Any]) -> Mapping[str, float]:
 def measure(
     request: Request,
     directory: Path,
-    settings: Mapping[str, Any],
+    shared: StartModel,
+    token: str,
     measure_one: Estimate,
     stop: Callable[[], bool],
     patience: Patience,
@@ -61,7 +63,8 @@ def measure(
     Args:
         request: A study with --init shared.
         directory: Its directory.
-        settings: What is added to every configuration: `init`, the checkpoint of the shared model.
+        shared: The shared model.
+        token: That of the lease of this driver.
         measure_one: How a configuration is measured.
         stop: Asked about twice per second whether to stop.
         patience: How long a worker may say nothing.
@@ -72,10 +75,8 @@ def measure(
         UserError: A configuration cannot be measured.
     """
     path = directory / layout.WIDTHS_FILE
-    model = Path(settings["init"])
-    shared, file = checkpoint.digest_of_weights(model), digests.of(model)
     estimable = Estimable.of(request)
-    rows = _read(path, shared, request, estimable, say)
+    rows = _read(path, shared.weights, request, estimable, say)
     while wanted := estimable.next(
         _widths(rows, estimable), gains(request, pd.DataFrame(rows)), request.seed
     ):
@@ -83,14 +84,20 @@ def measure(
         asked = len(rows) + len(wanted)
         points = [estimable.point(widths) for widths in wanted]
         parts = [points[i : i + AT_A_TIME] for i in range(0, len(points), AT_A_TIME)]
-        jobs = [[{**request.flat(point), **settings} for point in part] for part in parts]
+        jobs = [[{**request.flat(point), **shared.settings} for point in part] for part in parts]
         names = [f"part {number + 1} of {len(jobs)} of the width table" for number in range(len(jobs))]
-        work = partial(_several, measure_one=measure_one, study=directory.absolute(), file=file)
+        work = partial(
+            _several,
+            measure_one=measure_one,
+            study=directory.absolute(),
+            token=token,
+            weights=shared.weights,
+        )
         for number, found in do_all(jobs, work, request.gpus_per_trial, stop, patience, names, say):
             if isinstance(found, Failed):
                 raise UserError(f"the width table cannot be measured: {found.reason}")
             before = len(rows)
-            rows += [_row(p, m, shared) for p, m in zip(parts[number], found, strict=True)]
+            rows += [_row(p, m, shared.weights) for p, m in zip(parts[number], found, strict=True)]
             with digests.sealed(path) as part:
                 pd.DataFrame(rows).to_parquet(part, index=False)
             if len(rows) // SAY_EVERY > before // SAY_EVERY:
@@ -116,21 +123,22 @@ def gains(request: Request, table: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def _several(
-    flats: Sequence[dict[str, Any]], measure_one: Estimate, study: Path, file: str
+    flats: Sequence[dict[str, Any]], measure_one: Estimate, study: Path, token: str, weights: str
 ) -> Iterator[list[dict[str, float]] | Failed]:
     """Measure several configurations, on a worker, which may not see the study; an exception becomes a sentence.
 
-    `file` is the digest of the shared model's file, by which a worker knows that it sees the driver's.
+    `token` tells it whether it does, and `weights` whether the shared model is still the one of the table.
     """
     try:
-        init = Path(flats[0]["init"])
-        seen = (init.is_file() and digests.of(init) == file) or not keeper.there_is_one()
+        seen = is_current(study, token) or not keeper.there_is_one()
         with nullcontext(flats[0]) if seen else keeper.with_start(flats[0], study) as first:
+            run_folder.check_weights(Path(flats[0]["init"]), weights, Path(first["init"]))
             yield [dict(measure_one({**flat, "init": first["init"]})) for flat in flats]
     except RayError:
         raise
     except Exception as error:
-        yield Failed(reason=f"{type(error).__name__}: {error}")
+        named = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        yield Failed(reason=f"{named}{error}")
 
 
 def _row(point: Point, metrics: Mapping[str, float], shared: str) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from study.execution.cluster import keep_to_given_gpus
 from study.store.lease import is_current
 from study.store.versions import code_digest
 from study_common import layout
-from study_common.errors import NO_ROOM, LinkError, ModelImportError
+from study_common.errors import NO_ROOM, LinkError, ModelImportError, UserError
 from study_common.files import open_without_links
 
 log = logging.getLogger("study")
@@ -47,6 +47,8 @@ class Job:
     """The last epoch that the record knows."""
     data: str = ""
     """The fingerprint of the images."""
+    weights: str = ""
+    """The digest of the weights that the run starts from, if its `init` is the model of the study."""
     host: str = field(default_factory=socket.gethostname)
     """The machine that made the job: the driver's."""
     code: str = field(default_factory=code_digest)
@@ -197,12 +199,25 @@ def _epochs(job: Job, run: _Run, train: Train) -> Iterator[Report]:
         return
     if not done:
         (run.directory / layout.CURVE_FILE).unlink(missing_ok=True)  # what was altered
+    if job.weights:
+        _check_start(Path(job.flat["init"]), job.weights, Path(run.flat["init"]))
     log.info("training from epoch %d", done + 1)
     for epoch in train(run.flat, run.directory):
         if not run.save(epoch):
             os._exit(1)
         if epoch.number > done:
             yield Report(epoch=epoch.number, seconds=epoch.seconds, metrics=epoch.metrics, is_new=True)
+
+
+def _check_start(model: Path, weights: str, copy: Path) -> None:
+    """Stop the study if the model that all its trials start from is another by now; arguments as `check_weights`."""
+    try:
+        run_folder.check_weights(model, weights, copy)
+    except UserError as error:
+        reason = str(error).split("; ")[0]
+        raise _HaltedError(
+            f"{reason}; restore it from a copy, or remove its folder, so that the study trains this model again"
+        ) from None
 
 
 def saved_epochs(directory: Path, epochs: int) -> list[Report]:

@@ -31,6 +31,8 @@ def is_valid(token: str, key: bytes, now: float | None = None) -> bool:
 
 def seconds_left(token: str, key: bytes, now: float | None = None) -> int:
     """Return for how many seconds `token` is valid, 0 if it is not."""
+    if not token.isascii():  # half a surrogate pair cannot even be encoded
+        return 0
     body, _, signature = token.rpartition(".")
     known = hmac.compare_digest(signature.encode(), _signature(key, body).encode())
     expires = body.partition(".")[0]

@@ -67,7 +67,7 @@ class Engine:
     def __init__(self, table: Table, request: Request) -> None:
         """`request` is what `table.launched` returns."""
         unwritten = cast(Record, _Unwritten())
-        self._searcher = Searcher(request, unwritten, Path(), token="", extra={})
+        self._searcher = Searcher(request, unwritten, Path(), token="")
         self._table = table
         self._jobs: dict[str, Job] = {}
 

@@ -195,7 +195,7 @@ def test_a_complete_study_says_how_to_extend_it(
     request = request_of(name="s", trials=1)
     directory = directories.create(request, str(runs))
     with Record.open(database.url_in(directory), "s", request.objectives, new=True) as record:
-        searcher = Searcher(request, record, directory, token="", extra={})
+        searcher = Searcher(request, record, directory, token="")
         metrics = metrics_of(searcher.suggest("a")["job"].flat, 9)  # type: ignore[index]
         searcher.on_trial_complete("a", {"report": Report(epoch=9, seconds=1.0, metrics=metrics, last=True)})
     code, out, _ = command("study.resume", "s", "--runs-dir", str(runs))
@@ -214,7 +214,7 @@ def test_a_study_that_tried_all_of_its_space_is_complete(
     request = request_of(name="s", space="paper_table_ii", **given)
     directory = directories.create(request, str(tmp_path))
     with Record.open(database.url_in(directory), "s", request.objectives, new=True) as record:
-        searcher = Searcher(request, record, directory, token="", extra={})
+        searcher = Searcher(request, record, directory, token="")
         for name in "abcde"[:trials]:
             metrics = metrics_of(searcher.suggest(name)["job"].flat, 9)  # type: ignore[index]
             searcher.on_trial_complete(
@@ -239,7 +239,7 @@ def test_a_study_goes_on_with_its_own_images_only(
     request = request_of(name="s", trials=1, dataset="folder", data_dir=str(images), fixed=size)
     directory = directories.create(request, str(tmp_path))
     with Record.open(database.url_in(directory), "s", request.objectives, new=True) as record:
-        searcher = Searcher(request, record, directory, token="", extra={})
+        searcher = Searcher(request, record, directory, token="")
         metrics = metrics_of(searcher.suggest("a")["job"].flat, 9)  # type: ignore[index]
         searcher.on_trial_complete("a", {"report": Report(epoch=9, seconds=1.0, metrics=metrics, last=True)})
     Image.open(images / "down" / "0.png").rotate(45).save(images / "down" / "more.png")

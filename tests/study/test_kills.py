@@ -136,7 +136,7 @@ def test_nothing_is_lost_or_changed(
             if found and random.random() < 0.2:
                 request = replace(request, trials=max(1, trials + random.randint(-3, 3)))
             make_mortal(record, random, chance)
-            live(Searcher(request, record, tmp_path, token="", extra={}), random.randint(1, 4), random)
+            live(Searcher(request, record, tmp_path, token=""), random.randint(1, 4), random)
             whole = True
     assert len(ended) == len(found) >= request.trials
 

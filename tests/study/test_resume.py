@@ -35,7 +35,7 @@ def complete(request_of: RequestOf, tmp_path: Path) -> Path:
     request = request_of(name="s", trials=1, time_budget_s=60.0)
     directory = directories.create(request, str(tmp_path))
     with Record.open(database.url_in(directory), "s", request.objectives, new=True) as record:
-        searcher = Searcher(request, record, directory, token="", extra={})
+        searcher = Searcher(request, record, directory, token="")
         metrics = metrics_of(searcher.suggest("a")["job"].flat, 9)  # type: ignore[index]
         searcher.on_trial_complete("a", {"report": Report(epoch=9, seconds=1.0, metrics=metrics, last=True)})
     return directory

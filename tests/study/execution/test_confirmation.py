@@ -43,7 +43,7 @@ def runs(request_of: Callable[..., Request], tmp_path: Path, request: pytest.Fix
     asked = request_of(name="s", trials=1, storage=kept)
     directory = directories.create(asked, str(tmp_path))
     with Record.open(kept or database.url_in(directory), "s", asked.objectives, new=True) as record:
-        searcher = Searcher(asked, record, directory, token="", extra={})
+        searcher = Searcher(asked, record, directory, token="")
         flat = searcher.suggest("a")["job"].flat  # type: ignore[index]
         metrics = metrics_of(flat, 9)
         searcher.on_trial_complete("a", {"report": Report(epoch=9, seconds=1.0, metrics=metrics, last=True)})

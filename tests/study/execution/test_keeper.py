@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import ray
+import torch
 
 import trainables
 from study.execution import keeper, width_table, worker
@@ -23,6 +24,7 @@ from study.execution.worker import Job, reports, saved_epochs, train
 from study_common import layout
 from study_common.digests import check
 from tests.study.conftest import start_ray
+from trainables.training import checkpoint
 
 EPOCHS = 3
 
@@ -153,22 +155,26 @@ def test_trials_and_estimates_start_from_a_model_that_is_not_here(
     """The keeper sees a file that this process cannot read."""
     model = tmp_path / layout.INIT_DIR / layout.CHECKPOINT_FILE
     model.parent.mkdir()
-    model.write_text("the weights")
+    checkpoint.write(model, {"weight": torch.zeros(3)}, {})
+    weights = checkpoint.digest_of_weights(model)
     with keeper.with_start({"init": str(model)}, tmp_path) as started:
-        assert Path(started["init"]).read_text() == "the weights"
+        assert Path(started["init"]).read_bytes() == model.read_bytes()
         assert not Path(started["init"]).is_relative_to(tmp_path)
     with keeper.with_start({"init": "/elsewhere/model"}, tmp_path) as started:
         assert started == {"init": "/elsewhere/model"}
 
     def size(flat: Any) -> dict[str, float]:
         assert flat["init"] != str(model)
-        return {"size": len(Path(flat["init"]).read_text()) + flat["bits"]}
+        return {"size": len(checkpoint.read(Path(flat["init"]))[0]["weight"]) + flat["bits"]}
 
     flats = [{"init": str(model), "bits": bits} for bits in (2, 4)]
-    found = list(width_table._several(flats, size, tmp_path, file="of another model"))
-    assert found == [[{"size": 13}, {"size": 15}]]
+    found = list(width_table._several(flats, size, tmp_path, token="of another driver", weights=weights))
+    assert found == [[{"size": 5}, {"size": 7}]]
+    (failed,) = width_table._several(flats, size, tmp_path, token="of another driver", weights="others")
+    assert isinstance(failed, Failed)
+    assert failed.reason == f"{model} has other weights than those that the trials so far started from"
     model.unlink()
-    (failed,) = width_table._several(flats, size, tmp_path, file="of another model")
+    (failed,) = width_table._several(flats, size, tmp_path, token="of another driver", weights=weights)
     assert isinstance(failed, Failed)
     assert str(model) in failed.reason
 

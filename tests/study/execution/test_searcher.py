@@ -42,7 +42,7 @@ def record(tmp_path: Path, request_of: RequestOf) -> Iterator[Record]:
 
 
 def searcher_of(request: Request, record: Record, directory: Path) -> Searcher:
-    return Searcher(request, record, directory, token="", extra={})
+    return Searcher(request, record, directory, token="")
 
 
 def start(searcher: Searcher, trial_id: str) -> Job:

@@ -2,7 +2,8 @@
 
 import os
 import shutil
-from collections.abc import Callable
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,14 +11,17 @@ from typing import Any
 import pytest
 import torch
 
+import results
+import study
 from study.execution import start_model
+from study.execution.start_model import StartModel
 from study.execution.worker import Job, reports
 from study.store import database
 from study.store.record import Record
 from study.store.request import Request
 from study_common import layout
 from tests.study.conftest import Refusal, begin
-from tests.study.toys import toy
+from tests.study.toys import ToyEpoch, estimate, toy
 from trainables import Config
 from trainables.training import checkpoint
 
@@ -43,7 +47,7 @@ def train_start(request: Request, runs: Path, name: str = "s") -> Path:
     assert [report.error for report in reports(job, toy)] == [None] * start.epochs
     write_model(folder / layout.CHECKPOINT_FILE, start, data, weight=1.0)
     with Record.open(database.url_in(runs / name), name, request.objectives) as record:
-        start_model.note(folder / layout.CHECKPOINT_FILE, record, print)
+        start_model.note(StartModel.at(folder / layout.CHECKPOINT_FILE), record, print)
     return folder
 
 
@@ -196,6 +200,41 @@ def test_a_start_model_that_was_harmed_is_not_continued_with(
     assert "is a link" in told or "or remove it, so that the study trains this model again" in says
 
 
+def swapping(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:
+    """As `toy`, but somebody changes the start model while trial 1 is trained."""
+    if directory.name == "1":
+        model = directory.parents[1] / layout.INIT_DIR / layout.CHECKPOINT_FILE
+        write_model(
+            model, Config.parse(tomllib.loads((model.parent / layout.CONFIG_FILE).read_text())), "", 1.0
+        )
+    yield from toy(flat, directory)
+
+
+@pytest.mark.usefixtures("local_ray")
+@pytest.mark.parametrize("init", start_model.KINDS)
+def test_a_start_model_that_is_changed_while_a_study_runs_stops_it(
+    init: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It was noticed at the next resume alone, when trials of two models were in the record."""
+    spec = study.Spec(
+        space="mixed_bits",
+        name="s",
+        runs_dir=str(tmp_path),
+        epochs=3,
+        trials=6,
+        init=init,
+        workers=1,
+        scheduler="fifo",
+    )
+    outcome = study.run_study(spec, swapping, estimate)
+    assert outcome.code == 1
+    assert "has other weights than those that the trials so far started from; restore it" in outcome.reason
+    found = results.load(outcome.directory).trials
+    assert found["state"].tolist().count("complete") == 2
+    assert "failed" not in found["state"].tolist()
+    capsys.readouterr()
+
+
 def test_a_start_model_that_is_trained_again_is_compared_with_the_first(
     request_of: RequestOf, tmp_path: Path
 ) -> None:
@@ -206,7 +245,7 @@ def test_a_start_model_that_is_trained_again_is_compared_with_the_first(
     with Record.open(database.url_in(tmp_path / "s"), "s", request.objectives) as record:
         for weight, lines in ((1.0, 0), (2.0, 1), (2.0, 1)):
             checkpoint.write(model, {"weight": torch.tensor(weight)}, about | {"seconds": weight})
-            start_model.note(model, record, said.append)
+            start_model.note(StartModel.at(model), record, said.append)
             assert len(said) == lines
     assert tensors
     assert "came out different" in said[0]

@@ -28,7 +28,7 @@ def test_status_tells_paused_trials_apart(command: Command, request_of: RequestO
     request = request_of(name="s", trials=2)
     directory = directories.create(request, str(tmp_path))
     with Record.open(database.url_in(directory), "s", request.objectives, new=True) as record:
-        searcher = Searcher(request, record, directory, token="", extra={})
+        searcher = Searcher(request, record, directory, token="")
         for name in ("a", "b"):
             metrics = metrics_of(searcher.suggest(name)["job"].flat, 1)  # type: ignore[index]
             searcher.on_trial_complete(name, {"report": Report(epoch=1, seconds=1.0, metrics=metrics)})
@@ -92,7 +92,7 @@ def test_a_record_elsewhere_is_read_once_it_is_named(request_of: RequestOf, tmp_
     directory = directories.create(request, str(tmp_path))
     assert status_line(directory).startswith("s (interrupted): trials 0/15"), "a launch that is being made"
     with Record.open(url, "s", request.objectives, new=True) as record:
-        searcher = Searcher(request, record, directory, token="", extra={})
+        searcher = Searcher(request, record, directory, token="")
         metrics = metrics_of(searcher.suggest("a")["job"].flat, 9)  # type: ignore[index]
         searcher.on_trial_complete("a", {"report": Report(epoch=9, seconds=1.0, metrics=metrics, last=True)})
     line = status_line(directory)

@@ -16,6 +16,7 @@ import study
 from study.execution import patience, width_table
 from study.execution.batch import InterruptedBatchError
 from study.execution.patience import Patience
+from study.execution.start_model import StartModel
 from study.search.estimated import Estimable
 from study.store.directory import create
 from study.store.request import Request
@@ -25,6 +26,8 @@ from tests.study import toys
 from trainables.training import checkpoint
 
 pytestmark = pytest.mark.usefixtures("local_ray")
+
+Asked = tuple[Request, Path, StartModel, str]
 
 SPACE = """
 [parameters]
@@ -60,28 +63,24 @@ def space(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def asked(
-    request_of: Callable[..., Request], space: str, tmp_path: Path
-) -> tuple[Request, Path, dict[str, Any]]:
-    """A study of eight width configurations, its directory, and the settings that name its shared model."""
+def asked(request_of: Callable[..., Request], space: str, tmp_path: Path) -> Asked:
+    """A study of eight width configurations, its directory, and its shared model, and no token of a lease."""
     request = request_of(space=space, init="shared")
     directory = create(request, str(tmp_path))
     model = tmp_path / "model"
     checkpoint.write(model, {"weight": torch.zeros(1)}, {})
-    return request, directory, {"init": str(model)}
+    return request, directory, StartModel.at(model), ""
 
 
-def test_a_table_that_was_cut_off_is_continued(
-    asked: tuple[Request, Path, dict[str, Any]], tmp_path: Path
-) -> None:
-    request, directory, settings = asked
+def test_a_table_that_was_cut_off_is_continued(asked: Asked, tmp_path: Path) -> None:
+    request, directory, *_ = asked
     path = directory / layout.WIDTHS_FILE
     with pytest.raises(InterruptedBatchError):
-        width_table.measure(request, directory, settings, toys.estimate, path.exists, Patience(20.0), print)
+        width_table.measure(*asked, toys.estimate, path.exists, Patience(20.0), print)
     kept = len(pd.read_parquet(path))
     assert kept == width_table.AT_A_TIME
     (tmp_path / toys.ESTIMATED).unlink()
-    table = width_table.measure(request, directory, settings, toys.estimate, never, Patience(20.0), print)
+    table = width_table.measure(*asked, toys.estimate, never, Patience(20.0), print)
     assert len((tmp_path / toys.ESTIMATED).read_text().splitlines()) == 8 - kept
     widths = ["params.bits.conv1", "params.bits.conv2", "params.bits.fc1"]
     assert len(table.drop_duplicates(widths)) == len(table) == 8
@@ -92,15 +91,15 @@ def test_a_table_that_was_cut_off_is_continued(
         assert row["params.lambda1"] == 1.0
 
 
-def test_a_table_that_cannot_be_used_is_measured_again(asked: tuple[Request, Path, dict[str, Any]], tmp_path: Path
+def test_a_table_that_cannot_be_used_is_measured_again(asked: Asked, tmp_path: Path
 ) -> None:  # fmt: skip
-    request, directory, settings = asked
+    _, directory, shared, _ = asked
     path, notes, said = directory / layout.WIDTHS_FILE, tmp_path / toys.ESTIMATED, list[str]()
 
     def measured() -> int:
         notes.write_text("")
         said.clear()
-        width_table.measure(request, directory, settings, toys.estimate, never, Patience(20.0), said.append)
+        width_table.measure(*asked, toys.estimate, never, Patience(20.0), said.append)
         return len(notes.read_text().splitlines())
 
     assert (measured(), measured()) == (8, 0)
@@ -111,12 +110,20 @@ def test_a_table_that_cannot_be_used_is_measured_again(asked: tuple[Request, Pat
     edited["metrics.accuracy"] = 1.0
     edited.to_parquet(path, index=False)
     assert measured() == 8
-    model = Path(settings["init"])
-    checkpoint.write(model, {"weight": torch.zeros(1)}, {"seconds": 2.0})
+    checkpoint.write(shared.path, {"weight": torch.zeros(1)}, {"seconds": 2.0})
     assert measured() == 0, "trained again, to the same weights"
-    checkpoint.write(model, {"weight": torch.ones(1)}, {})
+    checkpoint.write(shared.path, {"weight": torch.ones(1)}, {})
+    asked = (asked[0], directory, StartModel.at(shared.path), "")
     assert measured() == 8
     assert "another shared model" in said[0]
+
+
+def test_a_shared_model_that_is_changed_while_its_table_is_measured_ends_it(asked: Asked) -> None:
+    *_, shared, _ = asked
+    checkpoint.write(shared.path, {"weight": torch.ones(1)}, {})
+    with pytest.raises(UserError, match=f"measured: {shared.path} has other weights than those"):
+        width_table.measure(*asked, toys.estimate, never, Patience(20.0), print)
+    assert not (shared.path.parent / toys.ESTIMATED).exists()
 
 
 @pytest.mark.parametrize(
@@ -127,10 +134,8 @@ def test_a_table_that_cannot_be_used_is_measured_again(asked: tuple[Request, Pat
     ],
     ids=range(5),
 )  # fmt: skip
-def test_a_sealed_table_of_wrong_types_is_none(
-    asked: tuple[Request, Path, dict[str, Any]], changes: dict[str, Any]
-) -> None:
-    request, directory, _ = asked
+def test_a_sealed_table_of_wrong_types_is_none(asked: Asked, changes: dict[str, Any]) -> None:
+    request, directory, *_ = asked
     path, said = directory / layout.WIDTHS_FILE, list[str]()
     row = {"shared_model": "x", "point": '{"lambda1": 1.0}', "metrics.accuracy": 0.5, "metrics.flops": 1.0}
     row |= {f"metrics.{name}": 0.5 for name in request.objectives}
@@ -144,15 +149,13 @@ def test_a_sealed_table_of_wrong_types_is_none(
 
 
 def test_a_configuration_that_cannot_be_measured_says_why(
-    asked: tuple[Request, Path, dict[str, Any]],
+    asked: Asked,
 ) -> None:
     with pytest.raises(UserError, match="no such image"):
         width_table.measure(*asked, failing, never, Patience(20.0), print)
 
 
-def test_a_frozen_worker_does_not_hold_the_table(
-    asked: tuple[Request, Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_frozen_worker_does_not_hold_the_table(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
     """The table had a loop of its own, which waited without bound."""
     monkeypatch.setattr(patience, "LEAST_FIRST_S", 8.0)
     said: list[str] = []

@@ -3,18 +3,19 @@
 import csv
 import errno
 import multiprocessing
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 import trainables
 from study.execution.worker import Job, reports, saved_epochs, train
 from study_common import layout
 from tests.study.toys import ToyEpoch, toy
-from trainables.training import gallery
+from trainables.training import checkpoint, gallery
 
 FLAT = trainables.Config.parse({"epochs": 4}).flat()
 
@@ -176,6 +177,34 @@ def test_a_last_epoch_without_its_pictures_is_trained_again(
     *_, last = reports(job, train)
     assert (last.epoch, last.error) == (epochs, None)
     assert (tmp_path / "0" / layout.SALIENCY_FILE).exists()
+
+
+def other_weights(model: Path) -> None:
+    checkpoint.write(model, {"weight": torch.ones(1)}, {})
+
+
+def damage(model: Path) -> None:
+    model.write_bytes(model.read_bytes()[:-1])
+
+
+@pytest.mark.parametrize("harm", [other_weights, damage, Path.unlink], ids=lambda harm: harm.__name__)
+@pytest.mark.parametrize("done", [0, 2])
+def test_a_start_model_that_is_another_by_now_halts_the_study(
+    done: int, harm: Callable[[Path], None], tmp_path: Path
+) -> None:
+    """Trials went on from the other weights, into the same front."""
+    model = tmp_path / layout.CHECKPOINT_FILE
+    checkpoint.write(model, {"weight": torch.zeros(1)}, {})
+    job = replace(job_in(tmp_path, {**FLAT, "init": str(model)}), weights=checkpoint.digest_of_weights(model))
+    run = reports(job, toy)
+    for _ in range(done):
+        assert next(run).error is None
+    run.close()
+    harm(model)
+    *_, last = reports(replace(job, recorded=done), never)
+    assert last.halts
+    assert str(model) in str(last.error)
+    assert str(last.error).endswith("or remove its folder, so that the study trains this model again")
 
 
 def test_a_model_that_is_gone_halts_the_study(tmp_path: Path) -> None:

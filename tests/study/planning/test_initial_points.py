@@ -29,7 +29,7 @@ def complete(request: Request, runs: Path, trials: int) -> None:
     """Write a study whose trials are all on its front."""
     directory = directories.create(request, str(runs))
     with Record.open(database.url_in(directory), request.name, request.objectives, new=True) as record:
-        searcher = Searcher(request, record, directory, token="", extra={})
+        searcher = Searcher(request, record, directory, token="")
         for number in range(trials):
             searcher.suggest(str(number))
             metrics = {"accuracy": number / 10, "faithfulness": 1 - number / 10, "flops": 1e5}

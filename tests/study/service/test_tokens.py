@@ -1,5 +1,6 @@
 """Tokens: who may, and until when."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -21,6 +22,14 @@ def test_two_tokens_differ() -> None:
 
 def test_another_key_makes_it_invalid() -> None:
     assert not tokens.is_valid(tokens.issue(b"other", 100), KEY)
+
+
+@pytest.mark.parametrize("place", [0, 7, -1])
+@pytest.mark.parametrize("other", ["\ud800", "\u0661", "\0"])
+def test_a_character_that_no_token_has_makes_it_invalid(other: str, place: int) -> None:
+    token = list(tokens.issue(KEY, 100, now=1000))
+    token[place] = other
+    assert not tokens.is_valid("".join(token), KEY, now=1000)
 
 
 @given(st.data())

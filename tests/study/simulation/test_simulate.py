@@ -28,7 +28,7 @@ def recorded(table: Table, runs: Path, trials: int) -> None:
     request.write(directory)
     (directory / layout.LOCK_FILE).write_text('{"token": ""}')
     with Record.open(database.url_in(directory), "s", request.objectives, new=True) as record:
-        searcher = Searcher(request, record, directory, token="", extra={})
+        searcher = Searcher(request, record, directory, token="")
         for trial in map(str, range(trials)):
             *_, last = reports(searcher.suggest(trial)["job"], toy)  # type: ignore[index]
             searcher.on_trial_complete(trial, {"report": last})

@@ -260,7 +260,7 @@ def test_a_record_of_another_schema_is_one_line(
     request = request_of(name="s", storage=url)
     directory = create(request, str(tmp_path))
     with Record.open(url, "s", request.objectives, new=True) as record:
-        searcher = Searcher(request, record, directory, token="", extra={})
+        searcher = Searcher(request, record, directory, token="")
         metrics = metrics_of(searcher.suggest("a")["job"].flat, 9)  # type: ignore[index]
         searcher.on_trial_complete("a", {"report": Report(epoch=9, seconds=1.0, metrics=metrics, last=True)})
         record.snapshot(directory / RECORD_FILE)

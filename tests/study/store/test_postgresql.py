@@ -44,12 +44,12 @@ def test_a_study_is_kept_and_resumed_there(
     with pytest.warns(StudyWarning, match="others can read the password"):
         request = request_of(trials=2, storage=url)
     with Record.open(url, "s", request.objectives, new=True) as record:
-        first = Searcher(request, record, tmp_path, token="", extra={})
+        first = Searcher(request, record, tmp_path, token="")
         jobs = [first.suggest(name)["job"] for name in ("a", "b")]  # type: ignore[index]
         report = Report(epoch=9, seconds=1.0, metrics=metrics_of(jobs[0].flat, 9), last=True)
         first.on_trial_complete("a", {"report": report})
     with Record.open(url, "s", request.objectives) as record:
-        again = Searcher(request, record, tmp_path, token="", extra={})
+        again = Searcher(request, record, tmp_path, token="")
         assert again.suggest("c")["job"].number == 1  # type: ignore[index]
         assert [trial.state.name for trial in record.trials(9)] == ["COMPLETE", "RUNNING"]
         record.snapshot(tmp_path / RECORD_FILE)
