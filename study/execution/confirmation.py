@@ -226,7 +226,8 @@ def _job(
         directory=study / DIRECTORY / name,
         study=study,
         token=token,
-        data=str(request.data.get("fingerprint", "")),
+        data=request.fingerprint,
+        inputs=request.inputs,
         weights=start.weights if start else "",
     )
 

@@ -289,7 +289,8 @@ class Searcher(TuneSearcher):
                 study=self._directory,
                 token=self._token,
                 recorded=trial.known["epochs"],
-                data=str(self._request.data.get("fingerprint", "")),
+                data=self._request.fingerprint,
+                inputs=self._request.inputs,
                 weights=start.weights if start else "",
             )
         }

@@ -61,7 +61,7 @@ def check(request: Request, directory: Path, record: Record) -> None:
     if config is None:
         return
     try:
-        run_folder.check(folder, study, config, str(request.data["fingerprint"]))
+        run_folder.check(folder, study, config, request.fingerprint)
         known = record.attributes().get(START_MODEL)
         if known and (folder / layout.CHECKPOINT_FILE).exists() and not run_folder.half_saved(folder):
             run_folder.check_weights(folder / layout.CHECKPOINT_FILE, known)
@@ -115,8 +115,15 @@ def trained(
         if report.error is None and report.epoch > done:
             say(f"{kind}: epoch {report.epoch} of {config.epochs}")
 
-    data = str(request.data["fingerprint"])
-    job = Job(number=-1, flat=config.flat(), directory=folder, study=study, token=token, data=data)
+    job = Job(
+        number=-1,
+        flat=config.flat(),
+        directory=folder,
+        study=study,
+        token=token,
+        data=request.fingerprint,
+        inputs=request.inputs,
+    )
     (report,) = run_all([job], train, request.gpus_per_trial, stop, patience, show, say)
     if report.notice:
         say(report.notice)

@@ -20,6 +20,7 @@ from ray.exceptions import RayError
 import trainables
 from study.execution import keeper, run_folder
 from study.execution.cluster import keep_to_given_gpus
+from study.store.inputs import Inputs
 from study.store.lease import is_current
 from study.store.versions import code_digest
 from study_common import layout
@@ -47,6 +48,8 @@ class Job:
     """The last epoch that the record knows."""
     data: str = ""
     """The fingerprint of the images."""
+    inputs: Inputs | None = None
+    """What every run of the study reads; None: that is not compared."""
     weights: str = ""
     """The digest of the weights that the run starts from, if its `init` is the model of the study."""
     host: str = field(default_factory=socket.gethostname)
@@ -199,8 +202,7 @@ def _epochs(job: Job, run: _Run, train: Train) -> Iterator[Report]:
         return
     if not done:
         (run.directory / layout.CURVE_FILE).unlink(missing_ok=True)  # what was altered
-    if job.weights:
-        _check_start(Path(job.flat["init"]), job.weights, Path(run.flat["init"]))
+    _check_what_is_read(job, run)
     log.info("training from epoch %d", done + 1)
     for epoch in train(run.flat, run.directory):
         if not run.save(epoch):
@@ -209,10 +211,16 @@ def _epochs(job: Job, run: _Run, train: Train) -> Iterator[Report]:
             yield Report(epoch=epoch.number, seconds=epoch.seconds, metrics=epoch.metrics, is_new=True)
 
 
-def _check_start(model: Path, weights: str, copy: Path) -> None:
-    """Stop the study if the model that all its trials start from is another by now; arguments as `check_weights`."""
+def _check_what_is_read(job: Job, run: _Run) -> None:
+    """Stop the study if what all its trials read, or start from, is not the same here and now."""
     try:
-        run_folder.check_weights(model, weights, copy)
+        if job.inputs:
+            job.inputs.check(trainables.Config.parse(job.flat))
+    except UserError as error:
+        raise _HaltedError(f"on {socket.gethostname()}, {error}") from None
+    try:
+        if job.weights:
+            run_folder.check_weights(Path(job.flat["init"]), job.weights, Path(run.flat["init"]))
     except UserError as error:
         reason = str(error).split("; ")[0]
         raise _HaltedError(

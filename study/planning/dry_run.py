@@ -40,7 +40,7 @@ def describe(request: Request) -> str:
         lines.append(line + (f"; its quantisers take {quantisers / 1e6:.1f} MB" if start.widths else ""))
     lines.append(_memory(workers, each, available_memory()))
     lines.append(
-        f"time: {request.attainable} trials of up to {request.epochs} epochs of {seconds:.1f} s on {workers} workers "
+        f"time: {request.attainable} trials of up to {request.epochs} epochs of {seconds:.1f} s on {_workers(workers)} "
         f"take about {_time(expected_epochs(request) * seconds / workers)}"
     )
     return "\n".join(lines)
@@ -55,6 +55,10 @@ def _time(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
 
 
+def _workers(count: int) -> str:
+    return "1 worker" if count == 1 else f"{count} workers"
+
+
 def _memory(workers: int, each: int, available: int) -> str:
     """Say what workers of so many bytes each take, and what to do when that is more than there is.
 
@@ -62,7 +66,7 @@ def _memory(workers: int, each: int, available: int) -> str:
     'memory: 4 workers of 3.0 GB take 12.0 of 10.0 GB: too much; give fewer --workers, or a smaller batch_size by --set'
     """
     whole = f"{workers * each / 1e9:.1f} of {available / 1e9:.1f} GB"
-    said = f"memory: {workers} workers of {each / 1e9:.1f} GB take {whole}"
+    said = f"memory: {_workers(workers)} of {each / 1e9:.1f} GB take{'s' * (workers == 1)} {whole}"
     if workers * each <= available:
         return said
     return f"{said}: too much; give fewer --workers, or a smaller batch_size by --set"

@@ -14,8 +14,9 @@ from search_spaces.bits import is_width
 from study.planning import for_target, initial_points
 from study.planning.spec import IMAGES, Spec
 from study.store import database, directory
+from study.store.inputs import Inputs
 from study.store.options import DEFAULT_TRIALS, Options, check_choices, check_log, check_rules
-from study.store.request import BASIC, Request, digest_of_pretrained
+from study.store.request import BASIC, Request
 from study.store.versions import git_commit, versions
 from study_common import objectives
 from study_common.errors import StudyWarning, UserError, check_known, located
@@ -101,7 +102,7 @@ def plan(spec: Spec) -> Request:
         constraints=constraints,
         init_settings=dict(spec.init_settings),
         target=_place_of_target(spec.target),
-        pretrained_digest=digest_of_pretrained(fixed),
+        pretrained_digest=Inputs.of(config).weights,
         log=spec.log,
         rungs=rungs(config.epochs, spec.reduction_factor),
         data={"dataset": config.dataset, **vars(facts)},

@@ -11,6 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 import search_spaces
 from search_spaces import Choice, Domain, Float, Int, Space, is_width
+from study.store.inputs import Inputs
 from study.store.options import LOGS, Options, check_choices
 from study_common import digests
 from study_common import objectives as rules
@@ -19,7 +20,7 @@ from study_common.errors import UserError, check_known, located
 from study_common.files import read_text
 from study_common.layout import FORMAT, REQUEST_FILE
 from study_common.objectives import Objective
-from trainables import Config, costs, dataset_facts, float_config, shared_config
+from trainables import Config, costs, float_config, shared_config
 
 BASIC = ("dataset", "data_dir", "model", "preset")
 """The settings of a run that have a flag of their own and a place in [request]."""
@@ -46,7 +47,7 @@ class Request(Options):
     target: str = ""
     """The device that every trial is for, by name or as the absolute path of its file; "" for none."""
     pretrained_digest: str = ""
-    """`digest_of_pretrained` at the launch."""
+    """The digest of the file of pretrained weights; "" if there is none."""
     log: str = ""
     """The tool in which the trials are shown too, one of `LOGS`; "" for none."""
     trials: int
@@ -107,25 +108,20 @@ class Request(Options):
         """Return that configuration by flat names, defaults included."""
         return self.config(values).flat()
 
+    @property
+    def inputs(self) -> Inputs:
+        """What every trial reads."""
+        masks = str(self.data.get("masks", ""))
+        return Inputs(images=self.fingerprint, masks=masks, weights=self.pretrained_digest)
+
+    @property
+    def fingerprint(self) -> str:
+        """That of the images."""
+        return str(self.data.get("fingerprint", ""))
+
     def check_files(self) -> None:
         """Raise UserError if the images, their masks or pretrained weights are not those of the launch."""
-        facts = dataset_facts(self.config({}))
-        images = self.fixed.get("data_dir") or self.fixed["dataset"]
-        for place, what, found, known in (
-            (images, "images", facts.fingerprint, self.data.get("fingerprint")),
-            (self.fixed.get("masks"), "masks", facts.masks, self.data.get("masks", "")),
-            (
-                self.fixed.get("pretrained"),
-                "weights",
-                digest_of_pretrained(self.fixed),
-                self.pretrained_digest,
-            ),
-        ):
-            if found != known:
-                raise UserError(
-                    f"{place} does not hold the {what} with which the study {self.name} began; restore them, or launch "
-                    "a new study"
-                )
+        self.inputs.check(self.config({}))
 
     def is_feasible(self, values: Mapping[str, Any]) -> bool:
         """Tell whether these searched `values` keep every constraint; costs are known without training."""
@@ -232,12 +228,6 @@ class Request(Options):
         """Write `study.toml` into `directory`, in one step."""
         with digests.sealed(directory / REQUEST_FILE) as part:
             part.write_text(tomli_w.dumps(self.document()), encoding="utf-8")
-
-
-def digest_of_pretrained(fixed: Mapping[str, Any]) -> str:
-    """Return the digest of the file of pretrained weights in the settings of a study; "" if they are no file."""
-    path = Path(fixed.get("pretrained", ""))
-    return digests.of(path) if path.is_absolute() and path.is_file() else ""
 
 
 _TOP = ("name", "created", "command", "git_commit")

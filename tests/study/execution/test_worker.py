@@ -20,10 +20,16 @@ from trainables.training import checkpoint, gallery
 FLAT = trainables.Config.parse({"epochs": 4}).flat()
 
 
-def job_in(directory: Path, flat: Mapping[str, Any] = FLAT, recorded: int = 0) -> Job:
+def job_in(directory: Path, flat: Mapping[str, Any] = FLAT, recorded: int = 0, **others: Any) -> Job:
     (directory / layout.LOCK_FILE).write_text('{"token": "ours"}')
     return Job(
-        number=0, flat=dict(flat), directory=directory / "0", study=directory, token="ours", recorded=recorded
+        number=0,
+        flat=dict(flat),
+        directory=directory / "0",
+        study=directory,
+        token="ours",
+        recorded=recorded,
+        **others,
     )
 
 
