@@ -95,7 +95,7 @@ def test_more_workers_than_cpus_make_nothing_faster(small: RequestOf) -> None:
     with pytest.warns(UserWarning, match="--workers"):
         request = small(workers=10_000)
     assert " on 10000 workers" not in describe(request)
-    assert " on 1 workers" in describe(small(workers=1))
+    assert " on 1 worker " in describe(small(workers=1))
 
 
 def test_a_dry_run_tells_what_the_shared_model_takes(small: Callable[..., Request]) -> None:
@@ -112,7 +112,7 @@ def test_a_dry_run_tells_what_memory_the_workers_take(
 ) -> None:
     request = small(workers=1)
     line = next(line for line in describe(request).splitlines() if line.startswith("memory:"))
-    found = re.fullmatch(r"memory: 1 workers of ([\d.]+) GB take ([\d.]+) of ([\d.]+) GB", line)
+    found = re.fullmatch(r"memory: 1 worker of ([\d.]+) GB takes ([\d.]+) of ([\d.]+) GB", line)
     assert found, line
     assert (
         0.2 < float(found[1]) == float(found[2]) < float(found[3])
