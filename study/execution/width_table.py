@@ -26,6 +26,7 @@ from study.execution.batch import Failed, do_all
 from study.execution.patience import Patience
 from study.execution.start_model import StartModel
 from study.search.estimated import Estimable, promising
+from study.store.inputs import Inputs
 from study.store.lease import is_current
 from study.store.request import Request
 from study_common import digests, layout, objectives
@@ -86,12 +87,9 @@ def measure(
         parts = [points[i : i + AT_A_TIME] for i in range(0, len(points), AT_A_TIME)]
         jobs = [[{**request.flat(point), **shared.settings} for point in part] for part in parts]
         names = [f"part {number + 1} of {len(jobs)} of the width table" for number in range(len(jobs))]
+        study, inputs = directory.absolute(), request.inputs
         work = partial(
-            _several,
-            measure_one=measure_one,
-            study=directory.absolute(),
-            token=token,
-            weights=shared.weights,
+            _several, measure_one=measure_one, study=study, token=token, inputs=inputs, weights=shared.weights
         )
         for number, found in do_all(jobs, work, request.gpus_per_trial, stop, patience, names, say):
             if isinstance(found, Failed):
@@ -123,13 +121,19 @@ def gains(request: Request, table: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def _several(
-    flats: Sequence[dict[str, Any]], measure_one: Estimate, study: Path, token: str, weights: str
+    flats: Sequence[dict[str, Any]],
+    measure_one: Estimate,
+    study: Path,
+    token: str,
+    inputs: Inputs,
+    weights: str,
 ) -> Iterator[list[dict[str, float]] | Failed]:
     """Measure several configurations, on a worker, which may not see the study; an exception becomes a sentence.
 
-    `token` tells it whether it does, and `weights` whether the shared model is still the one of the table.
+    `token` tells it whether it does, `inputs` and `weights` whether images and shared model are those of the table.
     """
     try:
+        inputs.check(trainables.Config.parse(flats[0]))
         seen = is_current(study, token) or not keeper.there_is_one()
         with nullcontext(flats[0]) if seen else keeper.with_start(flats[0], study) as first:
             run_folder.check_weights(Path(flats[0]["init"]), weights, Path(first["init"]))

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import trainables
 from study.execution import keeper, width_table, worker
 from study.execution.batch import Failed
 from study.execution.worker import Job, reports, saved_epochs, train
+from study.store.inputs import Inputs
 from study_common import layout
 from study_common.digests import check
 from tests.study.conftest import start_ray
@@ -168,13 +170,17 @@ def test_trials_and_estimates_start_from_a_model_that_is_not_here(
         return {"size": len(checkpoint.read(Path(flat["init"]))[0]["weight"]) + flat["bits"]}
 
     flats = [{"init": str(model), "bits": bits} for bits in (2, 4)]
-    found = list(width_table._several(flats, size, tmp_path, token="of another driver", weights=weights))
+    several = partial(
+        width_table._several,
+        flats, size, tmp_path, "of another driver", Inputs.of(trainables.Config()),
+    )  # fmt: skip
+    found = list(several(weights))
     assert found == [[{"size": 5}, {"size": 7}]]
-    (failed,) = width_table._several(flats, size, tmp_path, token="of another driver", weights="others")
+    (failed,) = several("others")
     assert isinstance(failed, Failed)
     assert failed.reason == f"{model} has other weights than those that the trials so far started from"
     model.unlink()
-    (failed,) = width_table._several(flats, size, tmp_path, token="of another driver", weights=weights)
+    (failed,) = several(weights)
     assert isinstance(failed, Failed)
     assert str(model) in failed.reason
 

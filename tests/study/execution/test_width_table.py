@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -116,6 +117,13 @@ def test_a_table_that_cannot_be_used_is_measured_again(asked: Asked, tmp_path: P
     asked = (asked[0], directory, StartModel.at(shared.path), "")
     assert measured() == 8
     assert "another shared model" in said[0]
+
+
+def test_a_table_is_measured_on_the_images_of_the_launch_only(asked: Asked) -> None:
+    request, *others = asked
+    request = replace(request, data={**request.data, "fingerprint": "others"})
+    with pytest.raises(UserError, match="measured: fashion_mnist_small does not hold the images with which"):
+        width_table.measure(request, *others, toys.estimate, never, Patience(20.0), print)
 
 
 def test_a_shared_model_that_is_changed_while_its_table_is_measured_ends_it(asked: Asked) -> None:
