@@ -72,7 +72,7 @@ def test_rungs_are_read_of_the_trials_asked_for_alone(study_path):
         ("UPDATE studies SET study_id = 7", "a row of trials is of no study"),
         ("CREATE VIEW endless AS SELECT 1", "it has views or triggers"),
         ("CREATE TRIGGER t AFTER INSERT ON trials BEGIN SELECT 1; END", "it has views or triggers"),
-        ("UPDATE trial_user_attributes SET value_json = zeroblob(70000000)", "too big"),
+        ("UPDATE trial_user_attributes SET value_json = zeroblob(70000000) WHERE trial_id = 1", "too big"),
     ],
 )
 def test_a_value_changed_by_hand_is_found(record, sql, why):
