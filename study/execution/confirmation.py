@@ -14,7 +14,7 @@ import results
 import trainables
 from results.analysis.formatting import format_metric
 from results.analysis.terminal import print_table
-from study.execution import run_folder
+from study.execution import run_folder, start_model
 from study.execution.batch import InterruptedBatchError, run_all
 from study.execution.cluster import check_importable, connected
 from study.execution.interrupt import Interrupt
@@ -119,6 +119,8 @@ def confirm(
     request = Request.read(directory)
     url = directories.record_url(request, directory, storage_url)
     with Record.open(url, request.name, request.objectives) as record, Lease(directory, record) as lease:
+        if request.init == "float":  # maps are compared with those of this model
+            start_model.check(request, directory, record)
         directories.remove_temporary(directory)
         known = record.attributes().get(CONFIRMATIONS, [])
         done = {(entry["trial"], entry["seed"], entry["refit"]) for entry in known}
@@ -126,6 +128,7 @@ def confirm(
         wanted = [(n, seed) for n in numbers for seed in fresh if (n, seed, refit) not in done]
         if wanted:
             request.check_files()
+            request.check_test_masks()
             with connected(address, request.workers) as cluster, interrupt.catching_signals():
                 cluster.workers(request.workers, request.gpus_per_trial)
                 check_importable(request.fixed.get("model", ""))
@@ -170,6 +173,9 @@ def _retrain(
 def _examine(request: Request, directory: Path, numbers: Sequence[int], stop: Callable[[], bool]) -> None:
     """Write faithfulness.json and removal.csv for each trial that still has its model but not these files."""
     reference = directory / INIT_DIR / layout.CHECKPOINT_FILE if request.init == "float" else None
+    if reference and not reference.exists():
+        say(f"no float model at {reference}, so maps are not compared with its; study.resume trains it again")
+        reference = None
     for number in numbers:
         run = directory / TRIALS_DIR / str(number)
         if (run / layout.FAITHFULNESS_FILE).exists() or not (run / layout.CHECKPOINT_FILE).exists():
@@ -177,9 +183,7 @@ def _examine(request: Request, directory: Path, numbers: Sequence[int], stop: Ca
         if stop():
             raise InterruptedBatchError
         say(f"examining the maps of trial {number}")
-        found = trainables.examine(
-            run / layout.CHECKPOINT_FILE, reference=reference if reference and reference.exists() else None
-        )
+        found = trainables.examine(run / layout.CHECKPOINT_FILE, reference=reference)
         found.write(run)
         if not found.metrics["sanity_passed"]:
             say(f"trial {number}: the maps hardly change when the weights are drawn anew; do not trust them")

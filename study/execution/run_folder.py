@@ -106,12 +106,14 @@ def check_weights(model: Path, weights: str, copy: Path | None = None) -> None:
         UserError: It has others, is damaged, or is gone.
     """
     seen = copy or model
+    remedy = "restore it from a copy, or remove its folder, so that the study trains this model again"
     try:
         found = checkpoint.digest_of_weights(seen)
     except UserError as error:
-        raise UserError(str(error).replace(str(seen), str(model))) from None
+        reason = str(error).replace(str(seen), str(model)).split("; ")[0]
+        raise UserError(f"{reason}; {remedy}") from None
     if found != weights:
-        raise UserError(f"{model} has other weights than those that the trials so far started from")
+        raise UserError(f"{model} has other weights than those that the trials so far started from; {remedy}")
 
 
 def check(directory: Path, study: Path, config: Config, data: str) -> None:

@@ -76,6 +76,8 @@ def measure(
         UserError: A configuration cannot be measured.
     """
     path = directory / layout.WIDTHS_FILE
+    if path.exists() and not path.is_file():
+        raise UserError(f"{path} is not a regular file; remove it, so that the table is measured")
     estimable = Estimable.of(request)
     rows = _read(path, shared.weights, request, estimable, say)
     while wanted := estimable.next(

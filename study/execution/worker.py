@@ -116,6 +116,9 @@ def reports(job: Job, train: Train) -> Generator[Report, None, None]:
             raise _HaltedError(
                 f"{host} has another version of this package than {job.host}; install the same on both"
             )
+        if job.inputs:
+            with _halting():  # before the folder of the run, whose identity has the weights in it
+                job.inputs.check(trainables.Config.parse(job.flat))
         with _opened(job) as run:
             notice = run.notice
             with _logging_to(run.directory / layout.LOG_FILE):
@@ -140,6 +143,21 @@ def reports(job: Job, train: Train) -> Generator[Report, None, None]:
             else f"{type(error).__name__}: {error}"
         )
         yield Report(error=reason, halts=full or refused, worker=worker)
+
+
+@contextlib.contextmanager
+def _halting() -> Iterator[None]:
+    """Stop the study if what all its trials read, or start from, is not the same here and now."""
+    try:
+        yield
+    except (LinkError, ModelImportError):
+        raise
+    except UserError as error:
+        raise _HaltedError(f"on {socket.gethostname()}, {error}") from None
+    except OSError as error:
+        if error.errno in NO_ROOM:
+            raise
+        raise _HaltedError(f"on {socket.gethostname()}, a file cannot be read ({error})") from None
 
 
 class _HaltedError(Exception):
@@ -202,30 +220,15 @@ def _epochs(job: Job, run: _Run, train: Train) -> Iterator[Report]:
         return
     if not done:
         (run.directory / layout.CURVE_FILE).unlink(missing_ok=True)  # what was altered
-    _check_what_is_read(job, run)
+    if job.weights:
+        with _halting():
+            run_folder.check_weights(Path(job.flat["init"]), job.weights, Path(run.flat["init"]))
     log.info("training from epoch %d", done + 1)
     for epoch in train(run.flat, run.directory):
         if not run.save(epoch):
             os._exit(1)
         if epoch.number > done:
             yield Report(epoch=epoch.number, seconds=epoch.seconds, metrics=epoch.metrics, is_new=True)
-
-
-def _check_what_is_read(job: Job, run: _Run) -> None:
-    """Stop the study if what all its trials read, or start from, is not the same here and now."""
-    try:
-        if job.inputs:
-            job.inputs.check(trainables.Config.parse(job.flat))
-    except UserError as error:
-        raise _HaltedError(f"on {socket.gethostname()}, {error}") from None
-    try:
-        if job.weights:
-            run_folder.check_weights(Path(job.flat["init"]), job.weights, Path(run.flat["init"]))
-    except UserError as error:
-        reason = str(error).split("; ")[0]
-        raise _HaltedError(
-            f"{reason}; restore it from a copy, or remove its folder, so that the study trains this model again"
-        ) from None
 
 
 def saved_epochs(directory: Path, epochs: int) -> list[Report]:

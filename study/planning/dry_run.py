@@ -34,14 +34,15 @@ def describe(request: Request) -> str:
         passes, quantisers = 3 if start.widths else 1, _quantiser_bytes(start)
         each += quantisers
         line = (
-            f"start: {start.epochs} epochs of about {passes * seconds:.1f} s for the {request.init} model, on one "
-            f"worker, take {_time(start.epochs * passes * seconds)}"
+            f"start: {_counted(start.epochs, 'epoch')} of about {passes * seconds:.1f} s for the {request.init} model, "
+            f"on one worker, take {_time(start.epochs * passes * seconds)}"
         )
         lines.append(line + (f"; its quantisers take {quantisers / 1e6:.1f} MB" if start.widths else ""))
     lines.append(_memory(workers, each, available_memory()))
+    trials, epochs = _counted(request.attainable, "trial"), _counted(request.epochs, "epoch")
     lines.append(
-        f"time: {request.attainable} trials of up to {request.epochs} epochs of {seconds:.1f} s on {_workers(workers)} "
-        f"take about {_time(expected_epochs(request) * seconds / workers)}"
+        f"time: {trials} of up to {epochs} of {seconds:.1f} s on {_counted(workers, 'worker')} take about "
+        f"{_time(expected_epochs(request) * seconds / workers)}"
     )
     return "\n".join(lines)
 
@@ -55,8 +56,8 @@ def _time(seconds: float) -> str:
     return f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
 
 
-def _workers(count: int) -> str:
-    return "1 worker" if count == 1 else f"{count} workers"
+def _counted(count: int, noun: str) -> str:
+    return f"1 {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _memory(workers: int, each: int, available: int) -> str:
@@ -66,7 +67,7 @@ def _memory(workers: int, each: int, available: int) -> str:
     'memory: 4 workers of 3.0 GB take 12.0 of 10.0 GB: too much; give fewer --workers, or a smaller batch_size by --set'
     """
     whole = f"{workers * each / 1e9:.1f} of {available / 1e9:.1f} GB"
-    said = f"memory: {_workers(workers)} of {each / 1e9:.1f} GB take{'s' * (workers == 1)} {whole}"
+    said = f"memory: {_counted(workers, 'worker')} of {each / 1e9:.1f} GB take{'s' * (workers == 1)} {whole}"
     if workers * each <= available:
         return said
     return f"{said}: too much; give fewer --workers, or a smaller batch_size by --set"

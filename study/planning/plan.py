@@ -26,6 +26,7 @@ from study_common.machine import available_cpus
 from study_common.objectives import COSTS, Objective
 from trainables import Config
 from trainables.training.config import IMAGE_PLACES, OF_START
+from trainables.training.inputs import masks_of
 
 _OURS = ("rungs", "refit")
 _FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, *IMAGES, "epochs", "seed")} | {
@@ -105,7 +106,7 @@ def plan(spec: Spec) -> Request:
         pretrained_digest=Inputs.of(config).weights,
         log=spec.log,
         rungs=rungs(config.epochs, spec.reduction_factor),
-        data={"dataset": config.dataset, **vars(facts)},
+        data={"dataset": config.dataset, **vars(facts), "test_masks": _test_masks(config)},
         versions=versions(),
     )
     _check_start(request)
@@ -194,7 +195,13 @@ def _base(spec: Spec) -> tuple[Config, dict[str, Any]]:
     config = Config.parse(fixed)
     if spec.weights:
         fixed["pretrained"] = trainables.locate_pretrained(config)
+        config = Config.parse(fixed)
     return config, {"dataset": config.dataset, "model": config.model, **fixed}
+
+
+def _test_masks(config: Config) -> str:
+    """Return the fingerprint of the masks of the test images, which a confirmation reads; "" if there are none."""
+    return masks_of(config, "test").fingerprint if config.masks else ""
 
 
 def _place_of_target(typed: str) -> str:

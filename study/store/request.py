@@ -11,7 +11,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 import search_spaces
 from search_spaces import Choice, Domain, Float, Int, Space, is_width
-from study.store.inputs import Inputs
+from study.store.inputs import REMEDY, Inputs, told_to_restore
 from study.store.options import LOGS, Options, check_choices
 from study_common import digests
 from study_common import objectives as rules
@@ -21,6 +21,7 @@ from study_common.files import read_text
 from study_common.layout import FORMAT, REQUEST_FILE
 from study_common.objectives import Objective
 from trainables import Config, costs, float_config, shared_config
+from trainables.training.inputs import masks_of
 
 BASIC = ("dataset", "data_dir", "model", "preset")
 """The settings of a run that have a flag of their own and a place in [request]."""
@@ -122,6 +123,18 @@ class Request(Options):
     def check_files(self) -> None:
         """Raise UserError if the images, their masks or pretrained weights are not those of the launch."""
         self.inputs.check(self.config({}))
+
+    def check_test_masks(self) -> None:
+        """Raise UserError if the masks of the test images are not those of the launch."""
+        config, known = self.config({}), self.data.get("test_masks")
+        if not known:
+            return
+        with told_to_restore():
+            found = masks_of(config, "test").fingerprint
+        if found != known:
+            raise UserError(
+                f"{config.masks} does not hold the masks of the test images with which the study began; {REMEDY}"
+            )
 
     def is_feasible(self, values: Mapping[str, Any]) -> bool:
         """Tell whether these searched `values` keep every constraint; costs are known without training."""

@@ -1,6 +1,8 @@
 """The model of --init: a resume refuses another one, a damaged one and other weights, before Ray starts."""
 
+import math
 import os
+import re
 import shutil
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
@@ -14,12 +16,15 @@ import torch
 import results
 import study
 from study.execution import start_model
+from study.execution.confirmation import confirm
+from study.execution.interrupt import Interrupt
 from study.execution.start_model import StartModel
 from study.execution.worker import Job, reports
 from study.store import database
 from study.store.record import Record
 from study.store.request import Request
 from study_common import layout
+from study_common.errors import UserError
 from tests.study.conftest import Refusal, begin
 from tests.study.toys import ToyEpoch, estimate, toy
 from trainables import Config
@@ -198,6 +203,9 @@ def test_a_start_model_that_was_harmed_is_not_continued_with(
     says = refusal(tmp_path / "s")
     assert told in says
     assert "is a link" in told or "or remove it, so that the study trains this model again" in says
+    if init == "float":  # maps of a confirmed trial were compared with those of whatever was there
+        with pytest.raises(UserError, match=re.escape(told)):
+            confirm(tmp_path / "s", [0], 1, Interrupt(math.inf, faults=lambda: ""))
 
 
 def swapping(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:

@@ -134,6 +134,16 @@ def test_a_shared_model_that_is_changed_while_its_table_is_measured_ends_it(aske
     assert not (shared.path.parent / toys.ESTIMATED).exists()
 
 
+def test_a_folder_in_the_place_of_a_table_is_told_before_anything_is_measured(
+    asked: Asked, tmp_path: Path
+) -> None:
+    _, directory, *_ = asked
+    (directory / layout.WIDTHS_FILE).mkdir()
+    with pytest.raises(UserError, match="is not a regular file; remove it, so that the table is measured"):
+        width_table.measure(*asked, toys.estimate, never, Patience(20.0), print)
+    assert not (tmp_path / toys.ESTIMATED).exists()
+
+
 @pytest.mark.parametrize(
     "changes",
     [
