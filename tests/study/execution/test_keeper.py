@@ -178,7 +178,9 @@ def test_trials_and_estimates_start_from_a_model_that_is_not_here(
     assert found == [[{"size": 5}, {"size": 7}]]
     (failed,) = several("others")
     assert isinstance(failed, Failed)
-    assert failed.reason == f"{model} has other weights than those that the trials so far started from"
+    assert failed.reason.startswith(
+        f"{model} has other weights than those that the trials so far started from"
+    )
     model.unlink()
     (failed,) = several(weights)
     assert isinstance(failed, Failed)

@@ -62,7 +62,7 @@ def test_the_number_of_configurations_is_told(small: RequestOf, tmp_path: Path) 
     assert describe(small()).startswith("space mixed_bits: infinitely many configurations\n")
     four = describe(small(space=str(two_by_two(tmp_path))))
     assert four.startswith("space four: 4 configurations\n  lambda1: 0.1, 1.0\n  bits: 2, 8\n")
-    assert "\ntime: 5 trials of up to 1 epochs" in four, "the float corner is one more"
+    assert "\ntime: 5 trials of up to 1 epoch of" in four, "the float corner is one more"
 
 
 def test_a_logarithmic_range_is_named(small: RequestOf, tmp_path: Path) -> None:
