@@ -241,6 +241,8 @@ def _train(jobs: list[Job], request: Request, stop: Callable[[], bool], patience
         if report.last or report.error is not None:
             say(f"{job.directory.name} has ended")
 
+    if not jobs:
+        return
     names = ", ".join(job.directory.name for job in jobs)
     say(f"training {names} (trial-seed) for {request.epochs} epochs each")
     reports = run_all(jobs, train, request.gpus_per_trial, stop, patience, tell_end)

@@ -117,8 +117,8 @@ def reports(job: Job, train: Train) -> Generator[Report, None, None]:
                 f"{host} has another version of this package than {job.host}; install the same on both"
             )
         if job.inputs:
-            with _halting():  # before the folder of the run, whose identity has the weights in it
-                job.inputs.check(trainables.Config.parse(job.flat))
+            with _halting():  # before the folder of the run, whose identity has them in it
+                job.inputs.check_weights(trainables.Config.parse(job.flat))
         with _opened(job) as run:
             notice = run.notice
             with _logging_to(run.directory / layout.LOG_FILE):
@@ -220,8 +220,10 @@ def _epochs(job: Job, run: _Run, train: Train) -> Iterator[Report]:
         return
     if not done:
         (run.directory / layout.CURVE_FILE).unlink(missing_ok=True)  # what was altered
-    if job.weights:
-        with _halting():
+    with _halting():
+        if job.inputs:
+            job.inputs.check(trainables.Config.parse(job.flat))
+        if job.weights:
             run_folder.check_weights(Path(job.flat["init"]), job.weights, Path(run.flat["init"]))
     log.info("training from epoch %d", done + 1)
     for epoch in train(run.flat, run.directory):

@@ -26,7 +26,7 @@ from study_common.machine import available_cpus
 from study_common.objectives import COSTS, Objective
 from trainables import Config
 from trainables.training.config import IMAGE_PLACES, OF_START
-from trainables.training.inputs import masks_of
+from trainables.training.inputs import forget_images, masks_of
 
 _OURS = ("rungs", "refit")
 _FLAGS = {name: f"--{name.replace('_', '-')}" for name in (*BASIC, *IMAGES, "epochs", "seed")} | {
@@ -60,6 +60,7 @@ def plan(spec: Spec) -> Request:
     space = _space(spec, fixed, config)
     if target:
         space, fixed = for_target.restrict(space, fixed, target)
+    forget_images(config)
     facts = trainables.dataset_facts(config)
     trainables.check_pretrained(config)
     _check_shared(spec, space)
@@ -201,7 +202,12 @@ def _base(spec: Spec) -> tuple[Config, dict[str, Any]]:
 
 def _test_masks(config: Config) -> str:
     """Return the fingerprint of the masks of the test images, which a confirmation reads; "" if there are none."""
-    return masks_of(config, "test").fingerprint if config.masks else ""
+    try:
+        return masks_of(config, "test").fingerprint if config.masks else ""
+    except UserError as error:
+        reason = str(error).split("; ")[0]
+        warnings.warn(f"{reason}; study.confirm will need such masks", StudyWarning, stacklevel=2)
+        return ""
 
 
 def _place_of_target(typed: str) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -10,7 +10,7 @@ from study_common import digests
 from study_common.errors import LinkError, UserError
 from trainables import Config, dataset_facts
 
-REMEDY = "restore them, or launch a new study"
+REMEDY = "restore what was there, or launch a new study"
 
 
 @contextmanager
@@ -21,7 +21,8 @@ def told_to_restore() -> Iterator[None]:
     except LinkError:
         raise
     except UserError as error:
-        raise UserError(f"{str(error).rsplit('; ', 1)[0]}; {REMEDY}") from None
+        reason = str(error).split("; ")[0]
+        raise UserError(f"{reason}{')' * (reason.count('(') - reason.count(')'))}; {REMEDY}") from None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,16 +49,25 @@ class Inputs:
         Raises:
             UserError: Something cannot be used, or is not what it was.
         """
+        self.check_weights(config)
         with told_to_restore():
             found = Inputs.of(config)
-        images = config.data_dir or config.dataset
         labels = f" with {config.labels}" if config.labels else ""
-        places = {"images": f"{images}{labels}", "masks": config.masks, "weights": config.pretrained}
-        for what in (field.name for field in fields(self)):
-            if places[what] and getattr(found, what) != getattr(self, what):
-                raise UserError(
-                    f"{places[what]} does not hold the {what} with which the study began; {REMEDY}"
-                )
+        _compare(f"{config.data_dir or config.dataset}{labels}", "images", found.images, self.images)
+        if config.masks:
+            _compare(config.masks, "masks", found.masks, self.masks)
+
+    def check_weights(self, config: Config) -> None:
+        """Check the pretrained weights alone, which takes no time; errors as `check`."""
+        if config.pretrained:
+            with told_to_restore():
+                found = _digest(Path(config.pretrained))
+            _compare(config.pretrained, "weights", found, self.weights)
+
+
+def _compare(place: str, what: str, found: str, known: str) -> None:
+    if found != known:
+        raise UserError(f"{place} does not hold the {what} with which the study began; {REMEDY}")
 
 
 def _digest(weights: Path) -> str:

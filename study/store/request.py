@@ -21,7 +21,7 @@ from study_common.files import read_text
 from study_common.layout import FORMAT, REQUEST_FILE
 from study_common.objectives import Objective
 from trainables import Config, costs, float_config, shared_config
-from trainables.training.inputs import masks_of
+from trainables.training.inputs import forget_images, masks_of
 
 BASIC = ("dataset", "data_dir", "model", "preset")
 """The settings of a run that have a flag of their own and a place in [request]."""
@@ -122,16 +122,18 @@ class Request(Options):
 
     def check_files(self) -> None:
         """Raise UserError if the images, their masks or pretrained weights are not those of the launch."""
-        self.inputs.check(self.config({}))
+        config = self.config({})
+        forget_images(config)
+        self.inputs.check(config)
 
     def check_test_masks(self) -> None:
         """Raise UserError if the masks of the test images are not those of the launch."""
         config, known = self.config({}), self.data.get("test_masks")
-        if not known:
+        if not config.masks:
             return
         with told_to_restore():
             found = masks_of(config, "test").fingerprint
-        if found != known:
+        if known and found != known:
             raise UserError(
                 f"{config.masks} does not hold the masks of the test images with which the study began; {REMEDY}"
             )

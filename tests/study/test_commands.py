@@ -248,8 +248,8 @@ def test_a_study_goes_on_with_its_own_images_only(
         code, _, error = command(*words, "--runs-dir", str(tmp_path))
         assert code == 2
         assert error.strip() == (
-            f"error: {images} does not hold the images with which the study began; restore them, or launch a new "
-            "study"
+            f"error: {images} does not hold the images with which the study began; restore what was there, or launch a "
+            "new study"
         )
     assert command("study.resume", "s", "--runs-dir", str(tmp_path))[0] == 0, "a complete one needs no images"
 

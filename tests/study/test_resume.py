@@ -149,4 +149,4 @@ def test_a_study_goes_on_with_its_own_pretrained_weights_only(
     if harm == "other":
         torch.save(build(model, channels=1, size=28, classes=10).state_dict(), weights)
     says = refusal(tmp_path / "s")
-    assert f"{weights} does not hold the weights with which the study began; restore them" in says
+    assert f"{weights} does not hold the weights with which the study began; restore what was there" in says

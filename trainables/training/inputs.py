@@ -90,6 +90,13 @@ def dataset_facts(config: Config) -> Facts:
     )
 
 
+def forget_images(config: Config) -> None:
+    """Let images and masks of a folder be read anew: the process keeps what it has read, and they may have changed."""
+    if config.data_dir:
+        load.cache_clear()
+        load_masks.cache_clear()
+
+
 def masks_of(config: Config, part: str = "validation") -> Masks:
     """Return the masks of a part of the images of a configuration that names their folder, read once per process.
 

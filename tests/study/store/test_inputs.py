@@ -3,6 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import study
 from study.store.inputs import REMEDY, Inputs
 from study.store.request import Request
 from study_common import layout
-from study_common.errors import UserError
+from study_common.errors import StudyWarning, UserError
 from tests import make_lesions
 from tests.study.execution.test_worker import job_in, never, reports
 from tests.study.toys import toy
@@ -23,7 +24,7 @@ from trainables.data import load
 from trainables.data.image_folder import open_folder
 from trainables.data.masks import load_masks
 from trainables.models.catalogue import build
-from trainables.training.inputs import preparation_of
+from trainables.training.inputs import forget_images, preparation_of
 
 PLAIN = "tests.trainables.models.nets:Plain"
 SPACE = """
@@ -151,7 +152,7 @@ def test_what_is_not_as_at_the_launch_halts_a_run(
     assert "--" not in told, "a resume has no such flag"
     if harm in CHANGES:
         assert f" with which the study began; {REMEDY}" in told
-    (report,) = reports(job, never)
+    (report,) = reports(replace(job, recorded=1), never)
     assert report.halts
     assert str(report.error).startswith("on ")
     assert told in str(report.error)
@@ -198,6 +199,50 @@ def test_a_study_that_reads_everything_runs(init: str, asked: dict[str, Any], tm
     assert results.load(outcome.directory).trials["state"].tolist() == ["complete"] * 2
 
 
+def test_what_was_left_out_is_in_the_log_of_each_run(files: Path, config: Config, tmp_path: Path) -> None:
+    """The comparison read the masks before the log of the run was open, and reading them again says nothing."""
+    mask = next(path for path in sorted((files / "masks").rglob("*.png")) if path.stem in _validation(config))
+    mask.unlink()
+    inputs = Inputs.of(config)
+    forget_images(config)
+    (tmp_path / "s").mkdir()
+    job = job_in(tmp_path / "s", config.flat(), inputs=inputs)
+    assert next(reports(job, toy)).error is None
+    assert "for validation 1 have no mask" in (job.directory / layout.LOG_FILE).read_text()
+
+
+def test_a_process_that_read_the_images_before_sees_that_they_changed(
+    asked: dict[str, Any], request_of: Callable[..., Request], files: Path
+) -> None:
+    """In a notebook, a second study had the fingerprint of the first, and no worker could train for it."""
+    del asked["init_settings"]
+    first = request_of(**asked)
+    other_image(files)
+    other_masks(files)
+    with pytest.raises(UserError, match="with which the study began"):
+        first.check_files()
+    second = request_of(**asked)
+    assert first.inputs.images != second.inputs.images
+    assert first.inputs.masks != second.inputs.masks
+    second.check_files()
+
+
+def _paths(config: Config, part: str) -> list[str]:
+    _, decoded = open_folder(config.dataset, config.data_dir, preparation_of(config))
+    return [decoded.contents.images[index].file.path for index in decoded.facts["parts"][part]]
+
+
+def _validation(config: Config) -> set[str]:
+    return {Path(path).stem for path in _paths(config, "validation")}
+
+
+def change_test_masks(config: Config, harm: str) -> None:
+    for path in _paths(config, "test"):
+        (Path(config.masks) / path).unlink()
+        if harm == "other":
+            shutil.copy(Path(config.data_dir) / path, Path(config.masks) / path)
+
+
 @pytest.mark.parametrize("harm", ["other", "none"])
 def test_masks_of_test_images_are_those_of_the_launch(
     harm: str, asked: dict[str, Any], request_of: Callable[..., Request], files: Path
@@ -205,15 +250,23 @@ def test_masks_of_test_images_are_those_of_the_launch(
     """Seeds of one confirmation were measured with different masks; without any, training came first."""
     del asked["init_settings"]
     request = request_of(**asked)
-    config = request.config({})
-    _, decoded = open_folder("folder", config.data_dir, preparation_of(config))
-    for index in decoded.facts["parts"]["test"]:
-        mask = files / "masks" / decoded.contents.images[index].file.path
-        mask.unlink()
-        if harm == "other":
-            shutil.copy(files / "images" / mask.relative_to(files / "masks"), mask)
+    change_test_masks(request.config({}), harm)
     load_masks.cache_clear()
     request.check_files()
     with pytest.raises(UserError, match="masks") as refused:
         request.check_test_masks()
     assert str(refused.value).endswith(REMEDY)
+
+
+def test_a_study_without_masks_of_test_images_is_told_so_and_not_confirmed(
+    asked: dict[str, Any], config: Config, request_of: Callable[..., Request]
+) -> None:
+    del asked["init_settings"]
+    change_test_masks(replace(config, dataset="folder", labels=""), "none")
+    with pytest.warns(
+        StudyWarning, match=r"no image for test has a mask .*; study\.confirm will need such masks"
+    ):
+        request = request_of(**asked)
+    request.check_files()
+    with pytest.raises(UserError, match=f"no image for test has a mask .*; {REMEDY}"):
+        request.check_test_masks()
