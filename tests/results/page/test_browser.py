@@ -110,7 +110,7 @@ def test_hover_tells_the_configuration(page, study):
     )
     page.mouse.move(*position)
     page.mouse.move(position[0] + 1, position[1])
-    page.wait_for_selector("#front-1 .hovertext", timeout=5_000)
+    page.wait_for_selector("#front-1 .hovertext", timeout=60_000)
     told = page.locator("#front-1 .hovertext").text_content()
     row = study.trials.set_index("number").loc[number]
     assert f"trial {number}" in told

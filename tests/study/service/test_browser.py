@@ -62,7 +62,7 @@ def served(
         assert process.stdout
         yield process.stdout.readline().split()[-1], folder / "runs"
         process.terminate()
-        assert process.wait(20) in (0, -15, 143)
+        assert process.wait(60) in (0, -15, 143)
 
 
 def opened(browser: Browser, url: str, **looks: object) -> Page:

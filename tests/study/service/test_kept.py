@@ -54,7 +54,7 @@ def test_who_asks_while_a_value_is_made_gets_the_one_before(monkeypatch) -> None
     def make(name: str) -> int:
         if state[0]:
             making.set()
-            assert go_on.wait(10)
+            assert go_on.wait(60)
         return state[0]
 
     values = Kept(lambda name, old: state[0], make)
@@ -62,7 +62,7 @@ def test_who_asks_while_a_value_is_made_gets_the_one_before(monkeypatch) -> None
     state[0] = 1
     maker = threading.Thread(target=values.get, args=["x"])
     maker.start()
-    assert making.wait(10)
+    assert making.wait(60)
     assert values.get("x").value == 0
     go_on.set()
     maker.join()

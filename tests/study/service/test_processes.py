@@ -54,7 +54,7 @@ def test_a_driver_that_this_service_did_not_start_is_stopped(
     processes: Processes, driver: subprocess.Popen[str]
 ) -> None:
     processes.stop("sample")
-    assert driver.wait(10) == 143
+    assert driver.wait(60) == 143
 
 
 def test_what_runs_is_neither_resumed_nor_confirmed(

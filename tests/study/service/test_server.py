@@ -43,7 +43,7 @@ def address(runs: Path) -> Iterator[tuple[str, int]]:
         yield "127.0.0.1", int(first.strip().rstrip("/").rpartition(":")[2])
         process.terminate()
         rest = process.stdout.read()
-        assert process.wait(20) == -signal.SIGTERM
+        assert process.wait(60) == -signal.SIGTERM
         assert rest == ""  # nothing that a client sends is logged
 
 
