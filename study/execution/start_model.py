@@ -1,7 +1,7 @@
 """The model that --init trains, in `init/`: all trials of a study start from it, so it stays the same.
 
 The record has the digest of its weights. A resume compares it, and all else that tells the model of another study,
-before Ray starts and before anything is written.
+before Ray starts and before anything is written; a worker compares it before each run that starts from the model.
 """
 
 import shutil

@@ -222,7 +222,7 @@ def _epochs(job: Job, run: _Run, train: Train) -> Iterator[Report]:
         (run.directory / layout.CURVE_FILE).unlink(missing_ok=True)  # what was altered
     with _halting():
         if job.inputs:
-            job.inputs.check(trainables.Config.parse(job.flat))
+            job.inputs.check_images(trainables.Config.parse(job.flat))
         if job.weights:
             run_folder.check_weights(Path(job.flat["init"]), job.weights, Path(run.flat["init"]))
     log.info("training from epoch %d", done + 1)

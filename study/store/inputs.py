@@ -50,15 +50,19 @@ class Inputs:
             UserError: Something cannot be used, or is not what it was.
         """
         self.check_weights(config)
+        self.check_images(config)
+
+    def check_images(self, config: Config) -> None:
+        """Check the images and their masks alone, which are read once per process; errors as `check`."""
         with told_to_restore():
-            found = Inputs.of(config)
+            found = dataset_facts(config)
         labels = f" with {config.labels}" if config.labels else ""
-        _compare(f"{config.data_dir or config.dataset}{labels}", "images", found.images, self.images)
+        _compare(f"{config.data_dir or config.dataset}{labels}", "images", found.fingerprint, self.images)
         if config.masks:
             _compare(config.masks, "masks", found.masks, self.masks)
 
     def check_weights(self, config: Config) -> None:
-        """Check the pretrained weights alone, which takes no time; errors as `check`."""
+        """Check the pretrained weights alone, whose file is read each time; errors as `check`."""
         if config.pretrained:
             with told_to_restore():
                 found = _digest(Path(config.pretrained))

@@ -220,9 +220,7 @@ def swapping(flat: Mapping[str, Any], directory: Path) -> Iterator[ToyEpoch]:
 
 @pytest.mark.usefixtures("local_ray")
 @pytest.mark.parametrize("init", start_model.KINDS)
-def test_a_start_model_that_is_changed_while_a_study_runs_stops_it(
-    init: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_start_model_that_is_changed_while_a_study_runs_stops_it(init: str, tmp_path: Path) -> None:
     """It was noticed at the next resume alone, when trials of two models were in the record."""
     spec = study.Spec(
         space="mixed_bits",
@@ -240,7 +238,6 @@ def test_a_start_model_that_is_changed_while_a_study_runs_stops_it(
     found = results.load(outcome.directory).trials
     assert found["state"].tolist().count("complete") == 2
     assert "failed" not in found["state"].tolist()
-    capsys.readouterr()
 
 
 def test_a_start_model_that_is_trained_again_is_compared_with_the_first(

@@ -65,7 +65,7 @@ def space(tmp_path: Path) -> str:
 
 @pytest.fixture
 def asked(request_of: Callable[..., Request], space: str, tmp_path: Path) -> Asked:
-    """A study of eight width configurations, its directory, and its shared model, and no token of a lease."""
+    """A study of eight width configurations, its directory, its shared model, and no token of a lease."""
     request = request_of(space=space, init="shared")
     directory = create(request, str(tmp_path))
     model = tmp_path / "model"
